@@ -1,0 +1,190 @@
+"""Who may do what: permissions, and the proof that somebody checked.
+
+A route without a permission cannot be declared (`http.GuardedRouter` refuses it at import), and a function
+that touches tenant data takes an `Access`, which only `require` makes.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, final
+
+from fastapi import Depends, Request
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import OctKey
+
+from zhiku_platform.contracts.identity import Principal, PrincipalKind, Role
+from zhiku_platform.errors import ForbiddenError, NotSignedInError
+
+PRINCIPAL_HEADER = "Zhiku-Principal"
+_LIFETIME_S = 60
+_LEEWAY_S = 30
+
+
+class Permission(StrEnum):
+    """What can be done, as `resource:action`."""
+
+    KNOWLEDGE_BASE_READ = "knowledge_base:read"
+    KNOWLEDGE_BASE_CREATE = "knowledge_base:create"
+    KNOWLEDGE_BASE_MANAGE = "knowledge_base:manage"
+    DOCUMENT_READ = "document:read"
+    DOCUMENT_WRITE = "document:write"
+    PASSAGE_PUBLISH = "passage:publish"
+    SEARCH = "search:run"
+    SOURCE_MANAGE = "source:manage"
+    ASK = "assistant:ask"
+    CONVERSATION_READ = "conversation:read"
+    MODEL_READ = "model:read"
+    INFERENCE_RUN = "inference:run"
+    API_KEY_MANAGE = "api_key:manage"
+
+
+_EMPLOYEE = frozenset(
+    {
+        Permission.KNOWLEDGE_BASE_READ,
+        Permission.KNOWLEDGE_BASE_MANAGE,
+        Permission.DOCUMENT_READ,
+        Permission.DOCUMENT_WRITE,
+        Permission.SEARCH,
+        Permission.ASK,
+        Permission.CONVERSATION_READ,
+        Permission.MODEL_READ,
+        Permission.INFERENCE_RUN,
+        Permission.API_KEY_MANAGE,
+    }
+)
+
+ROLE_PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
+    {
+        # Managing a knowledge base and writing documents need a grant on it as well; the role only opens the door.
+        Role.EMPLOYEE: _EMPLOYEE,
+        Role.KB_ADMIN: _EMPLOYEE | {Permission.KNOWLEDGE_BASE_CREATE, Permission.SOURCE_MANAGE},
+        Role.COMPLIANCE_REVIEWER: frozenset(
+            {
+                Permission.KNOWLEDGE_BASE_READ,
+                Permission.DOCUMENT_READ,
+                Permission.SEARCH,
+                Permission.ASK,
+                Permission.CONVERSATION_READ,
+                Permission.MODEL_READ,
+                Permission.INFERENCE_RUN,
+                Permission.API_KEY_MANAGE,
+            }
+        ),
+        Role.SERVICE: frozenset({Permission.PASSAGE_PUBLISH, Permission.INFERENCE_RUN, Permission.MODEL_READ}),
+    }
+)
+
+
+def permissions_of(principal: Principal) -> frozenset[Permission]:
+    """Every permission that the principal's roles give."""
+    return frozenset().union(*(ROLE_PERMISSIONS[role] for role in principal.roles))
+
+
+@final
+class Access:
+    """Proof that `principal` holds `permission`. Made by `require` and `authorize`, by nobody else."""
+
+    __slots__ = ("permission", "principal")
+
+    def __init__(self, principal: Principal, permission: Permission, *, _made_by: object) -> None:
+        if _made_by is not _SEAL:
+            raise TypeError("an Access is made by `require` or `authorize`")
+        self.principal = principal
+        self.permission = permission
+
+    @property
+    def tenant(self) -> str:
+        return self.principal.tenant
+
+    def __repr__(self) -> str:
+        return f"Access({self.principal.sub}, {self.permission})"
+
+
+_SEAL = object()
+
+
+def authorize(principal: Principal, permission: Permission) -> Access:
+    """Check one permission.
+
+    Raises:
+        ForbiddenError: none of the principal's roles gives it.
+    """
+    if permission not in permissions_of(principal):
+        raise ForbiddenError(
+            f"This needs the permission `{permission}`.", remedy="Ask an administrator for a role that has it."
+        )
+    return Access(principal, permission, _made_by=_SEAL)
+
+
+class RequirePermission:
+    """The FastAPI dependency behind `require`; the router finds it in a route's dependencies."""
+
+    def __init__(self, permission: Permission) -> None:
+        self.permission = permission
+
+    def __call__(self, request: Request) -> Access:
+        signer: PrincipalSigner = request.app.state.signer
+        token = request.headers.get(PRINCIPAL_HEADER)
+        if token is None:
+            raise NotSignedInError("No principal came with this request.", remedy="Sign in first.")
+        return authorize(signer.verify(token), self.permission)
+
+
+def require(permission: Permission) -> Any:
+    """Declare what a route needs: `Annotated[Access, require(Permission.SEARCH)]`."""
+    return Depends(RequirePermission(permission))
+
+
+def public(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark an endpoint as open to everybody; each is listed in the test of strangers."""
+    endpoint.__zhiku_public__ = True  # type: ignore[attr-defined]  # a function has no declared extra attributes
+    return endpoint
+
+
+class PrincipalSigner:
+    """Signs and verifies the principal that travels between services, as a JWT of 60 s."""
+
+    def __init__(self, secret: str, *, clock: Callable[[], float] = time.time) -> None:
+        self._key = OctKey.import_key(secret.encode().ljust(32, b"\0"))
+        self._clock = clock
+
+    def sign(self, principal: Principal) -> str:
+        now = int(self._clock())
+        claims = {
+            "iss": "zhiku",
+            "aud": "zhiku-internal",
+            "iat": now,
+            "exp": now + _LIFETIME_S,
+            "principal": principal.model_dump(mode="json"),
+        }
+        return jwt.encode({"alg": "HS256"}, claims, self._key)
+
+    def verify(self, token: str) -> Principal:
+        """Read the principal out of a token.
+
+        Raises:
+            NotSignedInError: the token is forged, expired or not for us.
+        """
+        registry = jwt.JWTClaimsRegistry(
+            now=lambda: int(self._clock()),
+            leeway=_LEEWAY_S,
+            iss={"essential": True, "value": "zhiku"},
+            aud={"essential": True, "value": "zhiku-internal"},
+            exp={"essential": True},
+        )
+        try:
+            claims = jwt.decode(token, self._key, algorithms=["HS256"]).claims
+            registry.validate(claims)
+        except (JoseError, ValueError) as error:
+            raise NotSignedInError("The principal of this request is not valid.", remedy="Sign in again.") from error
+        return Principal.model_validate(claims["principal"])
+
+
+def service_principal(name: str, tenant: str) -> Principal:
+    """The principal of one of our own services, such as `svc-ingestion`."""
+    return Principal(
+        sub=f"svc-{name}", tenant=tenant, kind=PrincipalKind.SERVICE, name=name, roles=frozenset({Role.SERVICE})
+    )

@@ -1,0 +1,59 @@
+"""The knowledge service, typed."""
+
+from zhiku_platform.clients.base import ServiceClient
+from zhiku_platform.contracts.identity import Principal
+from zhiku_platform.contracts.knowledge import (
+    Authorized,
+    AuthorizeRequest,
+    Document,
+    DocumentAcl,
+    Passage,
+    PassageIds,
+    PublishRequest,
+    PublishResult,
+    Retired,
+    RetireRequest,
+    SearchRequest,
+    SearchResult,
+)
+
+
+class KnowledgeClient(ServiceClient):
+    """Every method checks the rights of the principal it is called for."""
+
+    service = "knowledge"
+
+    def search(self, principal: Principal, request: SearchRequest) -> SearchResult:
+        """Search what `principal` may read now."""
+        return self._call(principal, "POST", "/api/v1/search", SearchResult, request)
+
+    def authorize(self, principal: Principal, request: AuthorizeRequest) -> Authorized:
+        """Confirm a role on a knowledge base.
+
+        Raises:
+            RemoteProblemError: `not_found`, whether it is missing or hidden; `forbidden` if the role is too small.
+        """
+        return self._call(principal, "POST", "/internal/authorize", Authorized, request)
+
+    def document(self, principal: Principal, document_id: str) -> Document:
+        return self._call(principal, "GET", f"/api/v1/documents/{document_id}", Document)
+
+    def passage(self, principal: Principal, passage_id: str) -> Passage:
+        return self._call(principal, "GET", f"/api/v1/passages/{passage_id}", Passage)
+
+    def readable_passages(self, principal: Principal, passage_ids: list[str]) -> set[str]:
+        """Those of the passages that `principal` may read now, replaced versions included."""
+        request = PassageIds(passage_ids=passage_ids)
+        return set(self._call(principal, "POST", "/internal/readable-passages", PassageIds, request).passage_ids)
+
+    def set_acl(self, principal: Principal, document_id: str, acl: DocumentAcl) -> None:
+        """Change who may read a document; effective on the next question."""
+        self._send(principal, "PUT", f"/internal/documents/{document_id}/acl", acl)
+
+    def publish(self, principal: Principal, request: PublishRequest) -> PublishResult:
+        """Publish one part of a document version; see `PublishRequest`."""
+        return self._call(principal, "POST", "/internal/publish", PublishResult, request)
+
+    def retire(self, principal: Principal, request: RetireRequest) -> Retired:
+        """Take a document out of sight at once, and out of the index."""
+        return self._call(principal, "POST", "/internal/retire", Retired, request)

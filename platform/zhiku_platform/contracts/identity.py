@@ -1,0 +1,38 @@
+"""Who is calling."""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from zhiku_platform.contracts.wire import Message
+
+
+class PrincipalKind(StrEnum):
+    USER = "user"
+    SERVICE = "service"
+
+
+class Role(StrEnum):
+    """Realm roles. Rights on a knowledge base are grants, never roles."""
+
+    EMPLOYEE = "employee"
+    KB_ADMIN = "kb_admin"
+    COMPLIANCE_REVIEWER = "compliance_reviewer"
+    SERVICE = "service"
+
+
+class Principal(Message):
+    """The caller. Groups come from our own mirror of the identity provider, never from a token."""
+
+    sub: str = Field(min_length=1, max_length=200)
+    tenant: str = Field(min_length=1, max_length=100)
+    kind: PrincipalKind = PrincipalKind.USER
+    name: str = ""
+    groups: frozenset[str] = frozenset()
+    roles: frozenset[Role] = frozenset()
+    clearance: int = Field(default=0, ge=0, le=9)
+
+    @property
+    def tokens(self) -> frozenset[str]:
+        """The ACL tokens this principal holds: `user:SUB`, `group:NAME` and `everyone`."""
+        return frozenset({f"user:{self.sub}", "everyone", *(f"group:{name}" for name in self.groups)})

@@ -1,0 +1,236 @@
+"""The HTTP edge of every service: guarded routes, problem+json, health, metrics."""
+
+import secrets
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import structlog
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.routing import APIRoute
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from zhiku_platform.access import Permission, PrincipalSigner, RequirePermission, public
+from zhiku_platform.db import Database
+from zhiku_platform.errors import NotFoundError, Problem, RemoteProblemError, ZhikuError
+from zhiku_platform.settings import Settings
+from zhiku_platform.telemetry import ObserveRequests, get_logger
+
+log = get_logger(__name__)
+
+REQUEST_ID_HEADER = "X-Request-Id"
+
+
+class UnguardedRouteError(TypeError):
+    """A route was declared without a permission and without `@public`."""
+
+
+class _GuardedRoute(APIRoute):
+    """Refuses to exist without a permission; the check runs when the module is imported."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+        if not is_public(self) and permission_of(self) is None:
+            raise UnguardedRouteError(
+                f"{path}: declare `Annotated[Access, require(Permission.…)]`, or mark the endpoint `@public`"
+            )
+
+
+class GuardedRouter(APIRouter):
+    """A router whose every route has a permission or says `@public`."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(route_class=_GuardedRoute, **options)
+
+
+def is_public(route: APIRoute) -> bool:
+    """Whether the endpoint is marked `@public`."""
+    return bool(getattr(route.endpoint, "__zhiku_public__", False))
+
+
+def permission_of(route: APIRoute) -> Permission | None:
+    """The permission that the route needs, or None if it declares none."""
+    return next(iter(_permissions(route.dependant)), None)
+
+
+def _permissions(dependant: Dependant) -> list[Permission]:
+    own = [dependant.call.permission] if isinstance(dependant.call, RequirePermission) else []
+    return own + [found for child in dependant.dependencies for found in _permissions(child)]
+
+
+def create_app(
+    service: str,
+    settings: Settings,
+    routers: Sequence[APIRouter],
+    *,
+    database: Database | None = None,
+    ready: Callable[[], None] = lambda: None,
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None,
+) -> FastAPI:
+    """Build a service's app: its routers, `/healthz`, `/readyz`, `/metrics`, and one error handler.
+
+    `ready` raises a `ZhikuError` while the service cannot do its work.
+    """
+    app = FastAPI(
+        title=f"Zhiku {service}",
+        version="1",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        generate_unique_id_function=lambda route: route.name,
+        responses={"default": {"model": Problem, "description": "An error, as problem+json"}},
+    )
+    app.state.settings = settings
+    app.state.signer = PrincipalSigner(settings.secret_key.get_secret_value())
+    app.state.database = database
+    for router in [*routers, _operations(ready)]:
+        app.include_router(router)
+    app.add_exception_handler(ZhikuError, _render)
+    app.add_exception_handler(RequestValidationError, _render_validation)
+    app.add_exception_handler(HTTPException, _render_http)
+    app.add_middleware(RequestEdge, service=service)
+    app.add_middleware(ObserveRequests, service=service)
+    return app
+
+
+def _operations(ready: Callable[[], None]) -> GuardedRouter:
+    router = GuardedRouter(include_in_schema=False)
+
+    @router.get("/healthz")
+    @public
+    def healthz() -> dict[str, str]:
+        return {"status": "alive"}
+
+    @router.get("/readyz")
+    @public
+    def readyz() -> dict[str, str]:
+        ready()
+        return {"status": "ready"}
+
+    @router.get("/metrics")
+    @public
+    def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+class Stream(StreamingResponse):
+    """A streamed response whose source is closed at once when the client leaves.
+
+    Starlette's own leaves a suspended generator to the garbage collector, and what it holds running.
+    """
+
+    async def stream_response(self, send: Send) -> None:
+        try:
+            await super().stream_response(send)
+        finally:
+            close = getattr(self.body_iterator, "aclose", None)
+            if close is not None:
+                await close()
+
+
+class RequestEdge:
+    """ASGI middleware: gives the request an id, and turns what nobody caught into a plain 500."""
+
+    def __init__(self, app: ASGIApp, service: str) -> None:
+        self._app = app
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = Request(scope).headers.get(REQUEST_ID_HEADER) or f"req_{secrets.token_hex(8)}"
+        scope.setdefault("state", {})["request_id"] = request_id
+        started = False
+
+        async def with_id(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode("latin-1"))]
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(service=self._service, request_id=request_id):
+            try:
+                await self._app(scope, receive, with_id)
+            except Exception as error:
+                # Only the type: an exception's text may quote what a user wrote.
+                log.error("request_failed", error=type(error).__name__, where=_where(error))
+                if started:
+                    raise
+                problem = ZhikuError(
+                    "Zhiku could not handle this request.",
+                    remedy=f"Try again; if it stays, give an administrator the request id {request_id}.",
+                ).problem(request_id)
+                await _problem_response(problem)(scope, receive, with_id)
+
+
+def _where(error: BaseException) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "unknown" if trace is None else f"{trace.tb_frame.f_code.co_filename.rsplit('/', 2)[-1]}:{trace.tb_lineno}"
+
+
+def _problem_response(problem: Problem) -> JSONResponse:
+    headers = {"Retry-After": "5"} if problem.status in {429, 503} else {}
+    return JSONResponse(
+        problem.model_dump(mode="json"), problem.status, headers, media_type="application/problem+json"
+    )
+
+
+def _request_id(request: Request) -> str | None:
+    found: str | None = getattr(request.state, "request_id", None)
+    return found
+
+
+def _render(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ZhikuError)
+    problem = error.problem(_request_id(request))
+    if problem.status >= 500 and not isinstance(error, RemoteProblemError):
+        log.warning("request_refused", code=problem.code, error=type(error).__name__)
+    return _problem_response(problem)
+
+
+def _render_validation(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    fields = [{"field": ".".join(str(part) for part in item["loc"]), "problem": item["msg"]} for item in error.errors()]
+    return _problem_response(
+        Problem.model_validate(
+            {
+                "type": "urn:zhiku:error:invalid_request",
+                "title": "Invalid request",
+                "status": 422,
+                "detail": "The request does not have the form that this address takes.",
+                "code": "invalid_request",
+                "remedy": "Correct the fields listed in `fields`.",
+                "fields": fields,
+                "request_id": _request_id(request),
+            }
+        )
+    )
+
+
+def _render_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == NotFoundError.status:
+        return _problem_response(NotFoundError("address").problem(_request_id(request)))
+    return _problem_response(
+        Problem(
+            type=f"urn:zhiku:error:http_{error.status_code}",
+            title="Request refused",
+            status=error.status_code,
+            detail=str(error.detail),
+            code=f"http_{error.status_code}",
+            remedy="Check the method and the form of the request.",
+            request_id=_request_id(request),
+        )
+    )

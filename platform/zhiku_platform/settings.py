@@ -1,0 +1,129 @@
+"""Every setting, read once at the edge and passed in.
+
+Each default runs on a laptop. What would be unsafe beyond it refuses to serve anything but loopback.
+"""
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from zhiku_platform.errors import UnsafeSettingsError
+
+DEFAULT_SECRET = "laptop-only-change-me"  # noqa: S105 - a marker that is refused off loopback
+
+
+class Settings(BaseSettings):
+    """The settings of one process, from `ZHIKU_…` environment variables."""
+
+    model_config = SettingsConfigDict(env_prefix="ZHIKU_", frozen=True, extra="forbid")
+
+    home: Path = Field(default_factory=lambda: Path.home() / ".zhiku")
+    host: str = "127.0.0.1"
+    port: int = 8000
+    public_url: str | None = None
+
+    secret_key: SecretStr = SecretStr(DEFAULT_SECRET)
+    """Signs the principal that one service passes to the next, and keys the session digests."""
+
+    tenant: str = "default"
+
+    database_url: str | None = None
+    """PostgreSQL, `postgresql+psycopg://…`; None keeps one SQLite file per service under `home`."""
+
+    broker_url: str = "memory://"
+    milvus_uri: str | None = None
+    """A Milvus server, `http://host:19530`; None is Milvus Lite under `home`."""
+    milvus_token: SecretStr | None = None
+
+    oidc_issuer: str | None = None
+    """An OpenID provider; None is the embedded one, loopback only."""
+    oidc_client_id: str = "zhiku-portal"
+    oidc_client_secret: SecretStr | None = None
+
+    models_dir: Path | None = None
+    """Where model folders lie; None is `~/.zhiku/models`, which every `home` shares: models are pinned and never change."""
+    chat_base_url: str | None = None
+    """An OpenAI-compatible endpoint, such as vLLM's `http://host:8000/v1`; None is the in-process engine."""
+    chat_api_key: SecretStr | None = None
+    chat_model: str | None = None
+    embedding_model: str | None = None
+    """A local folder or a hub id; None is the bundled model."""
+    embedding_backend: Literal["auto", "torch", "onnx", "openvino"] = "auto"
+
+    knowledge_url: str | None = None
+    ingestion_url: str | None = None
+    inference_url: str | None = None
+    assistant_url: str | None = None
+
+    session_idle_s: int = 8 * 3600
+    session_absolute_s: int = 24 * 3600
+    max_upload_bytes: int = 200 * 1024 * 1024
+    worker_threads: int = 2
+    log_format: Literal["json", "console"] = "json"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    otlp_endpoint: str | None = None
+
+    @model_validator(mode="after")
+    def _refuse_unsafe_defaults(self) -> Self:
+        if self.is_loopback:
+            return self
+        if self.secret_key.get_secret_value() == DEFAULT_SECRET:
+            raise UnsafeSettingsError(
+                "`ZHIKU_SECRET_KEY` still has its default.",
+                remedy="Set it to at least 32 random characters before serving others.",
+            )
+        if len(self.secret_key.get_secret_value()) < 32:
+            raise UnsafeSettingsError(
+                "`ZHIKU_SECRET_KEY` is shorter than 32 characters.", remedy="Use 32 or more random characters."
+            )
+        if self.oidc_issuer is None:
+            raise UnsafeSettingsError(
+                "The embedded OpenID provider has demo accounts and serves loopback only.",
+                remedy="Set `ZHIKU_OIDC_ISSUER` to your identity provider, or `ZHIKU_HOST` to 127.0.0.1.",
+            )
+        return self
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach us."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def base_url(self) -> str:
+        """The address users see, without a slash at its end."""
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @property
+    def models_folder(self) -> Path:
+        return self.models_dir or Path.home() / ".zhiku" / "models"
+
+    @property
+    def blobs_folder(self) -> Path:
+        return self.home / "blobs"
+
+    def service_database_url(self, service: str) -> str:
+        """Where `service` keeps its tables."""
+        return self.database_url or f"sqlite:///{self.home / 'db' / service}.sqlite3"
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the environment; an override of None counts as not given.
+
+    Raises:
+        UnsafeSettingsError: a default that is safe on a laptop only would serve others.
+    """
+    return Settings.model_validate({**_environment(), **{k: v for k, v in overrides.items() if v is not None}})
+
+
+def _environment() -> dict[str, str]:
+    names = {f"ZHIKU_{name.upper()}": name for name in Settings.model_fields}
+    return {names[key]: value for key, value in os.environ.items() if key in names}

@@ -1,0 +1,544 @@
+"""Cut a parsed document into passages: what is indexed, found and cited.
+
+Passages follow the document's structure. A section is packed into pieces of even size, sentences stay
+whole, small neighbouring sections share a passage, and a table is one passage where it fits and is
+otherwise split between rows with its title and header repeated. `text` is verbatim: it consists of
+slices of the blocks' text; only the white space between them and the bars between table cells are ours.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from math import ceil
+from typing import Protocol
+
+from zhiku_platform.contracts.knowledge import PassageDraft, PassageKind, Region
+from zhiku_platform.text.document import Block, Box, ParsedDocument, Span, Table, TextBlock, row_text
+from zhiku_platform.text.language import detect_language
+from zhiku_platform.text.sentences import Extent, sentence_extents
+
+_TITLE_CHARS = 80
+_PATH_CHARS = 160
+_SEPARATOR = " › "
+_MAX_REGIONS_PER_PAGE = 8
+
+
+class CountTokens(Protocol):
+    """Counts the tokens of a text as the embedding model does, without its special tokens."""
+
+    def __call__(self, text: str, /) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PassageSizes:
+    """Sizes in tokens of the embedding model.
+
+    `target` is what a long section is cut into; up to `keep_whole` it is not cut at all; sections below
+    `small` are joined with the next. `limit` bounds the indexed text: passage, title and heading path. 480
+    leaves room in a model of 512 for its prefix and special tokens.
+    """
+
+    target: int = 280
+    keep_whole: int = 360
+    small: int = 100
+    limit: int = 480
+
+
+@dataclass(frozen=True, slots=True)
+class _Atom:
+    """A piece that is not cut further: a slice of a block, or a heading (`is_heading`)."""
+
+    block: int
+    start: int
+    end: int
+    tokens: int
+    is_heading: bool = False
+
+
+def passages(
+    document: ParsedDocument, *, count_tokens: CountTokens, title: str = "", sizes: PassageSizes | None = None
+) -> list[PassageDraft]:
+    """Cut `document` into passages in reading order, ordinals from 0.
+
+    `title` is the one later given to `index_text`; the room it takes is reserved. No text is lost: every
+    word of every block stands in the text or in the heading path of a passage.
+    """
+    cutter = _Cutter(document.blocks, count_tokens, title, sizes or PassageSizes())
+    return [draft.model_copy(update={"ordinal": ordinal}) for ordinal, draft in enumerate(cutter.drafts())]
+
+
+def index_text(title: str, draft: PassageDraft) -> str:
+    """Write what is embedded and searched for a passage: title and heading path, then its text."""
+    return "\n".join(part for part in (_prefix(title, draft.heading_path), draft.text) if part)
+
+
+def _prefix(title: str, path: Sequence[str]) -> str:
+    """Join title and heading path, both cut to a bounded length; inner headings go before outer ones."""
+    kept: list[str] = []
+    room = _PATH_CHARS
+    for heading in reversed(path):
+        kept.insert(0, _clip(heading, room))
+        room -= len(kept[0]) + len(_SEPARATOR)
+        if room < 8:
+            break
+    head = _clip(title, _TITLE_CHARS)
+    if kept and kept[0] == head:
+        head = ""
+    return _SEPARATOR.join(part for part in (head, *kept) if part)
+
+
+def _clip(text: str, chars: int) -> str:
+    return text if len(text) <= chars else text[: chars - 1].rstrip() + "…"
+
+
+class _Cutter:
+    def __init__(self, blocks: Sequence[Block], count: CountTokens, title: str, sizes: PassageSizes) -> None:
+        self.blocks = blocks
+        self.count = count
+        self.title = title
+        self.sizes = sizes
+        self.paths = list(_heading_paths(blocks))
+
+    def drafts(self) -> Iterator[PassageDraft]:
+        """Yield passages without their final ordinal."""
+        waiting: list[_Atom] = []
+        for section in self._sections():
+            if isinstance(section, _TableSection):
+                lead = self._lead(waiting)
+                if lead:
+                    del waiting[-len(lead) :]
+                yield from self._pack(waiting)
+                waiting = []
+                yield from self._table(section.block, lead)
+                continue
+            if waiting and not self._may_join(waiting, section):
+                yield from self._pack(waiting)
+                waiting = []
+            waiting += section
+        yield from self._pack(waiting)
+
+    # Sections
+
+    def _sections(self) -> "Iterator[list[_Atom] | _TableSection]":
+        """Group blocks into runs under one heading, each beginning with the heading; tables stand alone."""
+        run: list[_Atom] = []
+        for number, block in enumerate(self.blocks):
+            if block.kind == "table":
+                if self._is_small(block):
+                    run += self._table_atoms(number)
+                    continue
+                if run:
+                    yield run
+                run = []
+                yield _TableSection(number)
+                continue
+            if block.kind == "heading":
+                if any(not atom.is_heading for atom in run):
+                    yield run
+                    run = []
+                run.append(_Atom(number, 0, len(block.text), self.count(block.text), is_heading=True))
+                continue
+            run += self._text_atoms(number)
+        if run:
+            yield run
+
+    def _is_small(self, table: Table) -> bool:
+        rows = [row_text(row) for row in table.rows]
+        return len(rows) <= 3 and self.count("\n".join([table.title, *rows])) <= self.sizes.small // 2
+
+    def _may_join(self, waiting: Sequence[_Atom], section: Sequence[_Atom]) -> bool:
+        """Tell whether a section is joined to what waits: one of them is small and both fit together."""
+        body, more = _tokens(waiting), _tokens(section)
+        if all(atom.is_heading for atom in waiting):
+            return True
+        if not self._shares_top(waiting[-1], section[0]):
+            return False
+        return min(body, more) <= self.sizes.small and body + more <= self.sizes.target
+
+    def _shares_top(self, first: _Atom, second: _Atom) -> bool:
+        """A passage does not straddle two top-level sections, except where there is only one level."""
+        one, two = self.paths[first.block], self.paths[second.block]
+        return len(two) > 1 or not two or one == two or len(one) <= 1
+
+    # Text
+
+    def _text(self, number: int) -> str:
+        block = self.blocks[number]
+        return _table_text(block) if block.kind == "table" else block.text
+
+    def _text_atoms(self, number: int) -> list[_Atom]:
+        return [
+            _Atom(number, extent.start, extent.end, tokens)
+            for extent, tokens in self._extents(self._text(number), self._room(number))
+        ]
+
+    def _table_atoms(self, number: int) -> list[_Atom]:
+        text = self._text(number)
+        return [_Atom(number, 0, len(text), self.count(text))] if text.strip() else []
+
+    def _room(self, number: int) -> int:
+        """Tokens left for the text of a passage that holds this block, at least half the limit."""
+        prefix = self.count(_prefix(self.title, self.paths[number]))
+        return max(self.sizes.limit // 2, self.sizes.limit - prefix - 2)
+
+    def _extents(self, text: str, room: int) -> Iterator[tuple[Extent, int]]:
+        """Yield a short text whole, and a long one by sentences, each at most `room` tokens."""
+        whole = _stripped(text, 0, len(text))
+        if whole is None:
+            return
+        tokens = self.count(text[whole.start : whole.end])
+        if tokens <= self.sizes.small:
+            yield whole, tokens
+            return
+        for sentence in sentence_extents(text):
+            for extent in _fit(text, sentence, room, self.count):
+                yield extent, self.count(text[extent.start : extent.end])
+
+    def _pack(self, atoms: Sequence[_Atom]) -> Iterator[PassageDraft]:
+        """Pack the atoms of a run into passages of even size."""
+        atoms = list(atoms)
+        total = _tokens(atoms)
+        if not atoms:
+            return
+        parts = 1 if total <= self.sizes.keep_whole else ceil(total / self.sizes.target)
+        goal = total / parts
+        current: list[_Atom] = []
+        used = 0
+        done = 0
+        for atom in atoms:
+            # Closing before or after this atom: whichever leaves the running total nearer to its share.
+            over, under = used + atom.tokens - goal, goal - used
+            bodies = any(not held.is_heading for held in current)
+            if bodies and parts > 1 and over > 0 and over > under and used >= goal / 2:
+                yield from self._emit(current)
+                done += used
+                current, used, parts = [], 0, max(1, parts - 1)
+                goal = (total - done) / parts
+            current.append(atom)
+            used += atom.tokens
+        yield from self._emit(current)
+
+    def _emit(self, atoms: Sequence[_Atom]) -> Iterator[PassageDraft]:
+        """Build a passage; where it exceeds the limit, build two. Trailing headings open the next one."""
+        path = self._common_path(atoms)
+        text = self._join(atoms, path)
+        tokens = self.count(text)
+        if tokens > self._room_for(path) and len(atoms) > 1:
+            middle = _middle(atoms)
+            yield from self._emit(atoms[:middle])
+            yield from self._emit(atoms[middle:])
+            return
+        if not text.strip():
+            return
+        yield self._draft(PassageKind.TEXT, text, tokens, path, self._page(atoms), self._regions(atoms))
+
+    def _room_for(self, path: Sequence[str]) -> int:
+        return max(self.sizes.limit // 2, self.sizes.limit - self.count(_prefix(self.title, path)) - 2)
+
+    def _common_path(self, atoms: Sequence[_Atom]) -> list[str]:
+        """The heading path that all atoms share; a passage of headings alone keeps its last one as text."""
+        bodies = [atom for atom in atoms if not atom.is_heading]
+        if not bodies:
+            return self.paths[atoms[0].block][:-1]
+        common = self.paths[bodies[0].block]
+        for atom in bodies[1:]:
+            path = self.paths[atom.block]
+            length = next((n for n, (a, b) in enumerate(zip(common, path, strict=False)) if a != b), None)
+            common = common[: min(len(common), len(path)) if length is None else length]
+        return common
+
+    def _join(self, atoms: Sequence[_Atom], path: Sequence[str]) -> str:
+        """Write the atoms as one text; a heading is left out where the path says it already."""
+        pieces: list[str] = []
+        previous: _Atom | None = None
+        for atom in atoms:
+            if atom.is_heading and self._is_in_path(atom, path):
+                continue
+            text = self._text(atom.block)
+            if previous is not None and previous.block == atom.block:
+                pieces.append(text[previous.end : atom.end])
+            else:
+                pieces += [self._gap(previous, atom), text[atom.start : atom.end]]
+            previous = atom
+        return "".join(pieces).strip()
+
+    def _is_in_path(self, atom: _Atom, path: Sequence[str]) -> bool:
+        own = self.paths[atom.block]
+        return len(own) <= len(path) and list(path[: len(own)]) == own
+
+    def _gap(self, previous: _Atom | None, atom: _Atom) -> str:
+        if previous is None:
+            return ""
+        kinds = (self.blocks[previous.block].kind, self.blocks[atom.block].kind)
+        return "\n" if kinds == ("list_item", "list_item") or kinds[0] == "heading" else "\n\n"
+
+    # Tables
+
+    def _lead(self, waiting: Sequence[_Atom]) -> list[_Atom]:
+        """Find the short paragraph that introduces a table, at the end of what waits."""
+        if not waiting or waiting[-1].is_heading:
+            return []
+        last = waiting[-1]
+        text = self._text(last.block)
+        opens = text.rstrip().endswith((":", "：")) and last.start == 0
+        return [last] if opens and last.tokens <= self.sizes.small // 2 else []
+
+    def _table(self, number: int, lead: Sequence[_Atom]) -> Iterator[PassageDraft]:
+        table = self.blocks[number]
+        assert table.kind == "table"
+        path = self.paths[number]
+        room = self._room_for(path)
+        rows = [row_text(row) for row in table.rows]
+        head_rows = [row for row in rows[: table.header_rows] if row]
+        top = [part for part in (self._join(lead, path) if lead else "", table.title.strip()) if part]
+        if self.count("\n".join([*top, *head_rows])) > room // 3:
+            # A header this long would leave no room for rows: it is written once, as ordinary rows.
+            head_rows, first = [], 0
+        else:
+            first = min(table.header_rows, len(rows))
+        if self.count("\n".join(top)) > room // 3:
+            yield from self._long_top(number, lead, table, path)
+            top = []
+        for begin, end in self._row_groups(rows, first, [*top, *head_rows], room):
+            if isinstance(end, Extent):
+                text = rows[begin][end.start : end.end]
+                boxes = table.row_boxes[begin : begin + 1]
+            else:
+                body = [row for row in rows[begin:end] if row]
+                text = "\n".join([*top, *head_rows, *body])
+                boxes = (*table.title_boxes, *table.row_boxes[:first], *table.row_boxes[begin:end])
+            if not text.strip():
+                continue
+            tokens = self.count(text)
+            regions = _merge([*(box for atom in lead for box in self._boxes(atom)), *boxes])
+            page = regions[0].page if regions else table.page
+            yield self._draft(PassageKind.TABLE, text, tokens, path, page, regions)
+
+    def _long_top(
+        self, number: int, lead: Sequence[_Atom], table: Table, path: list[str]
+    ) -> Iterator[PassageDraft]:
+        """Write a title too long to repeat as passages of its own."""
+        yield from self._pack(lead)
+        for extent, tokens in self._extents(table.title, self._room(number)):
+            text = table.title[extent.start : extent.end]
+            yield self._draft(PassageKind.TEXT, text, tokens, path, table.page, _merge(table.title_boxes))
+
+    def _row_groups(
+        self, rows: Sequence[str], first: int, top: Sequence[str], room: int
+    ) -> Iterator[tuple[int, int | Extent]]:
+        """Yield row ranges (begin, end) that fit under `top`; a row too long by itself as extents of it."""
+        begin = first
+        if first == len(rows):
+            yield first, first
+            return
+        overhead = self.count("\n".join(top)) if top else 0
+        sizes = [self.count(row) + 1 for row in rows]
+        total = sum(sizes[first:])
+        goal = total if overhead + total <= room else self._goal(total, room - overhead)
+        used = 0
+        for row in range(first, len(rows)):
+            if overhead + sizes[row] > room:
+                if begin < row:
+                    yield begin, row
+                whole = Extent(0, len(rows[row]))
+                for extent in _fit(rows[row], whole, room, self.count):
+                    yield row, extent
+                begin, used = row + 1, 0
+                continue
+            if row > begin and (overhead + used + sizes[row] > room or used >= goal):
+                yield from self._checked(rows, begin, row, top, room)
+                begin, used = row, 0
+            used += sizes[row]
+        if begin < len(rows):
+            yield from self._checked(rows, begin, len(rows), top, room)
+
+    def _checked(
+        self, rows: Sequence[str], begin: int, end: int, top: Sequence[str], room: int
+    ) -> Iterator[tuple[int, int | Extent]]:
+        """Halve a range whose joined text counts more tokens than its rows did one by one."""
+        if self.count("\n".join([*top, *rows[begin:end]])) <= room:
+            yield begin, end
+        elif end - begin > 1:
+            middle = (begin + end) // 2
+            yield from self._checked(rows, begin, middle, top, room)
+            yield from self._checked(rows, middle, end, top, room)
+        else:
+            for extent in _fit(rows[begin], Extent(0, len(rows[begin])), room, self.count):
+                yield begin, extent
+
+    def _goal(self, total: int, room: int) -> float:
+        usable = max(1, min(room, self.sizes.keep_whole))
+        return total / ceil(total / usable)
+
+    # Places
+
+    def _boxes(self, atom: _Atom) -> list[Box]:
+        block = self.blocks[atom.block]
+        if block.kind == "table":
+            return [*block.title_boxes, *block.row_boxes]
+        return [span.box for span in _overlapping(block, atom)]
+
+    def _regions(self, atoms: Sequence[_Atom]) -> list[Region]:
+        return _merge(box for atom in atoms for box in self._boxes(atom))
+
+    def _page(self, atoms: Sequence[_Atom]) -> int | None:
+        for atom in atoms:
+            boxes = self._boxes(atom)
+            if boxes:
+                return boxes[0].page
+            if (page := self.blocks[atom.block].page) is not None:
+                return page
+        return None
+
+    def _draft(
+        self,
+        kind: PassageKind,
+        text: str,
+        tokens: int,
+        path: Sequence[str],
+        page: int | None,
+        regions: list[Region],
+    ) -> PassageDraft:
+        return PassageDraft(
+            ordinal=0,
+            kind=kind,
+            text=text,
+            heading_path=list(path),
+            page=page,
+            regions=regions,
+            language=detect_language(text),
+            tokens=tokens,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _TableSection:
+    block: int
+
+
+def _heading_paths(blocks: Iterable[Block]) -> Iterator[list[str]]:
+    """Yield for each block the headings it stands under, a heading's own included."""
+    stack: list[tuple[int, str]] = []
+    for block in blocks:
+        if block.kind == "heading":
+            while stack and stack[-1][0] >= block.level:
+                stack.pop()
+            stack.append((block.level, block.text.strip()))
+        yield [text for _, text in stack]
+
+
+def _tokens(atoms: Iterable[_Atom]) -> int:
+    return sum(atom.tokens for atom in atoms)
+
+
+def _middle(atoms: Sequence[_Atom]) -> int:
+    """The cut, from 1 to len - 1, that halves the tokens best."""
+    half, used = _tokens(atoms) / 2, 0
+    for number, atom in enumerate(atoms[:-1]):
+        used += atom.tokens
+        if used >= half:
+            return number + 1
+    return len(atoms) - 1
+
+
+def _table_text(table: Table) -> str:
+    lines = [table.title.strip(), *(row_text(row) for row in table.rows)]
+    return "\n".join(line for line in lines if line)
+
+
+def _stripped(text: str, start: int, end: int) -> Extent | None:
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    return Extent(start, end) if start < end else None
+
+
+_CUT_AFTER = ("\n", "；", ";", "，", ",", "、", "：", ":", "|", ")", "）", " ")
+
+
+def _fit(text: str, extent: Extent, room: int, count: CountTokens) -> Iterator[Extent]:
+    """Cut an extent into pieces of at most `room` tokens: between clauses, else words, else characters."""
+    rest = _stripped(text, extent.start, extent.end)
+    while rest is not None:
+        if count(text[rest.start : rest.end]) <= room:
+            yield rest
+            return
+        end = _cut(text, rest, _longest_prefix(text, rest, room, count))
+        piece = _stripped(text, rest.start, end)
+        if piece is not None:
+            yield piece
+        rest = _stripped(text, end, rest.end)
+
+
+def _longest_prefix(text: str, extent: Extent, room: int, count: CountTokens) -> int:
+    """The greatest end (by bisection) at which the text from `extent.start` has at most `room` tokens."""
+    low, high = extent.start + 1, extent.end
+    while low < high:
+        middle = (low + high + 1) // 2
+        if count(text[extent.start : middle]) <= room:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _cut(text: str, extent: Extent, end: int) -> int:
+    """Move a cut back to after a mark, if there is one in the second half."""
+    earliest = (extent.start + end) // 2
+    for mark in _CUT_AFTER:
+        found = text.rfind(mark, earliest, end)
+        if found > earliest:
+            return found + 1
+    return end
+
+
+def _overlapping(block: TextBlock, atom: _Atom) -> list[Span]:
+    return [span for span in block.spans if span.start < atom.end and atom.start < span.end]
+
+
+def _merge(boxes: Iterable[Box]) -> list[Region]:
+    """Merge the boxes of lines, in reading order, into one rectangle a paragraph or column, page by page."""
+    regions: list[Region] = []
+    for page, on_page in groupby(boxes, key=lambda box: box.page):
+        merged: list[Box] = []
+        for box in on_page:
+            if merged and _continues(merged[-1], box):
+                merged[-1] = _union(merged[-1], box)
+            else:
+                merged.append(box)
+        while len(merged) > _MAX_REGIONS_PER_PAGE:
+            merged = _join_nearest(merged)
+        regions += [
+            Region(page=page, x0=round(b.x0, 1), y0=round(b.y0, 1), x1=round(b.x1, 1), y1=round(b.y1, 1))
+            for b in merged
+            if b.x0 < b.x1 and b.y0 < b.y1
+        ]
+    return regions
+
+
+def _continues(above: Box, below: Box) -> bool:
+    """Tell whether the next line goes on in the same paragraph or column."""
+    height = below.y1 - below.y0
+    near = -height <= below.y0 - above.y1 <= 1.6 * height
+    overlap = min(above.x1, below.x1) - max(above.x0, below.x0)
+    return near and below.y1 >= above.y0 and overlap > 0.3 * min(above.x1 - above.x0, below.x1 - below.x0)
+
+
+def _union(one: Box, two: Box) -> Box:
+    return Box(one.page, min(one.x0, two.x0), min(one.y0, two.y0), max(one.x1, two.x1), max(one.y1, two.y1))
+
+
+def _join_nearest(boxes: Sequence[Box]) -> list[Box]:
+    """Join the two neighbours in reading order whose union adds the least area."""
+
+    def waste(number: int) -> float:
+        one, two = boxes[number], boxes[number + 1]
+        return _area(_union(one, two)) - _area(one) - _area(two)
+
+    best = min(range(len(boxes) - 1), key=waste)
+    return [*boxes[:best], _union(boxes[best], boxes[best + 1]), *boxes[best + 2 :]]
+
+
+def _area(box: Box) -> float:
+    return (box.x1 - box.x0) * (box.y1 - box.y0)

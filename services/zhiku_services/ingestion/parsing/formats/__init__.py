@@ -1,0 +1,45 @@
+"""One module a format, loaded when first used. Everything here runs in the child only."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Protocol, cast
+
+from zhiku_platform.text.document import ParsedDocument, block_text
+from zhiku_services.ingestion.parsing import errors
+from zhiku_services.ingestion.parsing.wire import Job
+from zhiku_services.ingestion.parsing.preflight import Format
+from zhiku_services.ingestion.parsing.wire import Job
+
+Report = Callable[[int, int], None]
+
+_MODULES = {
+    Format.PDF: "pdf",
+    Format.DOCX: "docx",
+    Format.PPTX: "pptx",
+    Format.XLSX: "xlsx",
+    Format.CSV: "csv",
+    Format.HTML: "html",
+    Format.MARKDOWN: "markdown",
+    Format.TEXT: "plain",
+    Format.EML: "eml",
+}
+
+
+class Parser(Protocol):
+    """Reads a file of one format.
+
+    Blocks come in reading order. Raises ParsingError; never returns text in place of an error.
+    """
+
+    def __call__(
+        self, path: Path, media_type: str, limits: ParseLimits, report: Report
+    ) -> ParsedDocument: ...
+
+
+def parse_file(job: Job, report: Report) -> ParsedDocument:
+    """Parse a file in this process. A document without text is an error."""
+    module = import_module(f"{__name__}.{_MODULES[job.format]}")
+    document = cast("Parser", module.parse)(job, report)
+    if not any(block_text(block).strip() for block in document.blocks):
+        raise errors.NoTextLayerError("No text was found in the file.")
+    return document

@@ -1,0 +1,36 @@
+"""Builds the knowledge service."""
+
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from zhiku_platform.blobs import BlobStore
+from zhiku_platform.db import Database
+from zhiku_platform.http import create_app as create_service_app
+from zhiku_platform.settings import Settings
+from zhiku_services.knowledge.index import VectorIndex
+from zhiku_services.knowledge.models import Base
+from zhiku_services.knowledge.publishing import remove_vectors
+from zhiku_services.knowledge.routes import internal, router
+from zhiku_services.knowledge.search import EmbedQuery
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def open_database(settings: Settings) -> Database:
+    """Open the service's database, migrated to what this code expects."""
+    database = Database("knowledge", settings.service_database_url("knowledge"), Base.metadata)
+    database.migrate(MIGRATIONS)
+    return database
+
+
+def create_app(
+    settings: Settings, *, database: Database, index: VectorIndex, blobs: BlobStore, embed: EmbedQuery
+) -> FastAPI:
+    """Build the service's app on what it is given; what an earlier stop left in the index is removed first."""
+    remove_vectors(database, index)
+    app = create_service_app("knowledge", settings, [router, internal], database=database)
+    app.state.index = index
+    app.state.blobs = blobs
+    app.state.embed = embed
+    return app

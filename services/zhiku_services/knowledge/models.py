@@ -1,0 +1,129 @@
+"""The tables of the knowledge service."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Column, Index, MetaData, Text, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from zhiku_platform.audit import audit_outbox
+from zhiku_platform.db import UtcDateTime
+
+INHERITED_ACL = 0
+"""The `acl_id` of documents that everyone who may view the knowledge base may read, at level 0."""
+
+OPEN_RELEASE = 2**62
+"""The end of a release interval that has not ended, and the start of one that has not begun."""
+
+
+class Base(SQLModel):
+    metadata = MetaData()
+
+
+AUDIT_OUTBOX = audit_outbox(Base.metadata)
+
+
+class KnowledgeBaseRow(Base, table=True):
+    """`release` is the published one; it grows with each published document."""
+
+    __tablename__ = "knowledge_base"
+
+    id: str = Field(primary_key=True, max_length=40)
+    tenant: str = Field(max_length=100, index=True)
+    name: str = Field(max_length=100)
+    description: str = Field(max_length=2000)
+    language: str = Field(max_length=10)
+    release: int = Field(sa_column=Column(BigInteger, nullable=False, default=0))
+    created_by: str = Field(max_length=200)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+
+    __table_args__ = (UniqueConstraint("tenant", "name"),)
+
+
+class GrantRow(Base, table=True):
+    __tablename__ = "grant"
+
+    id: str = Field(primary_key=True, max_length=40)
+    tenant: str = Field(max_length=100)
+    knowledge_base_id: str = Field(max_length=40, foreign_key="knowledge_base.id", ondelete="CASCADE")
+    subject: str = Field(max_length=210, index=True)
+    role: str = Field(max_length=10)
+    granted_by: str = Field(max_length=200)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+
+    __table_args__ = (UniqueConstraint("knowledge_base_id", "subject"),)
+
+
+class AclRow(Base, table=True):
+    """One interned ACL: the readers stand in `acl_reader`, unless it is inherited from the knowledge base."""
+
+    __tablename__ = "acl"
+
+    acl_id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    inherited: bool
+    level: int
+
+
+class AclReaderRow(Base, table=True):
+    __tablename__ = "acl_reader"
+
+    acl_id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    token: str = Field(primary_key=True, max_length=210, index=True)
+
+
+class DocumentRow(Base, table=True):
+    """`active_version` None means that nobody may see it: not yet published, or retired."""
+
+    __tablename__ = "document"
+
+    id: str = Field(primary_key=True, max_length=64)
+    tenant: str = Field(max_length=100)
+    knowledge_base_id: str = Field(max_length=40, foreign_key="knowledge_base.id")
+    source_id: str | None = Field(default=None, max_length=40)
+    path: str = Field(max_length=1000)
+    title: str = Field(max_length=500)
+    media_type: str = Field(max_length=150)
+    blob: str = Field(max_length=64)
+    size_bytes: int = Field(sa_column=Column(BigInteger, nullable=False))
+    content_hash: str = Field(max_length=64)
+    pages: int | None = None
+    acl_id: int = Field(sa_column=Column(BigInteger, nullable=False))
+    active_version: str | None = Field(default=None, max_length=64)
+    fence: int = Field(sa_column=Column(BigInteger, nullable=False))
+    passages: int = 0
+    updated_at: datetime = Field(sa_type=UtcDateTime)
+
+    __table_args__ = (Index("ix_document_knowledge_base_acl", "knowledge_base_id", "acl_id"),)
+
+
+class PassageRow(Base, table=True):
+    """A passage is released in `released_from <= release < released_to`."""
+
+    __tablename__ = "passage"
+
+    id: str = Field(primary_key=True, max_length=40)
+    tenant: str = Field(max_length=100)
+    knowledge_base_id: str = Field(max_length=40)
+    document_id: str = Field(max_length=64, foreign_key="document.id", ondelete="CASCADE")
+    version_id: str = Field(max_length=64)
+    ordinal: int
+    kind: str = Field(max_length=10)
+    text: str = Field(sa_type=Text)
+    heading_path: list[str] = Field(sa_type=JSON)
+    page: int | None = None
+    regions: list[dict[str, Any]] = Field(sa_type=JSON)
+    language: str = Field(max_length=10)
+    tokens: int
+    content_hash: str = Field(max_length=64)
+    released_from: int = Field(sa_column=Column(BigInteger, nullable=False))
+    released_to: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+    __table_args__ = (Index("ix_passage_document_version", "document_id", "version_id", "ordinal"),)
+
+
+class VectorRemovalRow(Base, table=True):
+    """A vector that must leave the index: written with the change that retired its passage."""
+
+    __tablename__ = "vector_removal"
+
+    passage_id: str = Field(primary_key=True, max_length=40)

@@ -1,0 +1,197 @@
+"""The HTTP face of the knowledge service."""
+
+from typing import Annotated, Any
+
+from fastapi import Query, Request, Response
+from fastapi.responses import FileResponse
+
+from zhiku_platform.access import Access, Permission, require
+from zhiku_platform.blobs import BlobName, BlobStore
+from zhiku_platform.contracts.knowledge import (
+    Authorized,
+    AuthorizeRequest,
+    Document,
+    DocumentAcl,
+    Grant,
+    KnowledgeBase,
+    KnowledgeBaseChange,
+    NewGrant,
+    NewKnowledgeBase,
+    Passage,
+    PassageIds,
+    PublishRequest,
+    PublishResult,
+    Retired,
+    RetireRequest,
+    SearchRequest,
+    SearchResult,
+)
+from zhiku_platform.contracts.wire import Page
+from zhiku_platform.db import Database, ReadSession, WriteSession
+from zhiku_platform.http import GuardedRouter
+from zhiku_services.knowledge import publishing, search, service
+from zhiku_services.knowledge.repository import KnowledgeRepository
+
+router = GuardedRouter(prefix="/api/v1", tags=["knowledge"])
+internal = GuardedRouter(prefix="/internal", include_in_schema=False)
+
+CanRead = Annotated[Access, require(Permission.KNOWLEDGE_BASE_READ)]
+CanCreate = Annotated[Access, require(Permission.KNOWLEDGE_BASE_CREATE)]
+CanManage = Annotated[Access, require(Permission.KNOWLEDGE_BASE_MANAGE)]
+CanReadDocuments = Annotated[Access, require(Permission.DOCUMENT_READ)]
+CanWriteDocuments = Annotated[Access, require(Permission.DOCUMENT_WRITE)]
+CanSearch = Annotated[Access, require(Permission.SEARCH)]
+CanPublish = Annotated[Access, require(Permission.PASSAGE_PUBLISH)]
+
+Cursor = Annotated[str, Query(max_length=100)]
+Limit = Annotated[int, Query(ge=1, le=200)]
+
+_INLINE = {"application/pdf", "text/plain", "image/png", "image/jpeg"}
+
+
+@router.get("/knowledge-bases")
+def list_knowledge_bases(
+    access: CanRead, session: ReadSession, cursor: Cursor = "", limit: Limit = 100
+) -> Page[KnowledgeBase]:
+    """List the knowledge bases that you may view."""
+    return service.list_knowledge_bases(access, session, cursor=cursor, limit=limit)
+
+
+@router.post("/knowledge-bases", status_code=201)
+def create_knowledge_base(access: CanCreate, session: WriteSession, new: NewKnowledgeBase) -> KnowledgeBase:
+    """Create a knowledge base that you own."""
+    return service.create_knowledge_base(access, new, session)
+
+
+@router.get("/knowledge-bases/{knowledge_base_id}")
+def get_knowledge_base(access: CanRead, session: ReadSession, knowledge_base_id: str) -> KnowledgeBase:
+    """Get one knowledge base."""
+    return service.get_knowledge_base(access, knowledge_base_id, session)
+
+
+@router.patch("/knowledge-bases/{knowledge_base_id}")
+def change_knowledge_base(
+    access: CanManage, session: WriteSession, knowledge_base_id: str, change: KnowledgeBaseChange
+) -> KnowledgeBase:
+    """Rename or describe a knowledge base that you own."""
+    return service.change_knowledge_base(access, knowledge_base_id, change, session)
+
+
+@router.delete("/knowledge-bases/{knowledge_base_id}", status_code=204)
+def delete_knowledge_base(access: CanManage, session: WriteSession, knowledge_base_id: str) -> None:
+    """Delete an empty knowledge base that you own."""
+    service.delete_knowledge_base(access, knowledge_base_id, session)
+
+
+@router.get("/knowledge-bases/{knowledge_base_id}/grants")
+def list_grants(access: CanManage, session: ReadSession, knowledge_base_id: str) -> Page[Grant]:
+    """List who has which role on a knowledge base that you own."""
+    return service.list_grants(access, knowledge_base_id, session)
+
+
+@router.post("/knowledge-bases/{knowledge_base_id}/grants", status_code=201)
+def add_grant(access: CanManage, session: WriteSession, knowledge_base_id: str, new: NewGrant) -> Grant:
+    """Give a user or group a role on a knowledge base that you own."""
+    return service.add_grant(access, knowledge_base_id, new, session)
+
+
+@router.delete("/knowledge-bases/{knowledge_base_id}/grants/{grant_id}", status_code=204)
+def remove_grant(access: CanManage, session: WriteSession, knowledge_base_id: str, grant_id: str) -> None:
+    """Take a role away."""
+    service.remove_grant(access, knowledge_base_id, grant_id, session)
+
+
+@router.get("/knowledge-bases/{knowledge_base_id}/documents")
+def list_documents(
+    access: CanReadDocuments, session: ReadSession, knowledge_base_id: str, cursor: Cursor = "", limit: Limit = 100
+) -> Page[Document]:
+    """List the documents that you may read."""
+    return service.list_documents(access, knowledge_base_id, session, cursor=cursor, limit=limit)
+
+
+@router.get("/documents/{document_id}")
+def get_document(access: CanReadDocuments, session: ReadSession, document_id: str) -> Document:
+    """Get one document."""
+    return service.get_document(access, document_id, session)
+
+
+@router.put("/documents/{document_id}/acl")
+def set_document_acl(access: CanWriteDocuments, request: Request, document_id: str, acl: DocumentAcl) -> Document:
+    """Change who may read a document; you need to be an editor, and to be able to read it."""
+    state = request.app.state
+    return publishing.set_readers(access, document_id, acl, database=state.database, index=state.index)
+
+
+@router.get("/documents/{document_id}/content", response_class=FileResponse)
+def get_document_content(access: CanReadDocuments, request: Request, document_id: str) -> Response:
+    """Get the original bytes; ranges are supported."""
+    blobs: BlobStore = request.app.state.blobs
+    database: Database = request.app.state.database
+    with database.read() as session:
+        document = service.readable_document(KnowledgeRepository(session, access), document_id)
+    return FileResponse(
+        blobs.path(BlobName(document.blob)),
+        media_type=document.media_type,
+        filename=document.path.rsplit("/", 1)[-1],
+        content_disposition_type="inline" if document.media_type in _INLINE else "attachment",
+        headers={"Cache-Control": "private, no-store", "Content-Security-Policy": "sandbox; default-src 'none'"},
+    )
+
+
+@router.get("/documents/{document_id}/passages")
+def list_passages(
+    access: CanReadDocuments,
+    session: ReadSession,
+    document_id: str,
+    cursor: Cursor = "",
+    limit: Limit = 50,
+    page: Annotated[int | None, Query(ge=1)] = None,
+) -> Page[Passage]:
+    """List a document's passages in reading order."""
+    return service.list_passages(access, document_id, session, cursor=cursor, limit=limit, page=page)
+
+
+@router.get("/passages/{passage_id}")
+def get_passage(access: CanReadDocuments, session: ReadSession, passage_id: str) -> Passage:
+    """Get one passage."""
+    return service.get_passage(access, passage_id, session)
+
+
+@router.post("/search")
+def run_search(access: CanSearch, request: Request, query: SearchRequest) -> SearchResult:
+    """Search the passages that you may read."""
+    state: Any = request.app.state
+    return search.search(access, query, database=state.database, index=state.index, embed=state.embed)
+
+
+@internal.post("/authorize")
+def authorize(access: CanRead, session: ReadSession, request: AuthorizeRequest) -> Authorized:
+    """Confirm a role on a knowledge base."""
+    return service.authorize(access, request, session)
+
+
+@internal.post("/readable-passages")
+def readable_passages(access: CanReadDocuments, session: ReadSession, request: PassageIds) -> PassageIds:
+    """Filter passages by current rights."""
+    return service.readable_passages(access, request, session)
+
+
+@internal.post("/publish")
+def publish(access: CanPublish, request: Request, publication: PublishRequest) -> PublishResult:
+    """Take in one part of a document version."""
+    state = request.app.state
+    return publishing.publish(access, publication, database=state.database, index=state.index)
+
+
+@internal.post("/retire")
+def retire(access: CanPublish, request: Request, retirement: RetireRequest) -> Retired:
+    """Delete a document."""
+    state = request.app.state
+    return publishing.retire(access, retirement, database=state.database, index=state.index)
+
+
+@internal.put("/documents/{document_id}/acl", status_code=204)
+def set_acl(access: CanPublish, request: Request, document_id: str, acl: DocumentAcl) -> None:
+    """Change who may read a document, on behalf of its source."""
+    state = request.app.state
+    publishing.set_acl(access, document_id, acl, database=state.database, index=state.index)

@@ -1,0 +1,292 @@
+"""Knowledge bases, their grants, and reading documents."""
+
+
+from sqlmodel import Session
+
+from zhiku_platform.access import Access
+from zhiku_platform.audit import event_of, record
+from zhiku_platform.contracts.knowledge import (
+    Authorized,
+    AuthorizeRequest,
+    Document,
+    Grant,
+    GrantRole,
+    KnowledgeBase,
+    KnowledgeBaseChange,
+    NewGrant,
+    NewKnowledgeBase,
+    Passage,
+    PassageIds,
+)
+from zhiku_platform.contracts.wire import Page
+from zhiku_platform.db import new_id, utc_now
+from zhiku_platform.errors import NotFoundError
+from zhiku_services.knowledge.errors import (
+    KnowledgeBaseInUseError,
+    LastOwnerError,
+    NameTakenError,
+    RoleTooSmallError,
+)
+from zhiku_services.knowledge.models import AUDIT_OUTBOX, DocumentRow, GrantRow, KnowledgeBaseRow
+from zhiku_services.knowledge.passages import to_passage
+from zhiku_services.knowledge.repository import ROLE_RANK, KnowledgeRepository
+
+
+def create_knowledge_base(access: Access, new: NewKnowledgeBase, session: Session) -> KnowledgeBase:
+    """Create a knowledge base; its creator becomes its owner."""
+    repository = KnowledgeRepository(session, access)
+    _check_name(repository, new.name)
+    row = KnowledgeBaseRow(
+        id=new_id("kb"),
+        tenant=access.tenant,
+        name=new.name,
+        description=new.description,
+        language=new.language,
+        release=0,
+        created_by=access.principal.sub,
+        created_at=utc_now(),
+    )
+    session.add(row)
+    session.flush()
+    session.add(_grant_row(access, row.id, NewGrant(subject=f"user:{access.principal.sub}", role=GrantRole.OWNER)))
+    record(session, AUDIT_OUTBOX, event_of(access, "knowledge_base.created", row.id))
+    session.flush()
+    return _knowledge_base(row, GrantRole.OWNER, documents=0)
+
+
+def list_knowledge_bases(access: Access, session: Session, *, cursor: str, limit: int) -> Page[KnowledgeBase]:
+    """The knowledge bases that the caller may view."""
+    repository = KnowledgeRepository(session, access)
+    found = repository.knowledge_bases(after=cursor, limit=limit + 1)
+    counts = repository.count_readable([row.id for row, _ in found])
+    items = [_knowledge_base(row, role, counts.get(row.id, 0)) for row, role in found[:limit]]
+    return Page(items=items, next_cursor=items[-1].id if len(found) > limit else None)
+
+
+def get_knowledge_base(access: Access, knowledge_base_id: str, session: Session) -> KnowledgeBase:
+    repository = KnowledgeRepository(session, access)
+    row, role = _viewable(repository, knowledge_base_id)
+    return _knowledge_base(row, role, repository.count_readable([row.id]).get(row.id, 0))
+
+
+def change_knowledge_base(
+    access: Access, knowledge_base_id: str, change: KnowledgeBaseChange, session: Session
+) -> KnowledgeBase:
+    """Rename or describe anew; owners only."""
+    repository = KnowledgeRepository(session, access)
+    row = require_role(repository, knowledge_base_id, GrantRole.OWNER)
+    if change.name is not None and change.name != row.name:
+        _check_name(repository, change.name)
+        row.name = change.name
+    if change.description is not None:
+        row.description = change.description
+    record(session, AUDIT_OUTBOX, event_of(access, "knowledge_base.changed", row.id))
+    session.flush()
+    return get_knowledge_base(access, knowledge_base_id, session)
+
+
+def delete_knowledge_base(access: Access, knowledge_base_id: str, session: Session) -> None:
+    """Delete an empty knowledge base; owners only.
+
+    Raises:
+        KnowledgeBaseInUseError: it holds documents, and deleting those is a decision for two people.
+    """
+    repository = KnowledgeRepository(session, access)
+    row = require_role(repository, knowledge_base_id, GrantRole.OWNER)
+    if repository.has_documents(knowledge_base_id):
+        raise KnowledgeBaseInUseError(
+            "This knowledge base holds documents, or remembers deleted ones.",
+            remedy="Only a knowledge base that never held a document can be deleted by one person.",
+        )
+    for grant in repository.grants(knowledge_base_id):
+        session.delete(grant)
+    session.flush()
+    session.delete(row)
+    record(session, AUDIT_OUTBOX, event_of(access, "knowledge_base.deleted", knowledge_base_id))
+
+
+def list_grants(access: Access, knowledge_base_id: str, session: Session) -> Page[Grant]:
+    """Who has which role; owners only."""
+    repository = KnowledgeRepository(session, access)
+    require_role(repository, knowledge_base_id, GrantRole.OWNER)
+    return Page(items=[_grant(row) for row in repository.grants(knowledge_base_id)])
+
+
+def add_grant(access: Access, knowledge_base_id: str, new: NewGrant, session: Session) -> Grant:
+    """Give a role, or change the one that the subject has; owners only."""
+    repository = KnowledgeRepository(session, access)
+    require_role(repository, knowledge_base_id, GrantRole.OWNER)
+    existing = next((row for row in repository.grants(knowledge_base_id) if row.subject == new.subject), None)
+    if existing is not None:
+        _keep_an_owner(repository, knowledge_base_id, without=existing if new.role is not GrantRole.OWNER else None)
+        existing.role = new.role
+    row = existing or _grant_row(access, knowledge_base_id, new)
+    session.add(row)
+    record(session, AUDIT_OUTBOX, event_of(access, "grant.given", knowledge_base_id, subject=new.subject, role=new.role))
+    session.flush()
+    return _grant(row)
+
+
+def remove_grant(access: Access, knowledge_base_id: str, grant_id: str, session: Session) -> None:
+    """Take a role away; effective on the next question. Owners only."""
+    repository = KnowledgeRepository(session, access)
+    require_role(repository, knowledge_base_id, GrantRole.OWNER)
+    row = next((row for row in repository.grants(knowledge_base_id) if row.id == grant_id), None)
+    if row is None:
+        raise NotFoundError("grant")
+    _keep_an_owner(repository, knowledge_base_id, without=row)
+    session.delete(row)
+    record(session, AUDIT_OUTBOX, event_of(access, "grant.removed", knowledge_base_id, subject=row.subject))
+
+
+def authorize(access: Access, request: AuthorizeRequest, session: Session) -> Authorized:
+    """Confirm that the caller has at least this role on the knowledge base."""
+    repository = KnowledgeRepository(session, access)
+    require_role(repository, request.knowledge_base_id, request.role)
+    row, role = _viewable(repository, request.knowledge_base_id)
+    return Authorized(knowledge_base_id=row.id, name=row.name, role=role)
+
+
+def list_documents(
+    access: Access, knowledge_base_id: str, session: Session, *, cursor: str, limit: int
+) -> Page[Document]:
+    """The documents of a knowledge base that the caller may read."""
+    repository = KnowledgeRepository(session, access)
+    _viewable(repository, knowledge_base_id)
+    rows = repository.documents(knowledge_base_id, after=cursor, limit=limit + 1)
+    readers = repository.readers(row.acl_id for row in rows)
+    items = [_document(row, readers) for row in rows[:limit]]
+    return Page(items=items, next_cursor=items[-1].id if len(rows) > limit else None)
+
+
+def get_document(access: Access, document_id: str, session: Session) -> Document:
+    repository = KnowledgeRepository(session, access)
+    row = readable_document(repository, document_id)
+    return _document(row, repository.readers([row.acl_id]))
+
+
+def list_passages(
+    access: Access, document_id: str, session: Session, *, cursor: str, limit: int, page: int | None
+) -> Page[Passage]:
+    """A document's passages in reading order, of one page if `page` is given."""
+    repository = KnowledgeRepository(session, access)
+    document = readable_document(repository, document_id)
+    after = int(cursor) if cursor.isdecimal() else -1
+    rows = repository.passages(document, after=after, limit=limit + 1, page=page)
+    items = [to_passage(row, document) for row in rows[:limit]]
+    return Page(items=items, next_cursor=str(items[-1].ordinal) if len(rows) > limit else None)
+
+
+def get_passage(access: Access, passage_id: str, session: Session) -> Passage:
+    found = KnowledgeRepository(session, access).hydrate([passage_id])
+    if passage_id not in found:
+        raise NotFoundError("passage")
+    return to_passage(*found[passage_id])
+
+
+def readable_passages(access: Access, request: PassageIds, session: Session) -> PassageIds:
+    """Those of the passages that the caller may read now."""
+    readable = KnowledgeRepository(session, access).readable_passage_ids(request.passage_ids)
+    return PassageIds(passage_ids=[passage_id for passage_id in request.passage_ids if passage_id in readable])
+
+
+def require_role(repository: KnowledgeRepository, knowledge_base_id: str, role: GrantRole) -> KnowledgeBaseRow:
+    """The knowledge base, if the caller has at least `role` on it.
+
+    Raises:
+        NotFoundError: it is missing, or the caller may not even view it.
+        RoleTooSmallError: the caller may view it and no more.
+    """
+    row, held = _viewable(repository, knowledge_base_id)
+    if ROLE_RANK[held] < ROLE_RANK[role]:
+        raise RoleTooSmallError(
+            f"This needs the role `{role}` on the knowledge base.", remedy="Ask one of its owners for that role."
+        )
+    return row
+
+
+def readable_document(repository: KnowledgeRepository, document_id: str) -> DocumentRow:
+    """The document, if the caller may read it now.
+
+    Raises:
+        NotFoundError: it is missing or hidden.
+    """
+    row = repository.document(document_id)
+    if row is None:
+        raise NotFoundError("document")
+    return row
+
+
+def _viewable(repository: KnowledgeRepository, knowledge_base_id: str) -> tuple[KnowledgeBaseRow, GrantRole]:
+    found = repository.knowledge_base(knowledge_base_id)
+    if found is None:
+        raise NotFoundError("knowledge base")
+    return found
+
+
+def _check_name(repository: KnowledgeRepository, name: str) -> None:
+    if repository.is_name_taken(name):
+        raise NameTakenError("A knowledge base of this name exists.", remedy="Choose another name.")
+
+
+def _keep_an_owner(repository: KnowledgeRepository, knowledge_base_id: str, without: GrantRow | None) -> None:
+    owners = [row for row in repository.grants(knowledge_base_id) if row.role == GrantRole.OWNER]
+    if without is not None and [row.id for row in owners] == [without.id]:
+        raise LastOwnerError("This is the last owner.", remedy="Make somebody else an owner first.")
+
+
+def _grant_row(access: Access, knowledge_base_id: str, new: NewGrant) -> GrantRow:
+    return GrantRow(
+        id=new_id("grt"),
+        tenant=access.tenant,
+        knowledge_base_id=knowledge_base_id,
+        subject=new.subject,
+        role=new.role,
+        granted_by=access.principal.sub,
+        created_at=utc_now(),
+    )
+
+
+def _grant(row: GrantRow) -> Grant:
+    return Grant(
+        id=row.id,
+        knowledge_base_id=row.knowledge_base_id,
+        subject=row.subject,
+        role=GrantRole(row.role),
+        granted_by=row.granted_by,
+        created_at=row.created_at,
+    )
+
+
+def _knowledge_base(row: KnowledgeBaseRow, role: GrantRole, documents: int) -> KnowledgeBase:
+    return KnowledgeBase.model_validate(
+        {
+            "id": row.id,
+            "name": row.name,
+            "description": row.description,
+            "language": row.language,
+            "role": role,
+            "documents": documents,
+            "created_at": row.created_at,
+        }
+    )
+
+
+def _document(row: DocumentRow, acls: dict[int, tuple[list[str] | None, int]]) -> Document:
+    readers, level = acls[row.acl_id]
+    return Document(
+        id=row.id,
+        knowledge_base_id=row.knowledge_base_id,
+        title=row.title,
+        path=row.path,
+        media_type=row.media_type,
+        size_bytes=row.size_bytes,
+        pages=row.pages,
+        passages=row.passages,
+        content_hash=row.content_hash,
+        level=level,
+        readers=readers,
+        updated_at=row.updated_at,
+    )
+
+

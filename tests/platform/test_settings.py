@@ -1,0 +1,49 @@
+"""Settings refuse what is unsafe off loopback."""
+
+from pathlib import Path
+
+import pytest
+
+from zhiku_platform.errors import UnsafeSettingsError
+from zhiku_platform.settings import load_settings
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ZHIKU_HOME", "ZHIKU_HOST", "ZHIKU_SECRET_KEY", "ZHIKU_OIDC_ISSUER"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.8.9.10"])
+def test_every_default_serves_loopback(host: str) -> None:
+    assert load_settings(host=host).is_loopback
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::", "zhiku.example"])
+def test_the_default_secret_refuses_to_serve_others(host: str) -> None:
+    with pytest.raises(UnsafeSettingsError, match="ZHIKU_SECRET_KEY"):
+        load_settings(host=host)
+
+
+def test_a_short_secret_refuses_to_serve_others() -> None:
+    with pytest.raises(UnsafeSettingsError, match="32"):
+        load_settings(host="0.0.0.0", secret_key="short", oidc_issuer="https://id.example")
+
+
+def test_the_embedded_provider_refuses_to_serve_others() -> None:
+    with pytest.raises(UnsafeSettingsError, match="demo accounts"):
+        load_settings(host="0.0.0.0", secret_key="x" * 40)
+
+
+def test_a_safe_deployment_is_accepted() -> None:
+    settings = load_settings(host="0.0.0.0", secret_key="x" * 40, oidc_issuer="https://id.example")
+    assert not settings.is_loopback
+
+
+def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ZHIKU_HOME", str(tmp_path))
+    assert load_settings().service_database_url("knowledge") == f"sqlite:///{tmp_path}/db/knowledge.sqlite3"
+
+
+def test_a_secret_never_shows_in_a_representation() -> None:
+    assert "hunter2" not in repr(load_settings(secret_key="hunter2"))
