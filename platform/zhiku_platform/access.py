@@ -15,6 +15,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 
+from zhiku_platform.contracts.gateway import ApiKeyScope
 from zhiku_platform.contracts.identity import Principal, PrincipalKind, Role
 from zhiku_platform.errors import ForbiddenError, NotSignedInError
 
@@ -39,6 +40,7 @@ class Permission(StrEnum):
     MODEL_READ = "model:read"
     INFERENCE_RUN = "inference:run"
     API_KEY_MANAGE = "api_key:manage"
+    SESSION_OWN = "session:own"
 
 
 _EMPLOYEE = frozenset(
@@ -53,6 +55,7 @@ _EMPLOYEE = frozenset(
         Permission.MODEL_READ,
         Permission.INFERENCE_RUN,
         Permission.API_KEY_MANAGE,
+        Permission.SESSION_OWN,
     }
 )
 
@@ -71,16 +74,47 @@ ROLE_PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
                 Permission.MODEL_READ,
                 Permission.INFERENCE_RUN,
                 Permission.API_KEY_MANAGE,
+                Permission.SESSION_OWN,
             }
         ),
         Role.SERVICE: frozenset({Permission.PASSAGE_PUBLISH, Permission.INFERENCE_RUN, Permission.MODEL_READ}),
     }
 )
 
+_SEARCH = frozenset(
+    {
+        Permission.KNOWLEDGE_BASE_READ,
+        Permission.DOCUMENT_READ,
+        Permission.SEARCH,
+        Permission.MODEL_READ,
+        Permission.INFERENCE_RUN,
+    }
+)
+
+SCOPE_PERMISSIONS: Mapping[ApiKeyScope, frozenset[Permission]] = MappingProxyType(
+    {
+        ApiKeyScope.SEARCH: _SEARCH,
+        # An answer quotes what a search finds, so whoever may ask may search.
+        ApiKeyScope.ASK: _SEARCH | {Permission.ASK, Permission.CONVERSATION_READ},
+        ApiKeyScope.INGEST: frozenset(
+            {
+                Permission.KNOWLEDGE_BASE_READ,
+                Permission.DOCUMENT_READ,
+                Permission.DOCUMENT_WRITE,
+                Permission.SOURCE_MANAGE,
+            }
+        ),
+    }
+)
+"""What each scope of an API key opens at most; its owner's roles must give the permission as well."""
+
 
 def permissions_of(principal: Principal) -> frozenset[Permission]:
-    """Every permission that the principal's roles give."""
-    return frozenset().union(*(ROLE_PERMISSIONS[role] for role in principal.roles))
+    """Every permission that the principal's roles give and, for an API key, its scopes let through."""
+    held: frozenset[Permission] = frozenset().union(*(ROLE_PERMISSIONS[role] for role in principal.roles))
+    if principal.scopes is None:
+        return held
+    return held & frozenset().union(*(SCOPE_PERMISSIONS[scope] for scope in principal.scopes))
 
 
 @final
@@ -120,12 +154,19 @@ def authorize(principal: Principal, permission: Permission) -> Access:
 
 
 class RequirePermission:
-    """The FastAPI dependency behind `require`; the router finds it in a route's dependencies."""
+    """The FastAPI dependency behind `require`; the router finds it in a route's dependencies.
+
+    The principal is the one that the gateway's middleware put into the request's state, or else the signed
+    one that another service sent along.
+    """
 
     def __init__(self, permission: Permission) -> None:
         self.permission = permission
 
-    def __call__(self, request: Request) -> Access:
+    async def __call__(self, request: Request) -> Access:
+        resolved: Principal | None = getattr(request.state, "principal", None)
+        if resolved is not None:
+            return authorize(resolved, self.permission)
         signer: PrincipalSigner = request.app.state.signer
         token = request.headers.get(PRINCIPAL_HEADER)
         if token is None:

@@ -1,5 +1,6 @@
 """The HTTP edge of every service: guarded routes, problem+json, health, metrics."""
 
+import re
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -24,6 +25,7 @@ from zhiku_platform.telemetry import ObserveRequests, get_logger
 log = get_logger(__name__)
 
 REQUEST_ID_HEADER = "X-Request-Id"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 class UnguardedRouteError(TypeError):
@@ -147,7 +149,9 @@ class RequestEdge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = Request(scope).headers.get(REQUEST_ID_HEADER) or f"req_{secrets.token_hex(8)}"
+        given = Request(scope).headers.get(REQUEST_ID_HEADER, "")
+        # A caller's own id goes into every log line, so it must look like one.
+        request_id = given if _REQUEST_ID.fullmatch(given) else f"req_{secrets.token_hex(8)}"
         scope.setdefault("state", {})["request_id"] = request_id
         started = False
 
@@ -170,7 +174,7 @@ class RequestEdge:
                     "Zhiku could not handle this request.",
                     remedy=f"Try again; if it stays, give an administrator the request id {request_id}.",
                 ).problem(request_id)
-                await _problem_response(problem)(scope, receive, with_id)
+                await problem_response(problem)(scope, receive, with_id)
 
 
 def _where(error: BaseException) -> str:
@@ -180,7 +184,8 @@ def _where(error: BaseException) -> str:
     return "unknown" if trace is None else f"{trace.tb_frame.f_code.co_filename.rsplit('/', 2)[-1]}:{trace.tb_lineno}"
 
 
-def _problem_response(problem: Problem) -> JSONResponse:
+def problem_response(problem: Problem) -> JSONResponse:
+    """An error as `application/problem+json`, with `Retry-After` where trying again makes sense."""
     headers = {"Retry-After": "5"} if problem.status in {429, 503} else {}
     return JSONResponse(
         problem.model_dump(mode="json"), problem.status, headers, media_type="application/problem+json"
@@ -197,13 +202,13 @@ def _render(request: Request, error: Exception) -> Response:
     problem = error.problem(_request_id(request))
     if problem.status >= 500 and not isinstance(error, RemoteProblemError):
         log.warning("request_refused", code=problem.code, error=type(error).__name__)
-    return _problem_response(problem)
+    return problem_response(problem)
 
 
 def _render_validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     fields = [{"field": ".".join(str(part) for part in item["loc"]), "problem": item["msg"]} for item in error.errors()]
-    return _problem_response(
+    return problem_response(
         Problem.model_validate(
             {
                 "type": "urn:zhiku:error:invalid_request",
@@ -222,8 +227,8 @@ def _render_validation(request: Request, error: Exception) -> Response:
 def _render_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == NotFoundError.status:
-        return _problem_response(NotFoundError("address").problem(_request_id(request)))
-    return _problem_response(
+        return problem_response(NotFoundError("address").problem(_request_id(request)))
+    return problem_response(
         Problem(
             type=f"urn:zhiku:error:http_{error.status_code}",
             title="Request refused",

@@ -1,12 +1,14 @@
 """Service calls without a network: HTTP requests straight into another ASGI app of this process.
 
 `AsyncInProcessTransport` runs the app as a task of the caller's event loop and streams both ways: a response
-chunk waits until its reader wants it (back-pressure), and closing the response cancels the app.
-`InProcessTransport` is the same for threads; the app runs on the event loop it is given.
+chunk waits until its reader wants it (back-pressure), a request chunk is fetched when the app asks for it,
+and closing the response cancels the app.
+`InProcessTransport` is the same for threads, but for the request, which is read whole; the app runs on the
+event loop it is given.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Iterator
 from typing import Any, TypeVar
 
 import httpx2
@@ -22,10 +24,10 @@ class ServiceStoppedError(httpx2.TransportError):
 class _Exchange:
     """One request to the app and its response, chunk by chunk."""
 
-    def __init__(self, app: ASGIApp, request: httpx2.Request, body: bytes) -> None:
+    def __init__(self, app: ASGIApp, request: httpx2.Request, body: AsyncIterable[bytes]) -> None:
         self._app = app
         self._request = request
-        self._body = body
+        self._body = aiter(body)
         self._start: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._chunks: asyncio.Queue[bytes | BaseException | None] = asyncio.Queue(maxsize=1)
         self._closed = asyncio.Event()
@@ -62,8 +64,11 @@ class _Exchange:
 
     async def _receive(self) -> Message:
         if not self._body_sent:
-            self._body_sent = True
-            return {"type": "http.request", "body": self._body, "more_body": False}
+            try:
+                return {"type": "http.request", "body": await anext(self._body), "more_body": True}
+            except StopAsyncIteration:
+                self._body_sent = True
+                return {"type": "http.request", "body": b"", "more_body": False}
         await self._closed.wait()
         return {"type": "http.disconnect"}
 
@@ -115,7 +120,8 @@ class AsyncInProcessTransport(httpx2.AsyncBaseTransport):
         self._app = app
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        exchange = _Exchange(self._app, request, await request.aread())
+        assert isinstance(request.stream, httpx2.AsyncByteStream)
+        exchange = _Exchange(self._app, request, request.stream)
         start = await exchange.start()
         return httpx2.Response(start["status"], headers=start["headers"], stream=_AsyncBody(exchange))
 
@@ -141,10 +147,10 @@ class InProcessTransport(httpx2.BaseTransport):
         self._loop = loop
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        exchange, start = _wait(self._begin(request, request.read()), self._loop)
+        exchange, start = _wait(self._begin(request, httpx2.ByteStream(request.read())), self._loop)
         return httpx2.Response(start["status"], headers=start["headers"], stream=_Body(exchange, self._loop))
 
-    async def _begin(self, request: httpx2.Request, body: bytes) -> tuple[_Exchange, Message]:
+    async def _begin(self, request: httpx2.Request, body: AsyncIterable[bytes]) -> tuple[_Exchange, Message]:
         exchange = _Exchange(self._app, request, body)
         return exchange, await exchange.start()
 

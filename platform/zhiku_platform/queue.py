@@ -79,8 +79,15 @@ class Queue:
                     function(*arguments)
                     outcome = "done"
                 except RetriableError as error:
+                    retries: int = task.request.retries
+                    if retries >= max_retries:
+                        log.error("task_gave_up", task=name, retries=retries)
+                        raise
                     outcome = "retried"
-                    raise task.retry(exc=error, countdown=error.delay_s, max_retries=max_retries) from error
+                    # Not `task.retry`: it raises what the pool then logs as an error, with the arguments in clear.
+                    self.celery.send_task(
+                        name, args=arguments, queue=service, countdown=error.delay_s, retries=retries + 1
+                    )
                 except Exception as error:
                     # The worker's outermost loop: counted and logged by type, never by text.
                     log.error("task_failed", task=name, error=type(error).__name__)
@@ -90,7 +97,7 @@ class Queue:
                     TASK_SECONDS.labels(service, name).observe(time.perf_counter() - started)
 
             run.__doc__ = function.__doc__
-            registered: Task = self.celery.task(name=name, bind=True)(run)
+            registered: Task = self.celery.task(name=name, bind=True, shared=False, lazy=False)(run)
             return registered
 
         return register
@@ -170,9 +177,11 @@ class Relay:
 
 
 class EmbeddedWorker:
-    """A Celery worker in a thread of this process, for the laptop."""
+    """A Celery worker in a thread of this process, for the laptop; one at a time in a process."""
 
     def __init__(self, queue: Queue, *, threads: int) -> None:
+        # Celery's pool threads look a task up in the process's default app, whichever app received it.
+        queue.celery.set_default()
         self._controller = WorkController(
             app=queue.celery,
             hostname=f"{queue.service}@embedded",

@@ -4,11 +4,13 @@ Each default runs on a laptop. What would be unsafe beyond it refuses to serve a
 """
 
 import ipaddress
+import json
 import os
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from zhiku_platform.errors import UnsafeSettingsError
@@ -61,11 +63,22 @@ class Settings(BaseSettings):
 
     session_idle_s: int = 8 * 3600
     session_absolute_s: int = 24 * 3600
+    files_roots: tuple[Path, ...] = ()
+    """The folders below which sources may read files; as JSON, `ZHIKU_FILES_ROOTS='["/srv/documents"]'`."""
+
     max_upload_bytes: int = 200 * 1024 * 1024
+    rate_per_s: float = Field(default=50, gt=0)
+    """Requests a second that one caller may keep up, and `rate_burst` how many at once; per gateway process."""
+    rate_burst: int = Field(default=200, ge=1)
     worker_threads: int = 2
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     otlp_endpoint: str | None = None
+
+    @field_validator("files_roots", mode="before")
+    @classmethod
+    def _read_json(cls, value: object) -> object:
+        return json.loads(value) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _refuse_unsafe_defaults(self) -> Self:
@@ -89,18 +102,15 @@ class Settings(BaseSettings):
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine can reach us."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        """Whether only this machine can reach us, directly or through a proxy at `public_url`."""
+        public_host = urlsplit(self.public_url).hostname if self.public_url else self.host
+        return _is_loopback(self.host) and _is_loopback(public_host or "")
 
     @property
     def base_url(self) -> str:
         """The address users see, without a slash at its end."""
-        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
 
     @property
     def models_folder(self) -> Path:
@@ -122,6 +132,15 @@ def load_settings(**overrides: object) -> Settings:
         UnsafeSettingsError: a default that is safe on a laptop only would serve others.
     """
     return Settings.model_validate({**_environment(), **{k: v for k, v in overrides.items() if v is not None}})
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _environment() -> dict[str, str]:

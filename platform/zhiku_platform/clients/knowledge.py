@@ -7,6 +7,7 @@ from zhiku_platform.contracts.knowledge import (
     AuthorizeRequest,
     Document,
     DocumentAcl,
+    KnowledgeBase,
     Passage,
     PassageIds,
     PublishRequest,
@@ -16,6 +17,7 @@ from zhiku_platform.contracts.knowledge import (
     SearchRequest,
     SearchResult,
 )
+from zhiku_platform.contracts.wire import Page
 
 
 class KnowledgeClient(ServiceClient):
@@ -34,6 +36,17 @@ class KnowledgeClient(ServiceClient):
             RemoteProblemError: `not_found`, whether it is missing or hidden; `forbidden` if the role is too small.
         """
         return self._call(principal, "POST", "/internal/authorize", Authorized, request)
+
+    def knowledge_bases(self, principal: Principal) -> list[KnowledgeBase]:
+        """Every knowledge base that `principal` may view now."""
+        found: list[KnowledgeBase] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            path = f"/api/v1/knowledge-bases?limit=200&cursor={cursor}"
+            page = self._call(principal, "GET", path, Page[KnowledgeBase])
+            found += page.items
+            cursor = page.next_cursor
+        return found
 
     def document(self, principal: Principal, document_id: str) -> Document:
         return self._call(principal, "GET", f"/api/v1/documents/{document_id}", Document)

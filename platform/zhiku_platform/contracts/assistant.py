@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from zhiku_platform.contracts.inference import ChatMessage
 from zhiku_platform.contracts.knowledge import Region
 from zhiku_platform.contracts.wire import Message
 
@@ -31,6 +32,19 @@ class ConversationChange(Message):
 class NewQuestion(Message):
     text: str = Field(min_length=1, max_length=4000)
     knowledge_base_ids: list[str] | None = Field(default=None, max_length=100)
+
+
+class AskRequest(Message):
+    """One question outside the portal; nobody resumes its stream, and who hangs up stops the answer.
+
+    `history` are the turns before it, oldest first; only what the user said is used. With `persist` the
+    question opens a conversation of its own, otherwise only the audit log knows of it.
+    """
+
+    question: str = Field(min_length=1, max_length=4000)
+    history: list[ChatMessage] = Field(default=[], max_length=200)
+    knowledge_base_ids: list[str] = Field(default=[], max_length=100)
+    persist: bool = False
 
 
 class AnswerMode(StrEnum):

@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from zhiku_platform.contracts.gateway import ApiKeyScope
 from zhiku_platform.contracts.wire import Message
 
 
@@ -22,7 +23,10 @@ class Role(StrEnum):
 
 
 class Principal(Message):
-    """The caller. Groups come from our own mirror of the identity provider, never from a token."""
+    """The caller. Groups come from our own mirror of the identity provider, never from a token.
+
+    `scopes` narrows what the roles allow, for a caller who came with an API key; None narrows nothing.
+    """
 
     sub: str = Field(min_length=1, max_length=200)
     tenant: str = Field(min_length=1, max_length=100)
@@ -31,8 +35,22 @@ class Principal(Message):
     groups: frozenset[str] = frozenset()
     roles: frozenset[Role] = frozenset()
     clearance: int = Field(default=0, ge=0, le=9)
+    scopes: frozenset[ApiKeyScope] | None = None
 
     @property
     def tokens(self) -> frozenset[str]:
         """The ACL tokens this principal holds: `user:SUB`, `group:NAME` and `everyone`."""
         return frozenset({f"user:{self.sub}", "everyone", *(f"group:{name}" for name in self.groups)})
+
+
+class DirectoryUser(Message):
+    """A person as the identity provider's directory describes them; `sub` is what its tokens call them."""
+
+    sub: str = Field(min_length=1, max_length=200)
+    username: str = Field(max_length=200)
+    name: str = Field(max_length=200)
+    email: str = Field(default="", max_length=320)
+    department: str = Field(default="", max_length=200)
+    roles: frozenset[Role] = frozenset({Role.EMPLOYEE})
+    groups: frozenset[str] = frozenset()
+    clearance: int = Field(default=0, ge=0, le=9)

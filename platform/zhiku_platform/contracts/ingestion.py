@@ -101,3 +101,12 @@ class Sync(Message):
     reason: Reason | None
     started_at: datetime | None
     finished_at: datetime | None
+
+
+class SkippedEntry(Message):
+    """What a sync left out: a stable code, what happened, and what its owner can do."""
+
+    path: str
+    code: str
+    detail: str
+    remedy: str

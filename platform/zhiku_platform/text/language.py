@@ -17,33 +17,15 @@ def _words(text: str) -> frozenset[str]:
 
 
 _ENGLISH = _words(
-    "the of and to in is a for that on with as are be by this it or from at an not was we have will our your "
-    "you which has can may all their its if any been but other these more such were they no so do when how "
-    "what use used who shall must should page table total year"
+    "the of and to in is a for that on with as are be by this it or from at an not was we have will our "
+    "your you which has can may all their its if any been but other these more such were they no so do "
+    "when how what use used who shall must should page table total year"
 )
 _OTHER_LATIN = _words(
     "der die das und ist nicht ein eine für mit auf den dem zu im von sich des le la les des est une pour dans "
     "que qui sur avec du au aux par plus ce el los las en una por con para del al se lo como il di che è per "
     "della dei gli non sono um uma os não é do da em het een van op te zijn och att som på är og det til"
-) - {
-    "a",
-    "in",
-    "an",
-    "do",
-    "die",
-    "per",
-    "plus",
-    "as",
-    "no",
-    "is",
-    "to",
-    "on",
-    "se",
-    "me",
-    "al",
-    "som",
-    "des",
-}
+) - _words("a in an do die per plus as no is to on se me al som des")
 
 
 def detect_language(text: str) -> Language:

@@ -230,7 +230,9 @@ class _Cutter:
             return
         if not text.strip():
             return
-        yield self._draft(PassageKind.TEXT, text, tokens, path, self._page(atoms), self._regions(atoms))
+        yield _draft(
+            PassageKind.TEXT, text, tokens, path=path, page=self._page(atoms), regions=self._regions(atoms)
+        )
 
     def _room_for(self, path: Sequence[str]) -> int:
         return max(self.sizes.limit // 2, self.sizes.limit - self.count(_prefix(self.title, path)) - 2)
@@ -312,7 +314,7 @@ class _Cutter:
             tokens = self.count(text)
             regions = _merge([*(box for atom in lead for box in self._boxes(atom)), *boxes])
             page = regions[0].page if regions else table.page
-            yield self._draft(PassageKind.TABLE, text, tokens, path, page, regions)
+            yield _draft(PassageKind.TABLE, text, tokens, path=path, page=page, regions=regions)
 
     def _long_top(
         self, number: int, lead: Sequence[_Atom], table: Table, path: list[str]
@@ -321,7 +323,9 @@ class _Cutter:
         yield from self._pack(lead)
         for extent, tokens in self._extents(table.title, self._room(number)):
             text = table.title[extent.start : extent.end]
-            yield self._draft(PassageKind.TEXT, text, tokens, path, table.page, _merge(table.title_boxes))
+            yield _draft(
+                PassageKind.TEXT, text, tokens, path=path, page=table.page, regions=_merge(table.title_boxes)
+            )
 
     def _row_groups(
         self, rows: Sequence[str], first: int, top: Sequence[str], room: int
@@ -390,30 +394,25 @@ class _Cutter:
                 return page
         return None
 
-    def _draft(
-        self,
-        kind: PassageKind,
-        text: str,
-        tokens: int,
-        path: Sequence[str],
-        page: int | None,
-        regions: list[Region],
-    ) -> PassageDraft:
-        return PassageDraft(
-            ordinal=0,
-            kind=kind,
-            text=text,
-            heading_path=list(path),
-            page=page,
-            regions=regions,
-            language=detect_language(text),
-            tokens=tokens,
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class _TableSection:
     block: int
+
+
+def _draft(
+    kind: PassageKind, text: str, tokens: int, *, path: Sequence[str], page: int | None, regions: list[Region]
+) -> PassageDraft:
+    return PassageDraft(
+        ordinal=0,
+        kind=kind,
+        text=text,
+        heading_path=list(path),
+        page=page,
+        regions=regions,
+        language=detect_language(text),
+        tokens=tokens,
+    )
 
 
 def _heading_paths(blocks: Iterable[Block]) -> Iterator[list[str]]:

@@ -16,9 +16,10 @@ def _words(text: str) -> frozenset[str]:
 
 
 _ABBREVIATIONS = _words(
-    "mr mrs ms dr prof sr jr st vs etc inc ltd co corp llc no nos vol fig figs eq sec ch art pp p ed eds al cf "
-    "approx dept est gen gov hon rep sen rev capt col lt sgt jan feb mar apr jun jul aug sep sept oct nov dec "
-    "mon tue wed thu fri sat sun e.g i.e u.s u.k u.n a.m p.m ph.d m.d b.a m.a d.c n.a op cit ibid ca viz"
+    "mr mrs ms dr prof sr jr st vs etc inc ltd co corp llc no nos vol fig figs eq sec ch art pp p ed eds "
+    "al cf approx dept est gen gov hon rep sen rev capt col lt sgt jan feb mar apr jun jul aug sep sept oct "
+    "nov dec mon tue wed thu fri sat sun e.g i.e u.s u.k u.n a.m p.m ph.d m.d b.a m.a "
+    "d.c n.a op cit ibid ca viz"
 )
 # Some abbreviations do end sentences; when the next word begins with a capital, these are taken to.
 _MAY_END = frozenset(

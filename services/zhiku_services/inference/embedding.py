@@ -19,9 +19,7 @@ from zhiku_platform.text.tokens import TokenCounter
 from zhiku_services.inference.catalogue import ResolvedModel
 from zhiku_services.inference.errors import ModelMissingError
 from zhiku_services.inference.graph_encoder import (
-    ONNX_FP32,
     ONNX_INT8,
-    OPENVINO,
     Graph,
     GraphEncoder,
     onnx_graph,
@@ -31,7 +29,9 @@ from zhiku_services.inference.graph_encoder import (
 Vectors = npt.NDArray[np.float32]
 
 MAX_TOKENS = 512
-_BATCH = 8
+# One text at a time: on a processor a batch gains nothing over a single long text and pays for padding, and
+# 8-bit activations are then scaled to that text alone, so its vector does not depend on its neighbours.
+_BATCH = 1
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,6 @@ class Embedder(Protocol):
 class Backend(StrEnum):
     TORCH = "torch"
     ONNX_INT8 = "onnx-int8"
-    ONNX = "onnx"
     OPENVINO = "openvino"
     OPENVINO_BF16 = "openvino-bf16"
 
@@ -99,16 +98,12 @@ def load_embedder(model: ResolvedModel, *, backend: Backend, threads: int) -> Se
     Raises:
         ModelMissingError: the folder has no graph for this engine.
     """
+    folder = model.folder
     loaders = {
-        Backend.TORCH: lambda: _torch_model(model.folder, threads),
-        Backend.ONNX: lambda: _graph_model(model.folder, onnx_graph(_graph(model, ONNX_FP32), threads=threads)),
-        Backend.ONNX_INT8: lambda: _graph_model(model.folder, onnx_graph(_graph(model, ONNX_INT8), threads=threads)),
-        Backend.OPENVINO: lambda: _graph_model(
-            model.folder, openvino_graph(_graph(model, OPENVINO), threads=threads)
-        ),
-        Backend.OPENVINO_BF16: lambda: _graph_model(
-            model.folder, openvino_graph(_graph(model, OPENVINO), threads=threads, precision="bf16")
-        ),
+        Backend.TORCH: lambda: _torch_model(folder, threads),
+        Backend.ONNX_INT8: lambda: _graph_model(folder, onnx_graph(_graph_path(model), threads=threads)),
+        Backend.OPENVINO: lambda: _graph_model(folder, openvino_graph(folder, threads=threads, precision="f32")),
+        Backend.OPENVINO_BF16: lambda: _graph_model(folder, openvino_graph(folder, threads=threads, precision="bf16")),
     }
     return SentenceEmbedder(model.id, loaders[backend](), TokenCounter(model.folder), model.prefixes)
 
@@ -120,11 +115,11 @@ def choose_backend(model: ResolvedModel, wanted: str) -> Backend:
     return {"torch": Backend.TORCH, "onnx": Backend.ONNX_INT8, "openvino": Backend.OPENVINO}[wanted]
 
 
-def _graph(model: ResolvedModel, name: str) -> Path:
-    path = model.folder / name
+def _graph_path(model: ResolvedModel) -> Path:
+    path = model.folder / ONNX_INT8
     if not path.is_file():
         raise ModelMissingError(
-            f"`{model.id}` has no `{name}`.",
+            f"`{model.id}` has no `{ONNX_INT8}`.",
             remedy="Run `zhiku models fetch`, or set `ZHIKU_EMBEDDING_BACKEND=torch`, which needs no graph.",
         )
     return path

@@ -7,13 +7,14 @@ graph must do, so tokenisation, pooling and normalisation stay those of sentence
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from sentence_transformers.base.modules import InputModule
 from tokenizers import Tokenizer
+from transformers import AutoModel
 
 Tokens = npt.NDArray[np.int64]
 TokenEmbeddings = npt.NDArray[np.float32]
@@ -21,8 +22,7 @@ Graph = Callable[[Tokens, Tokens], TokenEmbeddings]
 """Ids and mask of shape (texts, tokens) → embeddings of shape (texts, tokens, dimensions)."""
 
 ONNX_INT8 = "onnx/model_int8.onnx"
-ONNX_FP32 = "onnx/model.onnx"
-OPENVINO = "openvino/openvino_model.xml"
+_EXAMPLE = torch.tensor([[0, 5, 2], [0, 6, 2]])
 
 
 class GraphEncoder(InputModule):
@@ -71,12 +71,14 @@ def onnx_graph(path: Path, *, threads: int) -> Graph:
     return run
 
 
-def openvino_graph(path: Path, *, threads: int, precision: str = "f32") -> Graph:
-    """Open an OpenVINO model; `precision` is what it computes in, `f32` or `bf16`."""
+def openvino_graph(folder: Path, *, threads: int, precision: Literal["f32", "bf16"]) -> Graph:
+    """Convert a folder's torch model to OpenVINO, in memory, computing in `precision` on `threads` threads."""
     import openvino
 
+    traced = openvino.convert_model(_TokensOnly(folder), example_input=(_EXAMPLE, torch.ones_like(_EXAMPLE)))
+    traced.reshape({feed: openvino.PartialShape([-1, -1]) for feed in traced.inputs})
     options = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
-    request = openvino.Core().compile_model(str(path), "CPU", options).create_infer_request()
+    request = openvino.Core().compile_model(traced, "CPU", options).create_infer_request()
 
     def run(ids: Tokens, mask: Tokens) -> TokenEmbeddings:
         # The request owns its output buffer, and the next batch overwrites it.
@@ -84,6 +86,18 @@ def openvino_graph(path: Path, *, threads: int, precision: str = "f32") -> Graph
         return output
 
     return run
+
+
+class _TokensOnly(torch.nn.Module):
+    """A transformer whose one output is its token embeddings, as tracing wants it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._model = AutoModel.from_pretrained(folder, local_files_only=True).eval()
+
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
+        return found
 
 
 def _pad_id(tokenizer: Tokenizer) -> int:

@@ -1,18 +1,18 @@
 """What can go wrong in the ingestion service, besides what `parsing.errors` lists.
 
-    ZhikuError
-    ├── ConflictError
-    │   ├── NotStoppedError              409  not_stopped
-    │   ├── AlreadyEndedError            409  already_ended
-    │   ├── NewerVersionError            409  newer_version_exists
-    │   └── IdempotencyKeyReusedError    409  idempotency_key_reused
-    ├── UnprocessableError
-    │   ├── MalformedUploadError         422  malformed_upload
-    │   ├── BadPathError                 422  bad_path
-    │   ├── BadReadersError              422  bad_readers
-    │   └── BadSourceConfigError         422  bad_source_config
-    └── ServiceUnavailableError
-        └── BlobGoneError                503  blob_gone
+ZhikuError
+├── ConflictError
+│   ├── NotStoppedError              409  not_stopped
+│   ├── AlreadyEndedError            409  already_ended
+│   ├── NewerVersionError            409  newer_version_exists
+│   └── IdempotencyKeyReusedError    409  idempotency_key_reused
+├── UnprocessableError
+│   ├── MalformedUploadError         422  malformed_upload
+│   ├── BadPathError                 422  bad_path
+│   ├── BadReadersError              422  bad_readers
+│   └── BadSourceConfigError         422  bad_source_config
+└── ServiceUnavailableError
+    └── BlobGoneError                503  blob_gone
 """
 
 from zhiku_platform.errors import ConflictError, ServiceUnavailableError, UnprocessableError

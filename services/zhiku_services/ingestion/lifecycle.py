@@ -70,7 +70,9 @@ def serialise(session: Session, *names: str) -> None:
     On SQLite a write transaction is alone already.
     """
     if session.get_bind().dialect.name == "postgresql":
-        session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": "\x1f".join(names)})
+        session.execute(
+            text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": "\x1f".join(names)}
+        )
 
 
 def lock_document(session: Session, document_id: str) -> DocumentRow | None:
@@ -133,7 +135,6 @@ def _create(session: Session, arrival: Arrival) -> DocumentRow:
 def _revive(document: DocumentRow, arrival: Arrival) -> None:
     """A deleted document comes back as if it were new: nothing of its old ACL or versions counts."""
     document.deleted_at = None
-    document.pending = Pending.NOTHING
     document.readers, document.level = None, 0
     document.acl_revision += 1
     document.current_version_id = document.indexed_version_id = None
@@ -183,8 +184,6 @@ def _add_version(session: Session, document: DocumentRow, arrival: Arrival) -> V
     )
     session.add(version)
     document.current_version_id = version.id
-    # What was to be told is carried by the new version, or noted again when it ends.
-    document.pending = Pending.NOTHING if document.pending == Pending.RETIRE else document.pending
     _audit(session, version, "document.accepted", actor=arrival.actor, size_bytes=arrival.size_bytes)
     enqueue(session, TASK_OUTBOX, PROCESS, version.id)
     session.flush()
@@ -193,8 +192,9 @@ def _add_version(session: Session, document: DocumentRow, arrival: Arrival) -> V
 
 def _supersede_unfinished(session: Session, document: DocumentRow) -> None:
     current = version_of(session, document.current_version_id)
-    if current is None or current.id == document.indexed_version_id:
+    if current is None or current.state == VersionState.INDEXED:
         return
+    _no_longer_indexed(document, current)
     _move(current, VersionState.SUPERSEDED)
     document.fence += 1
     current.fence = document.fence
@@ -224,11 +224,13 @@ def change_acl(session: Session, document: DocumentRow, acl: Acl, *, actor: str)
 def _tell(session: Session, document: DocumentRow, what: Pending) -> None:
     document.pending = what
     document.pending_at = utc_now()
+    document.retire_fence = document.fence
     enqueue(session, TASK_OUTBOX, PUSH, document.id)
 
 
 def cancel(session: Session, document: DocumentRow, version: VersionRow, *, actor: str) -> None:
     """Stop a version; a worker on it is fenced off, and what it published in part is taken back."""
+    _no_longer_indexed(document, version)
     _move(version, VersionState.CANCELLED)
     _fence_off(document, version)
     _audit(session, version, "document.cancelled", actor=actor)
@@ -237,8 +239,6 @@ def cancel(session: Session, document: DocumentRow, version: VersionRow, *, acto
 
 def retry(session: Session, document: DocumentRow, version: VersionRow, *, actor: str) -> None:
     """Queue a stopped version again, with all its attempts."""
-    if document.pending == Pending.RETIRE:
-        document.pending = Pending.NOTHING
     version.attempt = version.lost = version.deferrals = 0
     version.deferred_since = version.not_before = None
     _clear_reason(version)
@@ -276,8 +276,11 @@ def requeue(session: Session, version: VersionRow, *, not_before: datetime | Non
     session.flush()
 
 
-def stop(session: Session, version: VersionRow, document: DocumentRow, state: VersionState, reason: Reason) -> None:
+def stop(
+    session: Session, version: VersionRow, document: DocumentRow, state: VersionState, reason: Reason
+) -> None:
     """End a version as failed or quarantined, with its reason."""
+    _no_longer_indexed(document, version)
     _move(version, state)
     set_reason(version, reason)
     _audit(
@@ -288,7 +291,13 @@ def stop(session: Session, version: VersionRow, document: DocumentRow, state: Ve
 
 
 def strike(
-    session: Session, version: VersionRow, document: DocumentRow, reason: Reason, *, max_attempts: int, wait_s: float
+    session: Session,
+    version: VersionRow,
+    document: DocumentRow,
+    reason: Reason,
+    *,
+    max_attempts: int,
+    wait_s: float,
 ) -> None:
     """Count a failure that may be the document's own fault: queue it again, or quarantine it at the last."""
     if version.attempt >= max_attempts:
@@ -346,7 +355,15 @@ def _move(version: VersionRow, state: VersionState) -> None:
     version.updated_at = utc_now()
     version.lease_until = version.worker = None
     version.stage_started_at = None
-    version.done, version.total = (version.done, version.total) if state == VersionState.INDEXED else (0, None)
+    version.done, version.total = (
+        (version.done, version.total) if state == VersionState.INDEXED else (0, None)
+    )
+
+
+def _no_longer_indexed(document: DocumentRow, version: VersionRow) -> None:
+    """An indexed version that went through the queue again and did not arrive is indexed no more."""
+    if document.indexed_version_id == version.id:
+        document.indexed_version_id = None
 
 
 def _fence_off(document: DocumentRow, version: VersionRow) -> None:
@@ -374,19 +391,29 @@ def _audit(
     record(session, AUDIT_OUTBOX, event)
 
 
-def mark_told(session: Session, document_id: str, what: Pending, *, fence: int, acl_revision: int) -> bool:
-    """Note that the knowledge service knows; return whether nothing newer has come up meanwhile."""
-    values: dict[str, str | None] = {"pending": Pending.NOTHING}
-    if what == Pending.RETIRE:
-        values["trace"] = Trace.NONE
-    told = session.execute(
+def mark_acl_told(session: Session, document_id: str, *, acl_revision: int) -> None:
+    """Note that the knowledge service has this ACL, unless a newer one has come up meanwhile."""
+    session.execute(
         update(DocumentRow)
         .where(
             col(DocumentRow.id) == document_id,
-            col(DocumentRow.pending) == what,
-            col(DocumentRow.fence) == fence,
+            col(DocumentRow.pending) == Pending.ACL,
             col(DocumentRow.acl_revision) == acl_revision,
         )
-        .values(**values)
+        .values(pending=Pending.NOTHING)
     )
-    return bool(told.rowcount)  # type: ignore[attr-defined]  # a CursorResult, which the stub calls Result
+
+
+def mark_retired(session: Session, document_id: str, *, retire_fence: int) -> None:
+    """Note that the index holds nothing older than this fence."""
+    document = lock_document(session, document_id)
+    if document is None or document.pending != Pending.RETIRE or document.retire_fence != retire_fence:
+        return
+    document.pending = Pending.NOTHING
+    if document.fence == retire_fence:
+        document.trace = Trace.NONE
+    if document.deleted_at is not None:
+        query = select(VersionRow.blob).where(col(VersionRow.document_id) == document_id).distinct()
+        for blob in session.exec(query):
+            enqueue(session, TASK_OUTBOX, DROP_BLOB, blob)
+    session.flush()

@@ -31,7 +31,8 @@ class DocumentRow(Base, table=True):
 
     `key` names the document within its source: an upload's path, or the connector's entry id. `trace` says
     what the index may hold of a version that has not ended as indexed. `fingerprint` is the connector's, of
-    the content last seen. `pending` is what the knowledge service has still to be told.
+    the content last seen. `pending` is what the knowledge service has still to be told; a retirement is told
+    with the fence of its time, so that it cannot touch what a later worker publishes.
     """
 
     __tablename__ = "document"
@@ -52,6 +53,7 @@ class DocumentRow(Base, table=True):
     acl_revision: int = 0
     pending: str = Field(default="", max_length=10)
     pending_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    retire_fence: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
     deleted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     created_by: str = Field(max_length=200)
     created_at: datetime = Field(sa_type=UtcDateTime)

@@ -1,8 +1,8 @@
 """The state machine of a document version, as a table.
 
-    queued → preflight → parsing → embedding → publishing → indexed
-       ↑________________________________________|             |
-    any of these → failed | quarantined | cancelled | superseded
+queued → preflight → parsing → embedding → publishing → indexed
+   ↑________________________________________|             |
+any of these → failed | quarantined | cancelled | superseded
 """
 
 from collections.abc import Mapping
@@ -68,7 +68,9 @@ def check_transition(old: VersionState, new: VersionState) -> None:
         raise WrongTransitionError(f"{old} → {new}")
 
 
-def eta_s(done: int, total: int | None, started_at: datetime | None, heartbeat_at: datetime | None) -> float | None:
+def eta_s(
+    done: int, total: int | None, started_at: datetime | None, heartbeat_at: datetime | None
+) -> float | None:
     """Seconds until the stage ends at the pace measured since it began; None while there is no pace."""
     if total is None or done <= 0 or started_at is None or heartbeat_at is None or heartbeat_at <= started_at:
         return None

@@ -50,7 +50,7 @@ def encode_id(value: str) -> str:
     if not _ID.fullmatch(value):
         raise UnsafeIdError(
             "An id holds characters that ids do not have.",
-            remedy="Use letters, digits and _ . : @ # -, at most 128 of them, starting with a letter or digit.",
+            remedy="Use 1 to 128 letters, digits and _ . : @ # -, a letter or digit first.",
         )
     return f'"{value}"'
 
@@ -66,7 +66,7 @@ def encode_name(value: str) -> str:
 
 
 def encode_int(value: int) -> str:
-    """Write an integer of 64 bits; a bool or anything else is not one, nor is -2**63, which Milvus misreads."""
+    """Write an integer of 64 bits; a bool is not one, nor is -2**63, which Milvus misreads."""
     if type(value) is not int or not -_INT64 < value < _INT64:
         raise UnsafeIdError("A number in a filter is not a 64-bit integer.", remedy="Pass an int.")
     return str(value)

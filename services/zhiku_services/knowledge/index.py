@@ -133,6 +133,10 @@ class VectorIndex(Protocol):
         """End the release interval of passages; unknown ids are passed over."""
         ...
 
+    def set_acl(self, passage_ids: Sequence[str], *, acl_id: int, level: int) -> None:
+        """Change who the filter lets see passages; unknown ids are passed over."""
+        ...
+
     def delete(self, passage_ids: Sequence[str]) -> None:
         """Remove passages from every release; unknown ids are passed over."""
         ...

@@ -15,11 +15,17 @@ from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
 import numpy as np
-from grpc import RpcError
+from grpc import RpcError  # type: ignore[import-untyped]  # grpcio ships no types
 from pymilvus import DataType, Function, FunctionType, MilvusClient
 from pymilvus.exceptions import MilvusException
 
-from zhiku_services.knowledge.filters import encode_id, encode_int, encode_name, id_expressions, scope_expressions
+from zhiku_services.knowledge.filters import (
+    encode_id,
+    encode_int,
+    encode_name,
+    id_expressions,
+    scope_expressions,
+)
 from zhiku_services.knowledge.index import (
     Hit,
     IndexCapabilities,
@@ -44,7 +50,16 @@ MAX_WORDS_BYTES: Final = 60_000
 _MAX_LIMIT: Final = 16_384
 _BM25: Final = {"bm25_k1": 1.2, "bm25_b": 0.75}
 _HNSW: Final = {"M": 16, "efConstruction": 200}
-_FIELDS: Final = ("passage_id", "tenant", "kb_id", "document_id", "acl_id", "level", "released_from", "released_to")
+_FIELDS: Final = (
+    "passage_id",
+    "tenant",
+    "kb_id",
+    "document_id",
+    "acl_id",
+    "level",
+    "released_from",
+    "released_to",
+)
 _LITE_VERSION: Final = (2, 5, 1)
 
 
@@ -80,9 +95,11 @@ def open_milvus(uri: str, *, model: str, dimensions: int, token: str | None = No
     if lite:
         _prepare_file(Path(uri))
     with _as_unavailable():
-        client = cast(_Client, MilvusClient(uri=uri, token=token or ""))
+        client = cast("_Client", MilvusClient(uri=uri, token=token or ""))
         capabilities = _LITE if lite else _server_capabilities(client.get_server_version())
-    release: Callable[[], None] = (lambda: server_manager_instance.release_server(uri)) if lite else (lambda: None)
+    release: Callable[[], None] = (
+        (lambda: server_manager_instance.release_server(uri)) if lite else (lambda: None)
+    )
     index = MilvusIndex(client, _collection_name(model), dimensions, capabilities, release)
     index.prepare()
     return index
@@ -131,12 +148,19 @@ class MilvusIndex:
             self._write(entities)
 
     def retire(self, passage_ids: Sequence[str], *, released_to: int) -> None:
-        encode_int(released_to)
+        self._rewrite(passage_ids, {"released_to": released_to})
+
+    def set_acl(self, passage_ids: Sequence[str], *, acl_id: int, level: int) -> None:
+        self._rewrite(passage_ids, {"acl_id": acl_id, "level": level})
+
+    def _rewrite(self, passage_ids: Sequence[str], changes: Mapping[str, int]) -> None:
+        for value in changes.values():
+            encode_int(value)
         # Milvus replaces whole rows, so between reading and writing nobody else may write.
         with self._rewriting:
             for expression in id_expressions(passage_ids):
                 rows = self._query(expression, [*_FIELDS, "vector", *(["words"] if self._has_words else [])])
-                self._write([{**row, "released_to": released_to} for row in rows])
+                self._write([{**row, **changes} for row in rows])
 
     def delete(self, passage_ids: Sequence[str]) -> None:
         for passage_id in passage_ids:
@@ -342,7 +366,7 @@ def _dimensions(description: Mapping[str, Any]) -> int:
 
 
 def _floats(vector: Sequence[float]) -> list[float]:
-    return cast(list[float], np.asarray(vector, dtype=np.float32).tolist())
+    return cast("list[float]", np.asarray(vector, dtype=np.float32).tolist())
 
 
 def _joined(text: str) -> str:

@@ -122,7 +122,7 @@ def add_grant(access: Access, knowledge_base_id: str, new: NewGrant, session: Se
         existing.role = new.role
     row = existing or _grant_row(access, knowledge_base_id, new)
     session.add(row)
-    record(session, AUDIT_OUTBOX, event_of(access, "grant.given", knowledge_base_id, subject=new.subject, role=new.role))
+    record(session, AUDIT_OUTBOX, event_of(access, "grant.given", knowledge_base_id, holder=new.subject, role=new.role))
     session.flush()
     return _grant(row)
 
@@ -136,7 +136,7 @@ def remove_grant(access: Access, knowledge_base_id: str, grant_id: str, session:
         raise NotFoundError("grant")
     _keep_an_owner(repository, knowledge_base_id, without=row)
     session.delete(row)
-    record(session, AUDIT_OUTBOX, event_of(access, "grant.removed", knowledge_base_id, subject=row.subject))
+    record(session, AUDIT_OUTBOX, event_of(access, "grant.removed", knowledge_base_id, holder=row.subject))
 
 
 def authorize(access: Access, request: AuthorizeRequest, session: Session) -> Authorized:

@@ -81,7 +81,11 @@ class VectorIndexContract:
     def test_the_nearest_passage_comes_first(
         self, index: VectorIndex, row: Callable[..., IndexRow], everything: Scope
     ) -> None:
-        far, near, middle = row("far", vector=unit(0, 1)), row("near", vector=unit(1)), row("mid", vector=unit(1, 1))
+        far, near, middle = (
+            row("far", vector=unit(0, 1)),
+            row("near", vector=unit(1)),
+            row("mid", vector=unit(1, 1)),
+        )
         index.upsert([far, near, middle])
 
         hits = index.search_dense(unit(1), everything, 10)
@@ -178,7 +182,9 @@ class VectorIndexContract:
         assert found == {rows[0].passage_id, rows[2].passage_id}
         assert index.count(scope) == 2
 
-    @pytest.mark.parametrize(("release", "visible"), [(3, False), (4, True), (6, True), (7, False), (8, False)])
+    @pytest.mark.parametrize(
+        ("release", "visible"), [(3, False), (4, True), (6, True), (7, False), (8, False)]
+    )
     def test_a_release_interval_is_closed_on_the_left_and_open_on_the_right(
         self, index: VectorIndex, row: Callable[..., IndexRow], tenant: str, release: int, visible: bool
     ) -> None:
@@ -202,7 +208,9 @@ class VectorIndexContract:
     ) -> None:
         index.upsert([row("a", vector=unit(0, 1)), row("a", vector=unit(1))])
 
-        assert [hit.score for hit in index.search_dense(unit(1), everything, 10)] == pytest.approx([1.0], abs=1e-5)
+        assert [hit.score for hit in index.search_dense(unit(1), everything, 10)] == pytest.approx(
+            [1.0], abs=1e-5
+        )
 
     def test_a_retired_passage_stays_in_earlier_releases_as_it_was(
         self, index: VectorIndex, row: Callable[..., IndexRow], tenant: str
@@ -214,9 +222,9 @@ class VectorIndexContract:
 
         before = Scope(tenant, 0, (KnowledgeBaseScope("kb", frozenset({7}), 1),))
         after = Scope(tenant, 0, (KnowledgeBaseScope("kb", frozenset({7}), 2),))
-        assert {hit.passage_id: hit.score for hit in index.search_dense(unit(1), before, 10)} == pytest.approx(
-            {kept.passage_id: 1.0, gone.passage_id: 0.6}, abs=1e-4
-        )
+        assert {
+            hit.passage_id: hit.score for hit in index.search_dense(unit(1), before, 10)
+        } == pytest.approx({kept.passage_id: 1.0, gone.passage_id: 0.6}, abs=1e-4)
         assert [hit.passage_id for hit in index.search_dense(unit(1), after, 10)] == [kept.passage_id]
         if index.capabilities.word_search:
             assert len(index.search_bm25("年假", before, 10)) == 2
@@ -351,12 +359,15 @@ class VectorIndexContract:
         scope = Scope(tenant, 0, (KnowledgeBaseScope("kb", frozenset({0}), 1),))
         queries = clustered(20, seed=4)
 
-        found = [[hit.passage_id for hit in index.search_dense(query, scope, 10)] for query in queries.tolist()]
+        found = [
+            [hit.passage_id for hit in index.search_dense(query, scope, 10)] for query in queries.tolist()
+        ]
 
         readable = np.arange(0, 3_000, every)
         best = readable[np.argsort(-(queries @ vectors[readable].T), axis=1)[:, :10]]
         shared = sum(
-            len({f"p{at}.{tenant}" for at in wanted} & set(got)) for wanted, got in zip(best, found, strict=True)
+            len({f"p{at}.{tenant}" for at in wanted} & set(got))
+            for wanted, got in zip(best, found, strict=True)
         )
         assert shared / best.size >= 0.98
 
@@ -413,4 +424,3 @@ def clustered(rows: int, *, seed: int) -> Vectors:
     random = np.random.default_rng(seed)
     points = centres[random.integers(0, 30, rows)] + 0.5 * random.normal(size=(rows, DIMENSIONS))
     return np.asarray(points / np.linalg.norm(points, axis=1, keepdims=True), dtype=np.float32)
-

@@ -20,15 +20,17 @@ def test_a_scope_becomes_one_expression() -> None:
         "acme", 2, (KnowledgeBaseScope("kb1", ALL_ACLS, 3), KnowledgeBaseScope("kb2", frozenset({9, -4}), 5))
     )
 
-    assert scope_expressions(scope) == [
+    (expression,) = scope_expressions(scope)
+    assert expression == (
         'tenant == "acme" and level <= 2 and ('
         '(kb_id == "kb1" and released_from <= 3 and released_to > 3)'
         ' or (kb_id == "kb2" and acl_id in [-4, 9] and released_from <= 5 and released_to > 5))'
-    ]
+    )
 
 
 @pytest.mark.parametrize(
-    "knowledge_bases", [(), (KnowledgeBaseScope("kb", frozenset(), 1), KnowledgeBaseScope("kc", frozenset(), 1))]
+    "knowledge_bases",
+    [(), (KnowledgeBaseScope("kb", frozenset(), 1), KnowledgeBaseScope("kc", frozenset(), 1))],
 )
 def test_an_empty_scope_has_no_expression_at_all(knowledge_bases: tuple[KnowledgeBaseScope, ...]) -> None:
     assert scope_expressions(Scope("acme", 9, knowledge_bases)) == []
@@ -57,7 +59,11 @@ def test_many_acl_ids_are_split_without_loss_or_overlap() -> None:
     assert len(expressions) == 3
     assert sum(expression.count('"b"') for expression in expressions) == 1
     numbers = [
-        [int(number) for part in expression.split("acl_id in [")[1:] for number in part.split("]")[0].split(",")]
+        [
+            int(number)
+            for part in expression.split("acl_id in [")[1:]
+            for number in part.split("]")[0].split(",")
+        ]
         for expression in expressions
     ]
     assert max(map(len, numbers)) == MAX_ACL_IDS

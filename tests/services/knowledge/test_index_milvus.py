@@ -18,13 +18,16 @@ from zhiku_services.knowledge.index_milvus import open_milvus
 from zhiku_services.knowledge.testing import DIMENSIONS, VectorIndexContract, unit
 
 
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VectorIndex]:
+    file = tmp_path_factory.mktemp("milvus") / "index.db"
+    index = open_milvus(str(file), model="test", dimensions=DIMENSIONS)
+    yield index
+    index.close()
+
+
 class TestMilvusLite(VectorIndexContract):
-    @pytest.fixture(scope="class")
-    def index(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VectorIndex]:
-        file = tmp_path_factory.mktemp("milvus") / "index.db"
-        index = open_milvus(str(file), model="test", dimensions=DIMENSIONS)
-        yield index
-        index.close()
+    """Milvus Lite keeps the whole contract, BM25 included."""
 
 
 SCOPE = Scope("acme", 0, (KnowledgeBaseScope("kb", ALL_ACLS, 1),))

@@ -6,7 +6,9 @@ from typing import Final, Literal
 
 from zhiku_services.assistant.answering.words import fold, quantities
 
-Expected = Literal["number", "date", "person", "place", "method", "reason", "definition", "whether", "list", "other"]
+Expected = Literal[
+    "number", "date", "person", "place", "method", "reason", "definition", "whether", "list", "other"
+]
 
 _QUESTIONS: Final[tuple[tuple[Expected, re.Pattern[str]], ...]] = (
     (
@@ -25,12 +27,32 @@ _QUESTIONS: Final[tuple[tuple[Expected, re.Pattern[str]], ...]] = (
         ),
     ),
     ("person", re.compile(r"谁|哪位|何人|哪个人|作者|创始人|\bwho\b|\bwhose\b|\bwhom\b")),
-    ("place", re.compile(r"哪里|哪儿|何处|何地|什么地方|在哪|哪个(?:城市|国家|省|地区|县|市)|哪国|位于|\bwhere\b|\bwhich (?:city|country|state)\b")),
+    (
+        "place",
+        re.compile(
+            r"哪里|哪儿|何处|何地|什么地方|在哪|哪个(?:城市|国家|省|地区|县|市)|哪国|位于|\bwhere\b|\bwhich (?:city|country|state)\b"
+        ),
+    ),
     ("reason", re.compile(r"为什么|为何|原因|为啥|\bwhy\b|\breasons?\b|\bcauses?\b")),
-    ("method", re.compile(r"怎么|怎样|如何|步骤|流程|手续|\bhow (?:do|does|can|to|should|is|are|would|did)\b|\bsteps?\b")),
-    ("list", re.compile(r"哪些|哪几|有什么|包括什么|\bwhat are\b|\bwhich .{0,30}s\b|\blist\b|\bwhat (?:kinds|types) of\b")),
+    (
+        "method",
+        re.compile(
+            r"怎么|怎样|如何|步骤|流程|手续|\bhow (?:do|does|can|to|should|is|are|would|did)\b|\bsteps?\b"
+        ),
+    ),
+    (
+        "list",
+        re.compile(
+            r"哪些|哪几|有什么|包括什么|\bwhat are\b|\bwhich .{0,30}s\b|\blist\b|\bwhat (?:kinds|types) of\b"
+        ),
+    ),
     ("definition", re.compile(r"什么是|是什么|是指|指什么|\bwhat (?:is|was|does)\b|\bdefine\b|\bmeaning\b")),
-    ("whether", re.compile(r"吗|是否|能否|可否|能不能|可不可以|会不会|要不要|^(?:is|are|can|could|does|do|did|may|must|should|will|am)\b")),
+    (
+        "whether",
+        re.compile(
+            r"吗|是否|能否|可否|能不能|可不可以|会不会|要不要|^(?:is|are|can|could|does|do|did|may|must|should|will|am)\b"
+        ),
+    ),
 )
 _MEASURE_ASKED: Final = re.compile(r"(?:多少|几)(?:个)?(?P<measure>[\u4e00-\u9fff]{1,2})")
 _ENGLISH_MEASURE: Final = re.compile(r"\bhow (?:many|much) (?P<measure>[a-z]+)")
@@ -44,12 +66,18 @@ _EVIDENCE: Final[Mapping[Expected, re.Pattern[str]]] = {
         r"[·]|先生|女士|博士|教授|经理|总监|主管|部门|主任|人员|负责|由[\u4e00-\u9fff]{2,4}|\bmanager\b|\bofficer\b|\bteam\b"
         r"|\bdirector\b|\bhead of\b|[A-Z][a-z]+ [A-Z][a-z]+"
     ),
-    "place": re.compile(r"[省市县区镇村州国路街楼岛山]|位于|在[\u4e00-\u9fff]{2,}|\b(?:in|at|on|near|to) (?:the )?[A-Z]|\bfloor\b|\broom\b"),
-    "reason": re.compile(r"因为|由于|因此|所以|为了|原因|导致|因而|\bbecause\b|\bdue to\b|\bsince\b|\bas a result\b|\bso that\b|\bin order to\b|\bto (?:avoid|ensure|prevent)\b"),
+    "place": re.compile(
+        r"[省市县区镇村州国路街楼岛山]|位于|在[\u4e00-\u9fff]{2,}|\b(?:in|at|on|near|to) (?:the )?[A-Z]|\bfloor\b|\broom\b"
+    ),
+    "reason": re.compile(
+        r"因为|由于|因此|所以|为了|原因|导致|因而|\bbecause\b|\bdue to\b|\bsince\b|\bas a result\b|\bso that\b|\bin order to\b|\bto (?:avoid|ensure|prevent)\b"
+    ),
     "method": re.compile(
         r"通过|点击|提交|填写|登录|打开|选择|首先|然后|申请|步骤|联系|\b(?:tap|click|select|press|open|submit|choose|enter|swipe|touch|go to|fill|contact|use|log in)\b"
     ),
-    "definition": re.compile(r"是(?:一|指|由|为|中|用)|指的?是|称为|即|定义|\b(?:is|are|was|were|means?|refers? to|defined as)\b"),
+    "definition": re.compile(
+        r"是(?:一|指|由|为|中|用)|指的?是|称为|即|定义|\b(?:is|are|was|were|means?|refers? to|defined as)\b"
+    ),
     "list": re.compile(r"[、；]|包括|分别|以下|如下|,.*,|\binclud|\bfollowing\b"),
 }
 
@@ -79,6 +107,9 @@ def _fits_number(question: str, text: str, asked: frozenset[str]) -> float:
         return 0.8
     folded = fold(text)
     word = measure["measure"]
-    if re.search(rf"[\d一二两三四五六七八九十百千万亿]\s*多?个?{re.escape(word[0] if word[0] >= chr(0x3400) else word.rstrip('s'))}", folded):
+    if re.search(
+        rf"[\d一二两三四五六七八九十百千万亿]\s*多?个?{re.escape(word[0] if word[0] >= chr(0x3400) else word.rstrip('s'))}",
+        folded,
+    ):
         return 1.0
     return 0.6

@@ -11,7 +11,18 @@ from zhiku_services.assistant.answering.units import Unit, quotable_units
 from zhiku_services.assistant.answering.words import Rarity, numbers, terms
 
 FEATURES: Final = (
-    "own", "near", "context", "best_term", "fits", "rank", "score", "length", "heading", "row", "new", "cosine",
+    "own",
+    "near",
+    "context",
+    "best_term",
+    "fits",
+    "rank",
+    "score",
+    "length",
+    "heading",
+    "row",
+    "new",
+    "cosine",
 )
 _WEIGHTS: Final = (3.0, 1.0, 1.0, 0.6, 1.2, -0.25, 0.8, 0.2, -2.0, 0.0, 0.5, 0.0)
 _MAX_QUOTES: Final = 3
@@ -48,7 +59,8 @@ def score_units(
     asked = terms(question)
     if emphasised:
         rarity = Rarity(
-            {**rarity.weights, **{t: 2 * rarity.weights.get(t, rarity.unseen) for t in emphasised}}, rarity.unseen
+            {**rarity.weights, **{t: 2 * rarity.weights.get(t, rarity.unseen) for t in emphasised}},
+            rarity.unseen,
         )
     expected = expected_answer(question)
     asked_numbers = numbers(question)
@@ -117,9 +129,7 @@ def probability(log_odds: float) -> float:
 
 def choose_quotes(scored: Sequence[ScoredUnit], question: str) -> list[ScoredUnit]:
     """Pick the units to quote, best first, with what the best one needs to be understood."""
-    ranked = sorted(
-        (item for item in scored if item.unit.kind != "heading"), key=lambda item: -item.score
-    )
+    ranked = sorted((item for item in scored if item.unit.kind != "heading"), key=lambda item: -item.score)
     if not ranked:
         return []
     best = ranked[0]

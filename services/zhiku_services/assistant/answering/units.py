@@ -11,7 +11,9 @@ from zhiku_platform.text.sentences import sentence_extents
 
 _CELL = " | "
 _ENDS = tuple("。！？；：.!?;:…”’」』）)")
-_LIST_MARK = re.compile(r"\s*(?:[-•*·▪●○]|\(?\d{1,2}[.)、．）]|[一二三四五六七八九十]{1,3}[、.]|[（(][一二三四五六七八九十\d]{1,3}[）)])\s*")
+_LIST_MARK = re.compile(
+    r"\s*(?:[-•*·▪●○]|\(?\d{1,2}[.)、．）]|[一二三四五六七八九十]{1,3}[、.]|[（(][一二三四五六七八九十\d]{1,3}[）)])\s*"
+)
 _HEADING_CHARS = 60
 
 
@@ -86,8 +88,12 @@ def _is_heading(text: str, start: int, end: int) -> bool:
     """A short line of its own without an end mark, with something under it."""
     quote = text[start:end]
     own_line = (start == 0 or text[start - 1] == "\n") and end < len(text) and text[end] == "\n"
-    return own_line and len(quote) <= _HEADING_CHARS and not quote.endswith(_ENDS) and "，" not in quote and (
-        not _LIST_MARK.match(quote) or len(quote) <= 20
+    return (
+        own_line
+        and len(quote) <= _HEADING_CHARS
+        and not quote.endswith(_ENDS)
+        and "，" not in quote
+        and (not _LIST_MARK.match(quote) or len(quote) <= 20)
     )
 
 
@@ -99,10 +105,14 @@ def _rows(number: int, text: str, context: str) -> Iterator[Unit]:
         cells = [cell.strip() for cell in line[0].split(_CELL.strip())]
         if head is None and len(cells) < 2:
             title.append(one_line(line[0]))
-            yield Unit(number, position, line.start(), line.end(), line[0], one_line(line[0]), context, "heading")
+            yield Unit(
+                number, position, line.start(), line.end(), line[0], one_line(line[0]), context, "heading"
+            )
         elif head is None:
             head = cells
-            yield Unit(number, position, line.start(), line.end(), line[0], one_line(line[0]), context, "heading")
+            yield Unit(
+                number, position, line.start(), line.end(), line[0], one_line(line[0]), context, "heading"
+            )
         else:
             under = " ".join([context, *title, *head])
             rendered = _render_row(head, cells) if len(cells) > 1 else one_line(line[0])

@@ -16,36 +16,45 @@ _TOKEN: Final = re.compile(
     rf"(?P<han>[{_HAN}]+)|(?P<number>\d+(?:,\d{{3}})*(?:\.\d+)?%?)|(?P<word>[^\W\d_{_HAN}]+(?:['\u2019][a-z]+)?)"
 )
 _ENGLISH_STOP: Final = frozenset(
-    "a an and any are as at be been being but by can could did do does doing done for from get gets had has have he her"
-    " here his how i if in into is it its just may me might more most much must my no not of on one or our she should"
-    " so some such than that the their them then there these they this those to us was we were what when where which"
-    " who whom whose why will with would you your about many long often please tell s also want need needs".split()
+    ["a", "an", "and", "any", "are", "as", "at", "be", "been", "being", "but", "by", "can", "could", "did", "do", "does", "doing", "done", "for", "from", "get", "gets", "had", "has", "have", "he", "her", "here", "his", "how", "i", "if", "in", "into", "is", "it", "its", "just", "may", "me", "might", "more", "most", "much", "must", "my", "no", "not", "of", "on", "one", "or", "our", "she", "should", "so", "some", "such", "than", "that", "the", "their", "them", "then", "there", "these", "they", "this", "those", "to", "us", "was", "we", "were", "what", "when", "where", "which", "who", "whom", "whose", "why", "will", "with", "would", "you", "your", "about", "many", "long", "often", "please", "tell", "s", "also", "want", "need", "needs"]
 )
 # Chinese words that ask or bind and do not name anything; longest first, so that none hides another.
 _CHINESE_STOP: Final = re.compile(
     "|".join(
         sorted(
-            "请问 是什么 什么 为什么 为何 怎么样 怎么 怎样 如何 多少 多久 多长 几个 几种 哪些 哪个 哪两个 哪里 哪儿 哪年 哪一年 哪位 哪"
-            " 谁 何时 何地 何人 什么时候 是否 能否 可否 可以 应该 应当 需要 我们 你们 他们 它们 公司的 我 你 他 她 它 的 了 吗 呢"
-            " 吧 啊 么 是 在 和 与 及 或 也 都 之 其 被 把 对 从 到 为 有 这 那 个 几 由 于 以 并 而 则 等 所 请 来 去 要 能 会"
-            " 一个 一种 进行 属于 叫 做 称 最 不 该 此 就 还 又 再 说 给 让 使 得".split(),
+            ["请问", "是什么", "什么", "为什么", "为何", "怎么样", "怎么", "怎样", "如何", "多少", "多久", "多长", "几个", "几种", "哪些", "哪个", "哪两个", "哪里", "哪儿", "哪年", "哪一年", "哪位", "哪", "谁", "何时", "何地", "何人", "什么时候", "是否", "能否", "可否", "可以", "应该", "应当", "需要", "我们", "你们", "他们", "它们", "公司的", "我", "你", "他", "她", "它", "的", "了", "吗", "呢", "吧", "啊", "么", "是", "在", "和", "与", "及", "或", "也", "都", "之", "其", "被", "把", "对", "从", "到", "为", "有", "这", "那", "个", "几", "由", "于", "以", "并", "而", "则", "等", "所", "请", "来", "去", "要", "能", "会", "一个", "一种", "进行", "属于", "叫", "做", "称", "最", "不", "该", "此", "就", "还", "又", "再", "说", "给", "让", "使", "得"],
             key=len,
             reverse=True,
         )
     )
 )
-_CHINESE_DIGITS: Final[Mapping[str, int]] = {c: n for n, c in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
+_CHINESE_DIGITS: Final[Mapping[str, int]] = {c: n for n, c in enumerate("零一二三四五六七八九")} | {
+    "〇": 0,
+    "两": 2,
+}
 _CHINESE_SCALES: Final[Mapping[str, int]] = {"十": 10, "百": 100, "千": 1000}
 _NUMERAL: Final = "零〇一二两三四五六七八九十百千万亿"
-_MEASURES: Final = "天日月年周个小分元倍次条人名项度级章款层楼岁届种位家座件份套块支册页步场站路号亩米公吨克升秒时工自"
-_CHINESE_NUMBER: Final = re.compile(rf"百分之(?P<percent>[{_NUMERAL}]+)|(?P<plain>[{_NUMERAL}]+)(?=[{_MEASURES}])")
+_MEASURES: Final = (
+    "天日月年周个小分元倍次条人名项度级章款层楼岁届种位家座件份套块支册页步场站路号亩米公吨克升秒时工自"
+)
+_CHINESE_NUMBER: Final = re.compile(
+    rf"百分之(?P<percent>[{_NUMERAL}]+)|(?P<plain>[{_NUMERAL}]+)(?=[{_MEASURES}])"
+)
 _ENGLISH_NUMBERS: Final[Mapping[str, str]] = {
     word: str(number)
     for number, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen".split()
+        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen"]
     )
     if number > 1
-} | {"twenty": "20", "thirty": "30", "forty": "40", "fifty": "50", "sixty": "60", "ninety": "90", "hundred": "100"}
+} | {
+    "twenty": "20",
+    "thirty": "30",
+    "forty": "40",
+    "fifty": "50",
+    "sixty": "60",
+    "ninety": "90",
+    "hundred": "100",
+}
 _UNITS: Final[Mapping[str, str]] = {
     spelling: unit
     for unit, spellings in {
@@ -141,7 +150,9 @@ def quantities(text: str) -> frozenset[tuple[str, str]]:
     found: set[tuple[str, str]] = set()
     for match in _TOKEN.finditer(folded):
         if match["number"]:
-            found.add((_plain(match["number"].rstrip("%")), _unit(folded, match.end("number"), match["number"])))
+            found.add(
+                (_plain(match["number"].rstrip("%")), _unit(folded, match.end("number"), match["number"]))
+            )
         elif match["word"] and match["word"] in _ENGLISH_NUMBERS:
             found.add((_ENGLISH_NUMBERS[match["word"]], _unit(folded, match.end(), "")))
     for match in _CHINESE_NUMBER.finditer(folded):
@@ -221,7 +232,10 @@ class Rarity:
             for term in text:
                 counts[term] = counts.get(term, 0) + 1
         total = len(texts)
-        return cls({term: log(1 + (total - n + 0.5) / (n + 0.5)) for term, n in counts.items()}, log(1 + 2 * total + 1))
+        return cls(
+            {term: log(1 + (total - n + 0.5) / (n + 0.5)) for term, n in counts.items()},
+            log(1 + 2 * total + 1),
+        )
 
     def weigh(self, wanted: Iterable[str]) -> float:
         return sum(self.weights.get(term, self.unseen) for term in wanted)

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from zhiku_services.inference.errors import ModelCorruptError
 
 Float32 = npt.NDArray[np.float32]
+Int8 = npt.NDArray[np.int8]
 
 _MAGIC = b"E5S1"
 _BLOCK = np.dtype([("scale", "<f2"), ("halves", "u1", 16)])
@@ -75,16 +76,22 @@ class E5Container:
         self._offsets = dict(self._read_entry() for _ in range(self._read("i")[0]))
 
     def vector(self, name: str, *shape: int) -> Float32:
-        """A tensor that is stored as float32."""
+        """A tensor that is stored as float32, in this shape."""
         return np.frombuffer(self._bytes, "<f4", int(np.prod(shape)), self._offsets[name]).reshape(shape).copy()
 
     def matrix(self, name: str, rows: int, columns: int) -> Float32:
         """A Q4_0 tensor, dequantised exactly: float32 of shape (rows, columns)."""
+        whole, scales = self.blocks(name, rows, columns)
+        shape = (rows, columns // self.shape.block, self.shape.block)
+        return (whole.reshape(shape).astype(np.float32) * scales[:, :, None]).reshape(rows, columns)
+
+    def blocks(self, name: str, rows: int, columns: int) -> tuple[Int8, Float32]:
+        """A Q4_0 tensor as stored: whole numbers from -8 to 7 (rows, columns), and a scale per block of a row."""
         count = rows * columns // self.shape.block
         blocks = np.frombuffer(self._bytes, _BLOCK, count, self._offsets[name])
         halves = blocks["halves"]
-        whole = np.concatenate([halves & 15, halves >> 4], axis=1).astype(np.float32) - 8
-        return (whole * blocks["scale"].astype(np.float32)[:, None]).reshape(rows, columns)
+        whole = np.concatenate([halves & 15, halves >> 4], axis=1).astype(np.int8) - np.int8(8)
+        return whole.reshape(rows, columns), blocks["scale"].astype(np.float32).reshape(rows, -1)
 
     def _read(self, layout: str) -> tuple[Any, ...]:
         layout = "<" + layout

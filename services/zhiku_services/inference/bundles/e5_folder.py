@@ -8,7 +8,10 @@ from safetensors.numpy import save_file
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from zhiku_services.inference.bundles.e5_container import E5Container, Float32, Shape, Vocabulary
+from zhiku_services.inference.bundles.e5_graph import write_graph
 
+WEIGHTS = "model.safetensors"
+GRAPH = "onnx/model_int8.onnx"
 MAX_TOKENS = 512
 _FULLWIDTH_TILDE = "\uff5e"
 _TILDE_KEEPER = "\U000f0000"
@@ -17,8 +20,14 @@ _SPACES = r"[\t\n\f\r\x{1680}\x{200b}-\x{200f}\x{2028}\x{2029}\x{2581}\x{feff}\x
 
 
 def write_folder(container: E5Container, folder: Path) -> None:
-    """Fill `folder`: float32 weights, tokenizer and module list. The same container gives the same weights."""
-    save_file(_tensors(container), folder / "model.safetensors", metadata={"format": "pt"})
+    """Fill `folder`: float32 weights, the 8-bit graph, tokenizer and module list.
+
+    The same container gives the same weights and graph, byte for byte.
+    """
+    save_file(_tensors(container), folder / WEIGHTS, metadata={"format": "pt"})
+    # safetensors writes for the owner alone; a service may run as another user than the one who fetched.
+    (folder / WEIGHTS).chmod(0o644)
+    write_graph(container, folder / GRAPH)
     tokenizer(container.vocabulary).save(str(folder / "tokenizer.json"))
     files: Mapping[str, object] = {
         "config.json": _config(container.shape),

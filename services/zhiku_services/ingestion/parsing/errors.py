@@ -33,7 +33,7 @@ class ParsingError(ZhikuError):
     usual_remedy: ClassVar[str] = "Check the file and upload it again."
     may_pass_later: ClassVar[bool] = False
 
-    def __init__(self, detail: str, *, remedy: str | None = None, **extra: str | int | float | None) -> None:
+    def __init__(self, detail: str, *, remedy: str | None = None, **extra: str | float | None) -> None:
         super().__init__(detail, remedy=remedy or self.usual_remedy, **extra)
 
 

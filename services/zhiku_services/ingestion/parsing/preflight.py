@@ -68,9 +68,9 @@ def _names(text: str) -> frozenset[str]:
 
 # Extensions of formats without a parser here: a text file may carry any other extension.
 _UNSUPPORTED = _names(
-    ".doc .dot .xls .xlt .xlsb .ppt .pps .msg .pst .odt .ods .odp .rtf .epub .mobi .wps .et .dps .pages "
-    ".numbers .key .vsd .vsdx .one .zip .7z .rar .gz .tar .bz2 .xz .exe .dll .iso .mp3 .mp4 .wav .flac .avi .mov .mkv "
-    ".psd .ai .dwg .parquet .sqlite .db"
+    ".doc .dot .xls .xlt .xlsb .ppt .pps .msg .pst .odt .ods .odp .rtf .epub .mobi .wps "
+    ".et .dps .pages .numbers .key .vsd .vsdx .one .zip .7z .rar .gz .tar .bz2 .xz .exe .dll .iso "
+    ".mp3 .mp4 .wav .flac .avi .mov .mkv .psd .ai .dwg .parquet .sqlite .db"
 )
 _ARCHIVE_MEMBERS = (".zip", ".7z", ".rar", ".gz", ".tar", ".bz2", ".xz", ".zst")
 _LEGACY_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"

@@ -14,7 +14,6 @@ _GRACE_S = 10.0
 
 def serve(jobs: BinaryIO, frames: BinaryIO) -> None:
     """Answer jobs until there are no more."""
-
     while (frame := wire.read_frame(jobs)) is not None:
         job = wire.JOB.validate_json(frame[1])
         start_clocks(job.limits.wall_s, job.limits.cpu_s)

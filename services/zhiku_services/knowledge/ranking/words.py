@@ -22,20 +22,24 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import jieba
 
-_HAN: Final = r"\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0002fa1f"
+HAN: Final = r"\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0002fa1f"
 _WORD: Final = re.compile(
-    rf"(?P<chinese>[{_HAN}]+)"
+    rf"(?P<chinese>[{HAN}]+)"
     r"|(?P<number>\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+\.\d+|\d++(?![a-z]))"
-    rf"|(?P<word>[^\W_{_HAN}]+(?:['\u2019][a-z]+)?)"
+    rf"|(?P<word>[^\W_{HAN}]+(?:['\u2019][a-z]+)?)"
 )
 _MONTHS: Final = (
     "january february march april may june july august september october november december".split()
 )
 _MONTH: Final = "|".join(rf"{name}|{name[:3]}" for name in _MONTHS)
 _DATES: Final = (
-    re.compile(r"(?P<y>(?:19|20)\d\d)\s?年\s?(?:度)?(?:(?P<m>\d{1,2})\s?月(?:份)?(?:\s?(?P<d>\d{1,2})\s?[日号])?)?"),
+    re.compile(
+        r"(?P<y>(?:19|20)\d\d)\s?年\s?(?:度)?(?:(?P<m>\d{1,2})\s?月(?:份)?(?:\s?(?P<d>\d{1,2})\s?[日号])?)?"
+    ),
     re.compile(r"(?<!\d)(?P<y>(?:19|20)\d\d)[-/.](?P<m>\d{1,2})(?:[-/.](?P<d>\d{1,2}))?(?![\d])"),
-    re.compile(rf"\b(?P<mon>{_MONTH})\b\.?\s+(?:(?P<d>\d{{1,2}})(?:st|nd|rd|th)?,?\s+)?(?P<y>(?:19|20)\d\d)\b"),
+    re.compile(
+        rf"\b(?P<mon>{_MONTH})\b\.?\s+(?:(?P<d>\d{{1,2}})(?:st|nd|rd|th)?,?\s+)?(?P<y>(?:19|20)\d\d)\b"
+    ),
     re.compile(
         rf"\b(?P<d>\d{{1,2}})(?:st|nd|rd|th)?\s+(?:of\s+)?(?P<mon>{_MONTH})\b\.?,?\s+(?P<y>(?:19|20)\d\d)\b"
     ),
@@ -76,7 +80,7 @@ def _cut(text: str) -> Iterator[str]:
             yield _plain_number(match["number"])
         else:
             yield from _latin(match["word"])
-    yield from _dates(text)
+    yield from dates(text)
 
 
 def _chinese(run: str) -> Iterator[str]:
@@ -99,7 +103,17 @@ def _plain_number(number: str) -> str:
     return number.rstrip("0").rstrip(".") if "." in number else number
 
 
-def _dates(text: str) -> Iterator[str]:
+def latin_words(text: str) -> Iterator[str]:
+    """Yield the stems and numbers of a text that is already NFKC and lower case; Chinese is passed over."""
+    for match in _WORD.finditer(text):
+        if match["number"]:
+            yield _plain_number(match["number"])
+        elif match["word"]:
+            yield from _latin(match["word"])
+
+
+def dates(text: str) -> Iterator[str]:
+    """Yield the dates of a text that is already NFKC and lower case, each as its month and its day."""
     for pattern in _DATES:
         for match in pattern.finditer(text):
             found = match.groupdict()

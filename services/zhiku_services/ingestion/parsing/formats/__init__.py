@@ -6,7 +6,6 @@ from typing import Protocol, cast
 
 from zhiku_platform.text.document import ParsedDocument, block_text
 from zhiku_services.ingestion.parsing import errors
-from zhiku_services.ingestion.parsing.wire import Job
 from zhiku_services.ingestion.parsing.preflight import Format
 from zhiku_services.ingestion.parsing.wire import Job
 
@@ -31,9 +30,7 @@ class Parser(Protocol):
     Blocks come in reading order. Raises ParsingError; never returns text in place of an error.
     """
 
-    def __call__(
-        self, path: Path, media_type: str, limits: ParseLimits, report: Report
-    ) -> ParsedDocument: ...
+    def __call__(self, job: Job, report: Report, /) -> ParsedDocument: ...
 
 
 def parse_file(job: Job, report: Report) -> ParsedDocument:

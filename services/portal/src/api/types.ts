@@ -1,0 +1,42 @@
+import type { components } from "./schema";
+
+type Schemas = components["schemas"];
+
+export type Session = Schemas["Session"];
+export type KnowledgeBase = Schemas["KnowledgeBase"];
+export type Grant = Schemas["Grant"];
+export type GrantRole = Schemas["GrantRole"];
+export type Document = Schemas["Document"];
+export type DocumentVersion = Schemas["DocumentVersion"];
+export type VersionState = Schemas["VersionState"];
+export type Passage = Schemas["Passage"];
+export type Region = Schemas["Region"];
+export type SearchMode = Schemas["SearchMode"];
+export type FoundPassage = Schemas["FoundPassage"];
+export type Conversation = Schemas["Conversation"];
+export type ConversationDetail = Schemas["ConversationDetail"];
+export type Answer = Schemas["Answer"];
+export type AnswerMode = Schemas["AnswerMode"];
+export type AnswerProblem = Schemas["AnswerProblem"];
+export type Citation = Schemas["Citation"];
+export type Sentence = Schemas["Sentence"];
+export type ApiKey = Schemas["ApiKey"];
+export type ApiKeyScope = Schemas["ApiKeyScope"];
+export type ModelInfo = Schemas["ModelInfo"];
+
+export type AnswerEvent =
+  | Schemas["StartEvent"]
+  | Schemas["PhaseEvent"]
+  | Schemas["TextEvent"]
+  | Schemas["CitationEvent"]
+  | Schemas["SentenceEvent"]
+  | Schemas["ResetEvent"]
+  | Schemas["DoneEvent"];
+
+export type Phase = Schemas["PhaseEvent"]["phase"];
+
+/** One page of a listing; `next_cursor` is null on the last. */
+export interface Page<T> {
+  items: T[];
+  next_cursor?: string | null;
+}

@@ -1,0 +1,57 @@
+import { ActionIcon, Button, UnstyledButton } from "@mantine/core";
+import { IconBooks, IconKey, IconPencilPlus, IconSearch, IconTextScan2, IconX } from "@tabler/icons-react";
+import { Link } from "@tanstack/react-router";
+import { useTranslation } from "react-i18next";
+import { ConversationList } from "@/features/conversations/components/ConversationList";
+import { AccountMenu } from "@/features/session/components/AccountMenu";
+import { Seal } from "@/ui/Seal";
+import classes from "./Sidebar.module.css";
+
+interface Props {
+  onPalette: () => void;
+  onClose?: () => void;
+}
+
+export function Sidebar({ onPalette, onClose }: Props) {
+  const { t } = useTranslation();
+  return (
+    <div className={classes.sidebar}>
+      <div className={classes.top}>
+        <Link to="/" className={classes.brand}>
+          <Seal />
+          <span lang="zh-CN">知库</span>
+          <span className={classes.latin}>Zhiku</span>
+        </Link>
+        {onClose && (
+          <ActionIcon variant="subtle" color="gray" size="lg" aria-label={t("nav.closeMenu")} onClick={onClose}>
+            <IconX size={18} />
+          </ActionIcon>
+        )}
+      </div>
+      <Button component={Link} to="/" leftSection={<IconPencilPlus size={17} />} justify="flex-start" data-testid="new-question" onClick={() => onClose?.()}>
+        {t("nav.newQuestion")}
+      </Button>
+      <UnstyledButton className={classes.palette} onClick={onPalette} aria-label={t("nav.palette")}>
+        <IconSearch size={16} />
+        <span className={classes.paletteLabel}>{t("nav.palette")}</span>
+        <kbd className={classes.key}>Ctrl K</kbd>
+      </UnstyledButton>
+      <nav aria-label={t("nav.main")} className={classes.nav}>
+        <Link to="/knowledge-bases" className={classes.link} data-testid="nav-knowledge-bases">
+          <IconBooks size={18} />
+          {t("nav.knowledgeBases")}
+        </Link>
+        <Link to="/search" className={classes.link} data-testid="nav-search">
+          <IconTextScan2 size={18} />
+          {t("nav.search")}
+        </Link>
+        <Link to="/api-keys" className={classes.link} data-testid="nav-api-keys">
+          <IconKey size={18} />
+          {t("nav.apiKeys")}
+        </Link>
+      </nav>
+      <ConversationList />
+      <AccountMenu />
+    </div>
+  );
+}

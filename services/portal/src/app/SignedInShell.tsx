@@ -1,0 +1,100 @@
+import { ActionIcon, Center, Container, Drawer, Loader } from "@mantine/core";
+import { useDisclosure, useHotkeys } from "@mantine/hooks";
+import { IconMenu2, IconSearch } from "@tabler/icons-react";
+import { Link, Navigate, Outlet, useLocation } from "@tanstack/react-router";
+import { Suspense, lazy, useEffect, useRef, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { useSession } from "@/features/session/hooks/useSession";
+import { ProblemAlert } from "@/ui/ProblemAlert";
+import { Seal } from "@/ui/Seal";
+import { Sidebar } from "./Sidebar";
+import classes from "./SignedInShell.module.css";
+
+const Palette = lazy(() => import("@/features/palette/components/Palette"));
+
+/** Everything that needs a session. A stranger is sent to the login page and back here afterwards. */
+export function SignedInShell() {
+  const session = useSession();
+  const location = useLocation();
+  const wasSignedIn = useRef(false);
+  if (session.data) wasSignedIn.current = true;
+  if (session.data) return <Frame />;
+  if (session.data === null) {
+    const search = { next: location.href, expired: wasSignedIn.current || undefined } as const;
+    return <Navigate to="/login" search={search} replace />;
+  }
+  if (session.error) {
+    return (
+      <Container size="xs" py={80}>
+        <ProblemAlert error={session.error} onRetry={() => void session.refetch()} />
+      </Container>
+    );
+  }
+  return (
+    <Center h="100%">
+      <Loader />
+    </Center>
+  );
+}
+
+function Frame() {
+  const { t } = useTranslation();
+  const [isMenuOpen, menu] = useDisclosure();
+  const palette = usePalette();
+  const { pathname } = useLocation();
+  const main = useRef<HTMLElement>(null);
+  const closeMenu = menu.close;
+  useEffect(closeMenu, [pathname, closeMenu]);
+  return (
+    <div className={classes.frame}>
+      <a href="#main" className={classes.skip} onClick={() => main.current?.focus()}>
+        {t("app.skip")}
+      </a>
+      <header className={classes.bar}>
+        <ActionIcon variant="subtle" color="gray" size="lg" aria-label={t("nav.openMenu")} onClick={menu.open}>
+          <IconMenu2 size={20} />
+        </ActionIcon>
+        <Link to="/" className={classes.brand}>
+          <Seal size={24} />
+          {t("app.name")}
+        </Link>
+        <ActionIcon variant="subtle" color="gray" size="lg" aria-label={t("nav.palette")} onClick={palette.open}>
+          <IconSearch size={19} />
+        </ActionIcon>
+      </header>
+      <div className={classes.side}>
+        <Sidebar onPalette={palette.open} />
+      </div>
+      <Drawer
+        opened={isMenuOpen}
+        onClose={menu.close}
+        size={300}
+        withCloseButton={false}
+        padding={0}
+        aria-label={t("common.menu")}
+        classNames={{ body: classes.drawer ?? "" }}
+      >
+        <Sidebar onPalette={palette.open} onClose={menu.close} />
+      </Drawer>
+      <main id="main" ref={main} tabIndex={-1} className={classes.main}>
+        <Outlet />
+      </main>
+      {palette.isLoaded && (
+        <Suspense>
+          <Palette />
+        </Suspense>
+      )}
+    </div>
+  );
+}
+
+/** Load the palette when it is first asked for, and open it. */
+function usePalette() {
+  const [isLoaded, setLoaded] = useState(false);
+  const open = () => {
+    setLoaded(true);
+    void import("@/features/palette/components/Palette").then(({ openPalette }) => openPalette());
+  };
+  useHotkeys([["mod+K", open]], [], true);
+  return { isLoaded, open };
+}

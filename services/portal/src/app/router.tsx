@@ -1,0 +1,101 @@
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from "@tanstack/react-router";
+import { CrashPage, NotFoundPage } from "./ErrorPage";
+import { SignedInShell } from "./SignedInShell";
+
+const text = (value: unknown): string | undefined => (typeof value === "string" && value ? value : undefined);
+const page = (value: unknown): number | undefined => (Number.isInteger(Number(value)) && Number(value) > 0 ? Number(value) : undefined);
+
+const root = createRootRoute({ notFoundComponent: NotFoundPage, errorComponent: CrashPage });
+
+const login = createRoute({
+  getParentRoute: () => root,
+  path: "/login",
+  validateSearch: (search: Record<string, unknown>): { next?: string | undefined; expired?: true | undefined } => ({
+    next: text(search["next"]),
+    expired: search["expired"] ? true : undefined,
+  }),
+  component: lazyRouteComponent(() => import("@/features/session/components/LoginPage"), "LoginPage"),
+});
+
+const shell = createRoute({ getParentRoute: () => root, id: "shell", component: SignedInShell });
+
+const loadChat = lazyRouteComponent(() => import("@/features/conversations/components/ChatPage"), "ChatPage");
+
+/** `cite` is the open citation, `ANSWER:NUMBER`, so that the back button closes it. */
+const validateChat = (search: Record<string, unknown>): { cite?: string | undefined; kb?: string | undefined } => ({
+  cite: text(search["cite"]),
+  kb: text(search["kb"]),
+});
+
+const ask = createRoute({ getParentRoute: () => shell, path: "/", component: loadChat, validateSearch: validateChat });
+
+const conversation = createRoute({
+  getParentRoute: () => shell,
+  path: "/chat/$conversationId",
+  component: loadChat,
+  validateSearch: validateChat,
+});
+
+const knowledgeBases = createRoute({
+  getParentRoute: () => shell,
+  path: "/knowledge-bases",
+  component: lazyRouteComponent(
+    () => import("@/features/knowledge-bases/components/KnowledgeBasesPage"),
+    "KnowledgeBasesPage",
+  ),
+});
+
+const knowledgeBase = createRoute({
+  getParentRoute: () => shell,
+  path: "/knowledge-bases/$knowledgeBaseId",
+  component: lazyRouteComponent(
+    () => import("@/features/knowledge-bases/components/KnowledgeBasePage"),
+    "KnowledgeBasePage",
+  ),
+  validateSearch: (search: Record<string, unknown>): { tab?: string | undefined } => ({ tab: text(search["tab"]) }),
+});
+
+const document = createRoute({
+  getParentRoute: () => shell,
+  path: "/documents/$documentId",
+  component: lazyRouteComponent(() => import("@/features/documents/components/DocumentPage"), "DocumentPage"),
+  validateSearch: (search: Record<string, unknown>): { page?: number | undefined; passage?: string | undefined } => ({
+    page: page(search["page"]),
+    passage: text(search["passage"]),
+  }),
+});
+
+const search = createRoute({
+  getParentRoute: () => shell,
+  path: "/search",
+  component: lazyRouteComponent(() => import("@/features/search/components/SearchPage"), "SearchPage"),
+  validateSearch: (raw: Record<string, unknown>): { q?: string | undefined; mode?: string | undefined } => ({
+    q: text(raw["q"]),
+    mode: text(raw["mode"]),
+  }),
+});
+
+const apiKeys = createRoute({
+  getParentRoute: () => shell,
+  path: "/api-keys",
+  component: lazyRouteComponent(() => import("@/features/api-keys/components/ApiKeysPage"), "ApiKeysPage"),
+});
+
+const settings = createRoute({
+  getParentRoute: () => shell,
+  path: "/settings",
+  component: lazyRouteComponent(() => import("@/features/settings/components/SettingsPage"), "SettingsPage"),
+});
+
+const routeTree = root.addChildren([
+  login,
+  shell.addChildren([ask, conversation, knowledgeBases, knowledgeBase, document, search, apiKeys, settings]),
+]);
+
+export const router = createRouter({ routeTree, defaultPreload: "intent", defaultErrorComponent: CrashPage });
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: typeof router;
+  }
+}

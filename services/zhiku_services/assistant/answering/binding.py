@@ -1,0 +1,140 @@
+"""Bind a model's sentence to the passages that say the same, or find that none does.
+
+A sentence is supported by a passage if the passage holds most of its words, all of its numbers with
+their units, all of its names, and if the place that says it affirms or denies alike.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from zhiku_platform.contracts.knowledge import FoundPassage
+from zhiku_platform.text.language import detect_language
+from zhiku_services.assistant.answering.units import Unit, quotable_units
+from zhiku_services.assistant.answering.words import (
+    Rarity,
+    all_terms,
+    denials,
+    fold,
+    names,
+    quantities,
+    terms,
+)
+
+# The share of a sentence's words, by rarity, that its source must hold; chosen on hand-written pairs.
+_MIN_COVERAGE: Final = 0.6
+_HINTED_COVERAGE: Final = 0.5
+_MAX_SOURCES: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """One source of a sentence: the unit that says it, and the share of the sentence's words it covers."""
+
+    unit: Unit
+    coverage: float
+
+
+class Binder:
+    """Finds the sources of sentences among the passages that a model was given."""
+
+    def __init__(self, passages: Sequence[FoundPassage]) -> None:
+        self._units = quotable_units(passages)
+        self._words = [all_terms(unit.text) for unit in self._units]
+        self._contexts = [all_terms(unit.context) for unit in self._units]
+        self._rarity = Rarity.of([a | b for a, b in zip(self._words, self._contexts, strict=True)])
+        self.passages = tuple(passages)
+
+    def bind(self, sentence: str, *, named: Sequence[int] = ()) -> list[Support]:
+        """Find what supports a sentence, best first; empty if nothing does.
+
+        `named` are the passage numbers, from 1, that the model put behind the sentence.
+        """
+        wanted = terms(sentence)
+        if not wanted:
+            return []
+        supports: list[Support] = []
+        for number in range(len(self.passages)):
+            if (support := self._best_of(number, sentence, wanted, hinted=number + 1 in named)) is not None:
+                supports.append(support)
+        supports.sort(key=lambda support: -support.coverage)
+        return supports[:_MAX_SOURCES] if supports and supports[0].coverage < 0.9 else supports[:1]
+
+    def across_languages(self, sentence: str) -> Unit | None:
+        """The unit that holds every number and Latin name of a sentence in another language; None if none does."""
+        wanted = quantities(sentence)
+        for unit in self._units:
+            source = f"{unit.context} {unit.text}"
+            if (
+                unit.kind != "heading"
+                and _numbers_agree(sentence, source)
+                and (wanted or not names(sentence))
+            ):
+                return unit
+        return None
+
+    def _best_of(self, number: int, sentence: str, wanted: frozenset[str], *, hinted: bool) -> Support | None:
+        least = _HINTED_COVERAGE if hinted else _MIN_COVERAGE
+        candidates: list[Support] = []
+        for index, unit in enumerate(self._units):
+            if unit.passage != number or unit.kind == "heading":
+                continue
+            held = self._words[index] | self._contexts[index] | self._neighbour(index)
+            coverage = self._rarity.coverage(wanted, held)
+            own = self._rarity.coverage(wanted, self._words[index])
+            if coverage >= least and own >= 0.5 * least and self._agrees(sentence, index):
+                candidates.append(Support(unit, 0.5 * coverage + 0.5 * own))
+        return max(candidates, key=lambda support: support.coverage, default=None)
+
+    def _neighbour(self, index: int) -> frozenset[str]:
+        before = index - 1
+        if before >= 0 and self._units[before].passage == self._units[index].passage:
+            return self._words[before]
+        return frozenset()
+
+    def _agrees(self, sentence: str, index: int) -> bool:
+        unit = self._units[index]
+        source = f"{unit.context}\n{unit.text}"
+        return (
+            _numbers_agree(sentence, source)
+            and _names_agree(sentence, source, self.passages[unit.passage].passage.text)
+            and _denies_alike(sentence, unit.text)
+        )
+
+
+def _numbers_agree(sentence: str, source: str) -> bool:
+    """Every number of the sentence stands in the source, and no unit contradicts."""
+    told: dict[str, set[str]] = {}
+    for number, measure in quantities(source):
+        told.setdefault(number, set()).add(measure)
+    for number, measure in quantities(sentence):
+        measures = told.get(number)
+        if measures is None or (measure and "" not in measures and measure not in measures):
+            return False
+    return True
+
+
+def _names_agree(sentence: str, source: str, passage: str) -> bool:
+    whole = fold(f"{source}\n{passage}")
+    return all(name in whole for name in names(sentence))
+
+
+def _denies_alike(sentence: str, unit: str) -> bool:
+    """Compare affirmation with the clauses of the source that share words with the sentence."""
+    wanted = terms(sentence)
+    clauses = [clause for clause in _clauses(unit) if terms(clause) & wanted] or [unit]
+    return denials(sentence) == frozenset().union(*(denials(clause) for clause in clauses)) or denials(
+        sentence
+    ) == denials(max(clauses, key=lambda clause: len(terms(clause) & wanted)))
+
+
+def _clauses(text: str) -> list[str]:
+    for mark in "，；;,：:":
+        text = text.replace(mark, "\n")
+    return [clause for clause in text.split("\n") if clause.strip()]
+
+
+def speaks_other_language(sentence: str, passages: Sequence[FoundPassage]) -> bool:
+    """Whether word overlap can tell nothing, because sentence and passages are in different languages."""
+    own = detect_language(sentence)
+    return all(found.passage.language != own for found in passages)

@@ -1,0 +1,67 @@
+"""An answer while it is being written: what its events add up to."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from zhiku_platform.contracts.assistant import (
+    AnswerEvent,
+    AnswerMode,
+    AnswerProblem,
+    Citation,
+    CitationEvent,
+    DoneEvent,
+    ResetEvent,
+    Sentence,
+    SentenceEvent,
+    TextEvent,
+)
+from zhiku_services.assistant.answering.binding import Binder
+
+
+@dataclass(slots=True)
+class Draft:
+    """The state of one answer; `apply` is the reducer that every reader of the stream uses.
+
+    `source_hashes` maps the passages used to the hashes of their content. `unfinished` is the start of a
+    sentence, with what can bind it should the answer be stopped here.
+    """
+
+    question: str
+    rewritten_question: str | None = None
+    mode: AnswerMode | None = None
+    sentences: list[Sentence] = field(default_factory=list)
+    citations: list[Citation] = field(default_factory=list)
+    preview: str = ""
+    searched: list[str] = field(default_factory=list)
+    timings_ms: dict[str, float] = field(default_factory=dict)
+    problem: AnswerProblem | None = None
+    source_hashes: dict[str, str] = field(default_factory=dict)
+    model: str | None = None
+    unfinished: str = ""
+    binder: Binder | None = None
+
+    def apply(self, event: AnswerEvent) -> None:
+        """Take in one event."""
+        match event:
+            case TextEvent():
+                self.preview += event.text
+            case CitationEvent():
+                self.citations.append(event.citation)
+            case SentenceEvent():
+                self.sentences.append(event.sentence)
+                self.preview = ""
+            case ResetEvent():
+                self.sentences, self.citations, self.preview = [], [], ""
+            case DoneEvent():
+                self.sentences, self.citations = list(event.answer.sentences), list(event.answer.citations)
+                self.preview = ""
+            case _:
+                pass
+
+
+def replay(question: str, events: Iterable[AnswerEvent]) -> Draft:
+    """Rebuild a draft from its events."""
+    draft = Draft(question)
+    for event in events:
+        draft.apply(event)
+    return draft

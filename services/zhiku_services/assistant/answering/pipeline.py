@@ -1,0 +1,491 @@
+"""Answer one question: rewrite, search, judge, write, bind — or quote, or say that nothing was found."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from zhiku_platform.contracts.assistant import (
+    AnswerEvent,
+    AnswerMode,
+    Citation,
+    CitationEvent,
+    PhaseEvent,
+    ResetEvent,
+    Sentence,
+    SentenceEvent,
+    TextEvent,
+)
+from zhiku_platform.contracts.inference import ChatDelta, ChatMessage, ChatRequest
+from zhiku_platform.contracts.knowledge import FoundPassage, Passage, SearchResult
+from zhiku_platform.errors import ZhikuError
+from zhiku_services.assistant.answering.binding import Binder, speaks_other_language
+from zhiku_services.assistant.answering.draft import Draft
+from zhiku_services.assistant.answering.evidence import is_answerable
+from zhiku_services.assistant.answering.extraction import ScoredUnit, choose_quotes, score_units
+from zhiku_services.assistant.answering.followups import Rewrite, accept_model_rewrite, rewrite_by_rules
+from zhiku_services.assistant.answering.markup import neutralise, showable_prefix, take_markers
+from zhiku_services.assistant.answering.profile import ModelProfile
+from zhiku_services.assistant.answering.prompting import NO_ANSWER, Prompt, build_prompt
+from zhiku_services.assistant.answering.segments import SentenceStream
+from zhiku_services.assistant.answering.units import Unit
+from zhiku_services.assistant.answering.wording import (
+    Tongue,
+    lead_in,
+    nearest_document,
+    nothing_found,
+    tongue_of,
+)
+from zhiku_services.assistant.answering.words import terms
+
+SEARCH_LIMIT: Final = 8
+_NEAREST: Final = 2
+_RECHECK_EVERY_S: Final = 1.0
+_REWRITE_TIMEOUT_S: Final = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked; `earlier` are the user's questions before it in the conversation, oldest first."""
+
+    text: str
+    earlier: tuple[str, ...] = ()
+    knowledge_base_ids: tuple[str, ...] = ()
+
+
+class Tools(Protocol):
+    """The other services, on behalf of who asks."""
+
+    async def search(self, query: str, knowledge_base_ids: Sequence[str], limit: int) -> SearchResult: ...
+
+    async def readable(self, passage_ids: Sequence[str]) -> set[str]: ...
+
+    async def model(self) -> ModelProfile | None: ...
+
+    def stream(self, request: ChatRequest) -> AsyncIterator[ChatDelta]: ...
+
+
+class _NotSupportedError(Exception):
+    """The model's words are not what the passages say."""
+
+
+class _NoAnswerError(Exception):
+    """The model says that the passages do not answer."""
+
+
+class _ModelFailedError(Exception):
+    """The model broke off, or was too slow."""
+
+
+class _SourceGoneError(Exception):
+    """A passage that the model was given may no longer be read."""
+
+
+async def answer(question: Question, draft: Draft, tools: Tools) -> AsyncIterator[AnswerEvent]:
+    """Write the answer to a question into `draft`, event by event.
+
+    The caller applies the events to `draft`; everything else in it is set here.
+
+    Raises:
+        ZhikuError: the search failed. A failing model is no error: the answer then quotes.
+    """
+    clock = _Clock(draft)
+    tongue = tongue_of(question.text)
+    profile = await tools.model()
+    rewrite: Rewrite | None = None
+    if question.earlier:
+        yield PhaseEvent(phase="rewriting")
+        rewrite = await _rewrite(question, profile, tools)
+        draft.rewritten_question = rewrite.text if rewrite else None
+        clock.lap("rewriting")
+    query = rewrite.text if rewrite else question.text
+    yield PhaseEvent(phase="searching")
+    found = await tools.search(query, question.knowledge_base_ids, SEARCH_LIMIT)
+    draft.searched = list(found.searched)
+    clock.lap("searching")
+    yield PhaseEvent(phase="reading", passages=len(found.passages))
+    scored = score_units(query, found.passages, emphasised=rewrite.emphasised if rewrite else frozenset())
+    is_worth_it = is_answerable(query, found, scored)
+    clock.lap("reading")
+    if not is_worth_it:
+        async for event in _say_nothing_found(found, draft, tools, tongue):
+            yield event
+        return
+    yield PhaseEvent(phase="writing")
+    async for event in _write(query, found.passages, scored, draft, tools, profile, tongue):
+        yield event
+    clock.lap("writing")
+
+
+async def _rewrite(question: Question, profile: ModelProfile | None, tools: Tools) -> Rewrite | None:
+    """Rewrite by rules; where they see no follow-up, a capable model may see one."""
+    rewrite = rewrite_by_rules(question.text, question.earlier)
+    if rewrite is not None or profile is None or not profile.follows_instructions:
+        return rewrite
+    request = ChatRequest(
+        messages=[
+            ChatMessage(
+                role="system",
+                content="Rewrite the last question so that it can be understood without the ones before it. Use only"
+                " words of these questions. If it can be understood already, repeat it. Write the question only.",
+            ),
+            ChatMessage(role="user", content="\n".join([*question.earlier[-4:], question.text])),
+        ],
+        model=profile.model,
+        max_tokens=128,
+    )
+    try:
+        async with asyncio.timeout(_REWRITE_TIMEOUT_S):
+            written = "".join([delta.text async for delta in tools.stream(request)])
+    except (ZhikuError, TimeoutError):
+        return None
+    accepted = accept_model_rewrite(written, question.text, question.earlier)
+    return None if accepted in {None, question.text} else Rewrite(str(accepted), terms(question.text))
+
+
+async def _write(
+    query: str,
+    passages: Sequence[FoundPassage],
+    scored: Sequence[ScoredUnit],
+    draft: Draft,
+    tools: Tools,
+    profile: ModelProfile | None,
+    tongue: Tongue,
+) -> AsyncIterator[AnswerEvent]:
+    """Let the model write if it can, else quote."""
+    reason: ResetEvent | None = None
+    if profile is None:
+        reason = ResetEvent(reason="model_missing")
+    elif _can_write(profile, tongue, passages):
+        try:
+            async for event in _generate(query, passages, scored, draft, tools, profile, tongue):
+                yield event
+        except _NoAnswerError:
+            if not draft.sentences:
+                draft.mode = AnswerMode.NO_EVIDENCE
+        except _ModelFailedError:
+            reason = ResetEvent(reason="model_failed")
+        except (_NotSupportedError, _SourceGoneError):
+            reason = ResetEvent(reason="unsupported")
+        else:
+            return
+        if draft.mode is AnswerMode.NO_EVIDENCE:
+            async for event in _say_nothing_found(
+                SearchResult(passages=list(passages), relevance=0.0, searched=draft.searched, timings_ms={}),
+                draft,
+                tools,
+                tongue,
+            ):
+                yield event
+            return
+    draft.binder, draft.unfinished = None, ""
+    if reason is not None:
+        yield reason
+    async for event in _quote(query, passages, scored, draft, tools, tongue):
+        yield event
+
+
+def _can_write(profile: ModelProfile, tongue: Tongue, passages: Sequence[FoundPassage]) -> bool:
+    """Whether the model speaks the language of the question and of the best passage."""
+    language = passages[0].passage.language
+    return profile.speaks(tongue) and (language == "other" or profile.speaks(language))
+
+
+async def bind_unfinished(draft: Draft, tools: Tools) -> list[AnswerEvent]:
+    """Bind the start of a sentence at which an answer was stopped, so that what was shown can stay.
+
+    Empty if there is none, or nothing supports it.
+    """
+    if draft.binder is None:
+        return []
+    words, named = take_markers(draft.unfinished)
+    words = neutralise(words)
+    if len(terms(words)) < 2:
+        return []
+    try:
+        return await bind_sentence(words, named, draft.binder, draft, tools)
+    except ZhikuError:
+        # Rights cannot be checked now, and what cannot be checked is not shown.
+        return []
+
+
+# Generated answers
+
+
+async def _generate(
+    query: str,
+    passages: Sequence[FoundPassage],
+    scored: Sequence[ScoredUnit],
+    draft: Draft,
+    tools: Tools,
+    profile: ModelProfile,
+    tongue: Tongue,
+) -> AsyncIterator[AnswerEvent]:
+    chosen = _passages_to_show(passages, scored, profile)
+    prompt = build_prompt(query, chosen, profile=profile, tongue=tongue, fence=secrets.token_hex(8))
+    writer = _Writer(prompt, draft, tools, profile, scored)
+    draft.source_hashes.update({found.passage.id: found.passage.content_hash for found in prompt.passages})
+    draft.model, draft.mode, draft.binder = profile.model, AnswerMode.GENERATED, writer.binder
+    async with aclosing(_model_text(tools.stream(prompt.request), profile)) as pieces:
+        async for piece in pieces:
+            async for event in writer.take(piece):
+                yield event
+    async for event in writer.finish():
+        yield event
+    draft.binder, draft.unfinished = None, ""
+
+
+def _passages_to_show(
+    passages: Sequence[FoundPassage], scored: Sequence[ScoredUnit], profile: ModelProfile
+) -> list[FoundPassage]:
+    """The passages for the prompt: all in order for a capable model, for a small one that of the best sentence."""
+    if profile.follows_instructions:
+        return list(passages)
+    best = max(scored, key=lambda item: item.score)
+    return [passages[best.unit.passage]]
+
+
+async def _model_text(stream: AsyncIterator[ChatDelta], profile: ModelProfile) -> AsyncIterator[str]:
+    """Pass on the model's text.
+
+    Raises:
+        _ModelFailedError: it failed, or did not begin or end in time.
+    """
+    ends_at = time.monotonic() + profile.total_timeout_s
+    wait_s = profile.first_token_timeout_s
+    try:
+        while True:
+            async with asyncio.timeout(max(0.01, min(wait_s, ends_at - time.monotonic()))):
+                delta = await anext(stream, None)
+            if delta is None:
+                return
+            if delta.text:
+                wait_s = profile.total_timeout_s
+                yield delta.text
+    except (ZhikuError, TimeoutError) as error:
+        raise _ModelFailedError from error
+    finally:
+        close = getattr(stream, "aclose", None)
+        if close is not None:
+            await close()
+
+
+class _Writer:
+    """Turns the model's text into previews, and into sentences bound to their sources."""
+
+    def __init__(
+        self, prompt: Prompt, draft: Draft, tools: Tools, profile: ModelProfile, scored: Sequence[ScoredUnit]
+    ) -> None:
+        self.binder = Binder(prompt.passages)
+        self._passages = prompt.passages
+        self._draft = draft
+        self._tools = tools
+        self._profile = profile
+        self._expected = _expected_quotes(scored)
+        self._sentences = SentenceStream()
+        self._shown = 0
+        self._dropped = 0
+        self._checked_at = 0.0
+
+    async def take(self, piece: str) -> AsyncIterator[AnswerEvent]:
+        for sentence in self._sentences.feed(piece):
+            async for event in self._settle(sentence):
+                yield event
+        self._draft.unfinished = self._sentences.unfinished
+        if self._profile.follows_instructions:
+            async for event in self._preview():
+                yield event
+
+    async def finish(self) -> AsyncIterator[AnswerEvent]:
+        for sentence in self._sentences.finish():
+            async for event in self._settle(sentence):
+                yield event
+        kept = len(self._draft.sentences)
+        if kept == 0 or self._dropped > kept:
+            raise _NotSupportedError
+        if not self._profile.follows_instructions and not self._says_what_is_expected():
+            raise _NotSupportedError
+
+    def _says_what_is_expected(self) -> bool:
+        """A small model may say something true and beside the point; it has to say what we would quote."""
+        return any(citation.quote in self._expected for citation in self._draft.citations)
+
+    async def _settle(self, sentence: str) -> AsyncIterator[AnswerEvent]:
+        """Bind a whole sentence; drop it if nothing supports it.
+
+        Raises:
+            _NoAnswerError: the model gives up.
+            _NotSupportedError: too much of what it says is not in the passages.
+        """
+        self._shown = 0
+        if NO_ANSWER in sentence:
+            raise _NoAnswerError
+        words, named = take_markers(sentence)
+        words = neutralise(words)
+        if not terms(words):
+            return
+        bound = await bind_sentence(words, named, self.binder, self._draft, self._tools)
+        if not bound:
+            self._dropped += 1
+            if not self._profile.follows_instructions or self._dropped > len(self._draft.sentences) + 1:
+                raise _NotSupportedError
+            return
+        for event in bound:
+            yield event
+
+    async def _preview(self) -> AsyncIterator[AnswerEvent]:
+        """Show the start of a sentence while it grows, as long as every passage behind it may be read."""
+        shown = showable_prefix(self._sentences.unfinished)
+        if len(shown) <= self._shown or NO_ANSWER.startswith(shown.strip()) or NO_ANSWER in shown:
+            return
+        if time.monotonic() - self._checked_at > _RECHECK_EVERY_S:
+            ids = [found.passage.id for found in self._passages]
+            if await self._tools.readable(ids) != set(ids):
+                raise _SourceGoneError
+            self._checked_at = time.monotonic()
+        yield TextEvent(text=shown[self._shown :])
+        self._shown = len(shown)
+
+
+def _expected_quotes(scored: Sequence[ScoredUnit]) -> frozenset[str]:
+    ranked = sorted(scored, key=lambda item: -item.score)[:3]
+    return frozenset(item.unit.quote for item in ranked)
+
+
+async def bind_sentence(
+    words: str,
+    named: Sequence[int],
+    binder: Binder,
+    draft: Draft,
+    tools: Tools,
+) -> list[AnswerEvent]:
+    """Bind one sentence to sources that may be read at this moment; empty if there are none."""
+    passages = binder.passages
+    supports = [(passages[support.unit.passage], support.unit) for support in binder.bind(words, named=named)]
+    if not supports and speaks_other_language(words, passages):
+        supports = _named_sources(words, named, passages)
+    return await cite(words, supports, draft, tools)
+
+
+def _named_sources(
+    words: str, named: Sequence[int], passages: Sequence[FoundPassage]
+) -> list[tuple[FoundPassage, Unit]]:
+    """Across languages words cannot be compared: take the passage that the model named, if the numbers agree."""
+    sources: list[tuple[FoundPassage, Unit]] = []
+    for number in named:
+        if 1 <= number <= len(passages):
+            unit = Binder([passages[number - 1]]).across_languages(words)
+            if unit is not None:
+                sources.append((passages[number - 1], unit))
+    return sources[:2]
+
+
+async def cite(
+    text: str, sources: Sequence[tuple[FoundPassage, Unit]], draft: Draft, tools: Tools
+) -> list[AnswerEvent]:
+    """Write a sentence with its citations, unless one of its sources may not be read at this moment."""
+    if not sources:
+        return []
+    ids = {found.passage.id for found, _ in sources}
+    if await tools.readable(sorted(ids)) != ids:
+        return []
+    events: list[AnswerEvent] = []
+    numbers: list[int] = []
+    known = {(citation.passage_id, citation.quote): citation.n for citation in draft.citations}
+    for found, unit in sources:
+        key = (found.passage.id, unit.quote)
+        if key not in known:
+            known[key] = len(known) + 1
+            events.append(CitationEvent(citation=_citation(known[key], found, unit.quote)))
+            draft.source_hashes[found.passage.id] = found.passage.content_hash
+        if known[key] not in numbers:
+            numbers.append(known[key])
+    index = len(draft.sentences)
+    return [*events, SentenceEvent(index=index, sentence=Sentence(text=text, citations=numbers))]
+
+
+def _citation(n: int, found: FoundPassage, quote: str) -> Citation:
+    passage: Passage = found.passage
+    if quote not in passage.text:
+        raise AssertionError("a quote must be verbatim")
+    return Citation(
+        n=n,
+        passage_id=passage.id,
+        document_id=passage.document_id,
+        document=passage.document_title,
+        knowledge_base_id=passage.knowledge_base_id,
+        heading_path=passage.heading_path,
+        page=passage.page,
+        regions=passage.regions,
+        quote=quote,
+        score=found.score,
+    )
+
+
+# Quotes
+
+
+async def _quote(
+    query: str,
+    passages: Sequence[FoundPassage],
+    scored: Sequence[ScoredUnit],
+    draft: Draft,
+    tools: Tools,
+    tongue: Tongue,
+) -> AsyncIterator[AnswerEvent]:
+    """Quote the best sentences; what may not be read at this moment is passed over for the next best."""
+    draft.mode = AnswerMode.EXTRACTIVE
+    readable = await tools.readable([found.passage.id for found in passages])
+    visible = [item for item in scored if passages[item.unit.passage].passage.id in readable]
+    chosen = choose_quotes(visible, query)
+    if not chosen:
+        async for event in _say_nothing_found(
+            SearchResult(passages=list(passages), relevance=0.0, searched=draft.searched, timings_ms={}),
+            draft,
+            tools,
+            tongue,
+        ):
+            yield event
+        return
+    yield SentenceEvent(index=0, sentence=Sentence(text=lead_in(tongue), citations=[]))
+    for item in chosen:
+        sources = [(passages[item.unit.passage], item.unit)]
+        for event in await cite(neutralise(item.unit.text), sources, draft, tools):
+            yield event
+
+
+async def _say_nothing_found(
+    found: SearchResult, draft: Draft, tools: Tools, tongue: Tongue
+) -> AsyncIterator[AnswerEvent]:
+    """Say that nothing answers, what was searched, and which documents come nearest."""
+    draft.mode = AnswerMode.NO_EVIDENCE
+    text = nothing_found(tongue, found.searched)
+    yield SentenceEvent(index=len(draft.sentences), sentence=Sentence(text=text, citations=[]))
+    seen: set[str] = set()
+    for near in found.passages:
+        if near.passage.document_id in seen or len(seen) == _NEAREST:
+            continue
+        seen.add(near.passage.document_id)
+        unit = Unit(0, 0, 0, 0, _opening(near.passage.text), "", "", "sentence")
+        for event in await cite(
+            nearest_document(tongue, near.passage.document_title), [(near, unit)], draft, tools
+        ):
+            yield event
+
+
+def _opening(text: str) -> str:
+    return text[:120].split("\n", maxsplit=1)[0] or text[:120]
+
+
+class _Clock:
+    def __init__(self, draft: Draft) -> None:
+        self._draft = draft
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self._draft.timings_ms[name] = round(1000 * (now - self._last), 1)
+        self._last = now

@@ -1,0 +1,64 @@
+"""What the assistant says in its own words, in the language of the question."""
+
+from collections.abc import Sequence
+from typing import Final, Literal
+
+from zhiku_platform.text.language import detect_language
+
+Tongue = Literal["zh", "en"]
+
+_LEAD: Final = {"zh": "在文件中找到以下原文：", "en": "The documents say:"}
+_HIDDEN: Final = {
+    "zh": "这个回答所依据的文件，您现在已无权查看。",
+    "en": "The sources of this answer are no longer available to you.",
+}
+_NOTHING: Final = {
+    "zh": "没有找到能回答这个问题的内容。",
+    "en": "I found nothing that answers this question.",
+}
+_NOWHERE: Final = {
+    "zh": "您目前没有可以搜索的知识库。",
+    "en": "There is no knowledge base that you can search.",
+}
+
+
+def tongue_of(question: str) -> Tongue:
+    """The language in which to answer a question."""
+    return "zh" if detect_language(question) == "zh" else "en"
+
+
+def lead_in(tongue: Tongue) -> str:
+    """Introduce quotes."""
+    return _LEAD[tongue]
+
+
+def sources_hidden(tongue: Tongue) -> str:
+    """Say that nothing of an answer can be shown any more."""
+    return _HIDDEN[tongue]
+
+
+def nothing_found(tongue: Tongue, searched: Sequence[str]) -> str:
+    """Say that nothing answers, and what was searched."""
+    if not searched:
+        return (
+            f"{_NOTHING[tongue]}{_NOWHERE[tongue]}"
+            if tongue == "zh"
+            else f"{_NOTHING[tongue]} {_NOWHERE[tongue]}"
+        )
+    if tongue == "zh":
+        return f"{_NOTHING[tongue]}已搜索：{'、'.join(searched)}。"
+    return f"{_NOTHING[tongue]} Searched: {', '.join(searched)}."
+
+
+def nearest_document(tongue: Tongue, title: str) -> str:
+    """Name a document that comes near."""
+    return f"内容最接近的文件：《{title}》。" if tongue == "zh" else f"The nearest document is “{title}”."
+
+
+def join_sentences(sentences: Sequence[str]) -> str:
+    """Write sentences as one text: a space between them unless one side is Chinese."""
+    text = ""
+    for sentence in sentences:
+        joint = " " if text and text[-1].isascii() and sentence[:1].isascii() else ""
+        text = f"{text}{joint}{sentence}"
+    return text

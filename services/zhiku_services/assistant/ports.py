@@ -1,0 +1,26 @@
+"""What the assistant needs of other services; the typed clients have these methods."""
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from zhiku_platform.contracts.identity import Principal
+from zhiku_platform.contracts.inference import ChatDelta, ChatRequest, ModelList
+from zhiku_platform.contracts.knowledge import KnowledgeBase, SearchRequest, SearchResult
+
+
+class Knowledge(Protocol):
+    """Called from worker threads."""
+
+    def search(self, principal: Principal, request: SearchRequest) -> SearchResult: ...
+
+    def readable_passages(self, principal: Principal, passage_ids: list[str]) -> set[str]: ...
+
+    def knowledge_bases(self, principal: Principal) -> list[KnowledgeBase]: ...
+
+
+class Inference(Protocol):
+    """`models` is called from worker threads, `stream_chat` on the event loop."""
+
+    def models(self, principal: Principal) -> ModelList: ...
+
+    def stream_chat(self, principal: Principal, request: ChatRequest) -> AsyncIterator[ChatDelta]: ...

@@ -1,0 +1,107 @@
+"""Every query of the assistant service. Each starts from the caller's own conversations."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import tuple_
+from sqlmodel import Session, col, delete, select, update
+
+from zhiku_platform.access import Access
+from zhiku_services.assistant.models import AnswerEventRow, AnswerRow, ConversationRow
+
+
+class AssistantRepository:
+    """The rows of one user, in one transaction."""
+
+    def __init__(self, session: Session, access: Access) -> None:
+        self._session = session
+        self._tenant = access.tenant
+        self._owner = access.principal.sub
+
+    def conversations(self, before: tuple[datetime, str] | None, limit: int) -> list[ConversationRow]:
+        """The caller's conversations, the one last used first."""
+        query = select(ConversationRow).where(
+            col(ConversationRow.tenant) == self._tenant, col(ConversationRow.owner) == self._owner
+        )
+        place = tuple_(col(ConversationRow.updated_at), col(ConversationRow.id))
+        if before is not None:
+            query = query.where(place < tuple_(*before))
+        return list(self._session.exec(query.order_by(place.desc()).limit(limit)))
+
+    def conversation(self, conversation_id: str) -> ConversationRow | None:
+        query = select(ConversationRow).where(
+            col(ConversationRow.id) == conversation_id,
+            col(ConversationRow.tenant) == self._tenant,
+            col(ConversationRow.owner) == self._owner,
+        )
+        return self._session.exec(query).first()
+
+    def delete_conversation(self, conversation: ConversationRow) -> None:
+        """Delete a conversation with its answers and their events."""
+        answers = select(AnswerRow.id).where(col(AnswerRow.conversation_id) == conversation.id)
+        self._session.execute(delete(AnswerEventRow).where(col(AnswerEventRow.answer_id).in_(answers)))
+        self._session.execute(delete(AnswerRow).where(col(AnswerRow.conversation_id) == conversation.id))
+        self._session.delete(conversation)
+        self._session.flush()
+
+    def answers(self, conversation_id: str) -> list[AnswerRow]:
+        """The answers of a conversation, oldest first."""
+        query = select(AnswerRow).where(
+            col(AnswerRow.conversation_id) == conversation_id,
+            col(AnswerRow.tenant) == self._tenant,
+            col(AnswerRow.owner) == self._owner,
+        )
+        return list(self._session.exec(query.order_by(col(AnswerRow.created_at), col(AnswerRow.id))))
+
+    def answer(self, answer_id: str) -> AnswerRow | None:
+        query = select(AnswerRow).where(
+            col(AnswerRow.id) == answer_id,
+            col(AnswerRow.tenant) == self._tenant,
+            col(AnswerRow.owner) == self._owner,
+        )
+        return self._session.exec(query).first()
+
+    def events(self, answer_id: str, after: int = 0) -> list[AnswerEventRow]:
+        """The events of an answer of the caller that is being written, in order."""
+        query = (
+            select(AnswerEventRow)
+            .join(AnswerRow, col(AnswerRow.id) == col(AnswerEventRow.answer_id))
+            .where(
+                col(AnswerEventRow.answer_id) == answer_id,
+                col(AnswerEventRow.n) > after,
+                col(AnswerRow.tenant) == self._tenant,
+                col(AnswerRow.owner) == self._owner,
+            )
+        )
+        return list(self._session.exec(query.order_by(col(AnswerEventRow.n))))
+
+    def add(self, row: ConversationRow | AnswerRow) -> None:
+        self._session.add(row)
+        self._session.flush()
+
+    def add_events(self, rows: Sequence[AnswerEventRow]) -> None:
+        self._session.add_all(rows)
+        self._session.flush()
+
+    def forget_events(self, answer_id: str) -> None:
+        self._session.execute(delete(AnswerEventRow).where(col(AnswerEventRow.answer_id) == answer_id))
+
+    def ask_to_stop(self, answer_id: str) -> None:
+        """Leave a note for the process that writes the answer."""
+        self._session.execute(
+            update(AnswerRow).where(col(AnswerRow.id) == answer_id).values(is_stop_asked=True)
+        )
+
+
+def abandoned_answers(session: Session, now: datetime | None) -> list[AnswerRow]:
+    """Answers that nobody writes any more, of any tenant: those whose lease ended before `now`, or all."""
+    query = select(AnswerRow).where(col(AnswerRow.state) == "streaming")
+    if now is not None:
+        query = query.where(col(AnswerRow.lease_until) < now)
+    return list(session.exec(query))
+
+
+def events_of(session: Session, answer: AnswerRow) -> list[AnswerEventRow]:
+    """The events of an abandoned answer, in order."""
+    query = select(AnswerEventRow).where(col(AnswerEventRow.answer_id) == answer.id)
+    return list(session.exec(query.order_by(col(AnswerEventRow.n))))

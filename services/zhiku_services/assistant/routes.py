@@ -1,0 +1,129 @@
+"""The HTTP face of the assistant service."""
+
+from typing import Annotated
+
+from fastapi import Header, Query, Request
+from fastapi.responses import StreamingResponse
+
+from zhiku_platform.access import Access, Permission, require
+from zhiku_platform.contracts.assistant import (
+    Answer,
+    AskRequest,
+    Conversation,
+    ConversationChange,
+    ConversationDetail,
+    NewConversation,
+    NewQuestion,
+)
+from zhiku_platform.contracts.wire import Page
+from zhiku_platform.db import ReadSession, WriteSession
+from zhiku_platform.http import GuardedRouter
+from zhiku_services.assistant import service
+from zhiku_services.assistant.running import RunningAnswer
+from zhiku_services.assistant.service import Assistant, Events
+from zhiku_services.assistant.streaming import encode_all
+
+router = GuardedRouter(prefix="/api/v1", tags=["assistant"])
+internal = GuardedRouter(prefix="/internal", include_in_schema=False)
+
+CanAsk = Annotated[Access, require(Permission.ASK)]
+CanRead = Annotated[Access, require(Permission.CONVERSATION_READ)]
+
+Cursor = Annotated[str, Query(max_length=100)]
+Limit = Annotated[int, Query(ge=1, le=200)]
+LastEventId = Annotated[int, Header(alias="Last-Event-ID", ge=0)]
+
+_STREAM = {200: {"content": {"text/event-stream": {}}, "description": "Answer events, numbered from 1"}}
+
+
+@router.get("/conversations")
+def list_conversations(
+    access: CanRead, session: ReadSession, cursor: Cursor = "", limit: Limit = 50
+) -> Page[Conversation]:
+    """List your conversations, the one last used first."""
+    return service.list_conversations(access, session, cursor=cursor, limit=limit)
+
+
+@router.post("/conversations", status_code=201)
+def create_conversation(access: CanAsk, session: WriteSession, new: NewConversation) -> Conversation:
+    """Open a conversation."""
+    return service.create_conversation(access, new, session)
+
+
+@router.get("/conversations/{conversation_id}")
+def get_conversation(access: CanRead, request: Request, conversation_id: str) -> ConversationDetail:
+    """Get one of your conversations with its answers."""
+    return service.get_conversation(access, conversation_id, _assistant(request))
+
+
+@router.patch("/conversations/{conversation_id}")
+def change_conversation(
+    access: CanAsk, session: WriteSession, conversation_id: str, change: ConversationChange
+) -> Conversation:
+    """Rename one of your conversations."""
+    return service.rename_conversation(access, conversation_id, change, session)
+
+
+@router.delete("/conversations/{conversation_id}", status_code=204)
+async def delete_conversation(access: CanAsk, request: Request, conversation_id: str) -> None:
+    """Delete one of your conversations with its answers."""
+    await service.delete_conversation(access, conversation_id, _assistant(request))
+
+
+@router.post(
+    "/conversations/{conversation_id}/questions", response_class=StreamingResponse, responses=_STREAM
+)
+async def ask_question(
+    access: CanAsk, request: Request, conversation_id: str, new: NewQuestion
+) -> StreamingResponse:
+    """Ask a question and stream its answer; the answer is written to its end even if you leave."""
+    running = await service.ask_in_conversation(access, conversation_id, new, _assistant(request))
+    return _stream(running.follow())
+
+
+@router.get("/answers/{answer_id}")
+def get_answer(access: CanRead, request: Request, answer_id: str) -> Answer:
+    """Get one of your answers."""
+    return service.get_answer(access, answer_id, _assistant(request))
+
+
+@router.get("/answers/{answer_id}/stream", response_class=StreamingResponse, responses=_STREAM)
+async def resume_answer(
+    access: CanRead, request: Request, answer_id: str, last_event_id: LastEventId = 0
+) -> StreamingResponse:
+    """Stream what you have not yet seen of one of your answers."""
+    return _stream(await service.resume_answer(access, answer_id, last_event_id, _assistant(request)))
+
+
+@router.post("/answers/{answer_id}/stop")
+async def stop_answer(access: CanAsk, request: Request, answer_id: str) -> Answer:
+    """Stop one of your answers; what is written of it stays."""
+    return await service.stop_answer(access, answer_id, _assistant(request))
+
+
+@internal.post("/ask", response_class=StreamingResponse)
+async def ask_once(access: CanAsk, request: Request, question: AskRequest) -> StreamingResponse:
+    """Answer a question that comes with its own history; who hangs up stops the answer."""
+    running = await service.ask_once(access, question, _assistant(request))
+    return _stream(_until_hung_up(running))
+
+
+async def _until_hung_up(running: RunningAnswer) -> Events:
+    try:
+        async for item in running.follow():
+            yield item
+    finally:
+        running.cancel()
+
+
+def _stream(events: Events) -> StreamingResponse:
+    return StreamingResponse(
+        encode_all(events),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+def _assistant(request: Request) -> Assistant:
+    assistant: Assistant = request.app.state.assistant
+    return assistant

@@ -1,0 +1,381 @@
+"""Conversations and answers: who asks sees his own, and of them what he may read now."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Final, TypeVar
+
+from anyio import CapacityLimiter, to_thread
+from sqlmodel import Session
+
+from zhiku_platform.access import Access
+from zhiku_platform.contracts.assistant import (
+    Answer,
+    AnswerEvent,
+    AnswerState,
+    AskRequest,
+    Conversation,
+    ConversationChange,
+    ConversationDetail,
+    DoneEvent,
+    NewConversation,
+    NewQuestion,
+)
+from zhiku_platform.contracts.identity import Principal
+from zhiku_platform.contracts.inference import ChatDelta, ChatRequest
+from zhiku_platform.contracts.knowledge import SearchRequest, SearchResult
+from zhiku_platform.contracts.wire import Page
+from zhiku_platform.db import Database, new_id, utc_now
+from zhiku_platform.errors import NotFoundError, UnprocessableError, ZhikuError
+from zhiku_services.assistant.answering.pipeline import Question
+from zhiku_services.assistant.answering.profile import ModelProfile, profile_of
+from zhiku_services.assistant.errors import AnswerFinishedError
+from zhiku_services.assistant.models import AnswerRow, ConversationRow
+from zhiku_services.assistant.ports import Inference, Knowledge
+from zhiku_services.assistant.records import Asked, AuditedRecords, StoredRecords, close_abandoned, title_of
+from zhiku_services.assistant.repository import AssistantRepository
+from zhiku_services.assistant.running import HEARTBEAT_S, RunningAnswer, RunningAnswers
+from zhiku_services.assistant.streaming import EVENTS
+from zhiku_services.assistant.visibility import look, passages_of, past_events, visible_answer
+
+T = TypeVar("T")
+Events = AsyncIterator[tuple[int, AnswerEvent] | None]
+
+_CONTEXT_QUESTIONS: Final = 6
+_POLL_EVERY_S: Final = 0.3
+# A question may be put with rights that a moment later are gone, so what was asked long ago is read anew each time.
+_CALLS_AT_ONCE: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Assistant:
+    """What the service is built of; made once in `app.py`."""
+
+    database: Database
+    knowledge: Knowledge
+    inference: Inference
+    running: RunningAnswers
+    calls: CapacityLimiter
+
+
+def build_assistant(database: Database, knowledge: Knowledge, inference: Inference) -> Assistant:
+    """Put the service together; call it where an event loop can be assumed later, not necessarily now."""
+    return Assistant(database, knowledge, inference, RunningAnswers(), CapacityLimiter(_CALLS_AT_ONCE))
+
+
+# Conversations
+
+
+def list_conversations(access: Access, session: Session, *, cursor: str, limit: int) -> Page[Conversation]:
+    """The caller's conversations, the one last used first.
+
+    Raises:
+        UnprocessableError: the cursor is none of ours.
+    """
+    rows = AssistantRepository(session, access).conversations(_read_cursor(cursor), limit + 1)
+    shown = rows[:limit]
+    following = _write_cursor(shown[-1]) if len(rows) > limit else None
+    return Page(items=[_to_conversation(row) for row in shown], next_cursor=following)
+
+
+def create_conversation(access: Access, new: NewConversation, session: Session) -> Conversation:
+    """Open an empty conversation on some knowledge bases; none means all that the caller may view."""
+    row = new_conversation_row(access, new.knowledge_base_ids)
+    AssistantRepository(session, access).add(row)
+    return _to_conversation(row)
+
+
+def new_conversation_row(access: Access, knowledge_base_ids: Sequence[str]) -> ConversationRow:
+    now = utc_now()
+    return ConversationRow(
+        id=new_id("conv"),
+        tenant=access.tenant,
+        owner=access.principal.sub,
+        title="",
+        knowledge_base_ids=list(knowledge_base_ids),
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def get_conversation(access: Access, conversation_id: str, assistant: Assistant) -> ConversationDetail:
+    """A conversation with its answers, as far as the caller may read their sources now.
+
+    Raises:
+        NotFoundError: it is missing, or another user's.
+    """
+    with assistant.database.read() as session:
+        repository = AssistantRepository(session, access)
+        conversation = _own(repository, conversation_id)
+        rows = repository.answers(conversation_id)
+    sight = look(access.principal, passages_of(rows), assistant.knowledge)
+    return ConversationDetail(
+        conversation=_to_conversation(conversation), answers=[visible_answer(row, sight) for row in rows]
+    )
+
+
+def rename_conversation(
+    access: Access, conversation_id: str, change: ConversationChange, session: Session
+) -> Conversation:
+    repository = AssistantRepository(session, access)
+    row = _own(repository, conversation_id)
+    row.title = change.title
+    repository.add(row)
+    return _to_conversation(row)
+
+
+async def delete_conversation(access: Access, conversation_id: str, assistant: Assistant) -> None:
+    """Stop what is being written in it, then delete it with its answers."""
+    await _in_thread(assistant, partial(_require_conversation, access, conversation_id, assistant.database))
+    await assistant.running.stop_conversation(access.principal, conversation_id)
+    await _in_thread(assistant, partial(_delete, access, conversation_id, assistant.database))
+
+
+def _require_conversation(access: Access, conversation_id: str, database: Database) -> None:
+    with database.read() as session:
+        _own(AssistantRepository(session, access), conversation_id)
+
+
+def _delete(access: Access, conversation_id: str, database: Database) -> None:
+    with database.write() as session:
+        repository = AssistantRepository(session, access)
+        repository.delete_conversation(_own(repository, conversation_id))
+
+
+# Answers
+
+
+async def ask_in_conversation(
+    access: Access, conversation_id: str, new: NewQuestion, assistant: Assistant
+) -> RunningAnswer:
+    """Record a question and begin to answer it; the answer is written whether or not anybody listens.
+
+    Raises:
+        NotFoundError: the conversation is missing, or another user's.
+        NotRecordedError: the question could not be recorded, so it is not answered.
+    """
+    question = await _in_thread(
+        assistant, partial(_question_in_context, access, conversation_id, new, assistant.database)
+    )
+    asked = Asked(new_id("ans"), conversation_id, new.text, utc_now())
+    return await _start(access, asked, question, StoredRecords(access, assistant.database, asked), assistant)
+
+
+async def ask_once(access: Access, request: AskRequest, assistant: Assistant) -> RunningAnswer:
+    """Begin to answer a question that comes with its own history."""
+    earlier = tuple(message.content for message in request.history if message.role == "user")[
+        -_CONTEXT_QUESTIONS:
+    ]
+    question = Question(request.question, earlier, tuple(request.knowledge_base_ids))
+    conversation_id = ""
+    if request.persist:
+        conversation_id = await _in_thread(
+            assistant, partial(_open_conversation, access, request, assistant.database)
+        )
+    asked = Asked(new_id("ans"), conversation_id, request.question, utc_now())
+    records = (StoredRecords if request.persist else AuditedRecords)(access, assistant.database, asked)
+    return await _start(access, asked, question, records, assistant)
+
+
+def _open_conversation(access: Access, request: AskRequest, database: Database) -> str:
+    row = new_conversation_row(access, request.knowledge_base_ids)
+    row.title = title_of(request.question)
+    with database.write() as session:
+        AssistantRepository(session, access).add(row)
+    return row.id
+
+
+def _question_in_context(
+    access: Access, conversation_id: str, new: NewQuestion, database: Database
+) -> Question:
+    with database.read() as session:
+        repository = AssistantRepository(session, access)
+        conversation = _own(repository, conversation_id)
+        earlier = repository.answers(conversation_id)[-_CONTEXT_QUESTIONS:]
+    wanted = conversation.knowledge_base_ids if new.knowledge_base_ids is None else new.knowledge_base_ids
+    return Question(new.text, tuple(row.question for row in earlier), tuple(wanted))
+
+
+async def _start(
+    access: Access,
+    asked: Asked,
+    question: Question,
+    records: StoredRecords | AuditedRecords,
+    assistant: Assistant,
+) -> RunningAnswer:
+    tools = _ServiceTools(access.principal, assistant)
+    running = RunningAnswer(access.principal, asked, question, tools, records, assistant.knowledge)
+    return await assistant.running.start(running)
+
+
+def get_answer(access: Access, answer_id: str, assistant: Assistant) -> Answer:
+    """An answer, as far as the caller may read its sources now; while it is written, its finished sentences.
+
+    Raises:
+        NotFoundError: it is missing, or another user's.
+    """
+    row = _load_answer(access, answer_id, assistant.database)
+    running = assistant.running.find(access.principal, answer_id)
+    if running is not None and row.state == AnswerState.STREAMING:
+        row = running.row(AnswerState.STREAMING)
+    return visible_answer(row, look(access.principal, passages_of([row]), assistant.knowledge))
+
+
+async def resume_answer(access: Access, answer_id: str, after: int, assistant: Assistant) -> Events:
+    """The events of an answer numbered above `after`; the last one always comes.
+
+    Raises:
+        NotFoundError: the answer is missing, or another user's.
+    """
+    if (running := assistant.running.find(access.principal, answer_id)) is not None:
+        return running.resume(after)
+    await _in_thread(assistant, partial(_load_answer, access, answer_id, assistant.database))
+    return _follow_stored(access, answer_id, after, assistant)
+
+
+async def _follow_stored(access: Access, answer_id: str, after: int, assistant: Assistant) -> Events:
+    """Follow an answer that another process writes, through the database, and end with what was kept."""
+    quiet_s = 0.0
+    while True:
+        row, fresh = await _in_thread(assistant, partial(_stored_events, access, answer_id, after, assistant))
+        for n, event in fresh:
+            after = max(after, n)
+            quiet_s = 0.0
+            yield n, event
+        if row.state != AnswerState.STREAMING:
+            final = await _in_thread(assistant, partial(get_answer, access, answer_id, assistant))
+            yield row.last_event, DoneEvent(answer=final)
+            return
+        if row.lease_until < utc_now():
+            await _in_thread(assistant, partial(close_abandoned, assistant.database, all_of_them=False))
+            continue
+        await asyncio.sleep(_POLL_EVERY_S)
+        quiet_s += _POLL_EVERY_S
+        if quiet_s >= HEARTBEAT_S:
+            quiet_s = 0.0
+            yield None
+
+
+def _stored_events(
+    access: Access, answer_id: str, after: int, assistant: Assistant
+) -> tuple[AnswerRow, list[tuple[int, AnswerEvent]]]:
+    with assistant.database.read() as session:
+        repository = AssistantRepository(session, access)
+        row = repository.answer(answer_id)
+        stored = repository.events(answer_id)
+    if row is None:
+        raise NotFoundError("answer")
+    if not any(item.n > after for item in stored):
+        return row, []
+    events = [(item.n, EVENTS.validate_python(item.event)) for item in stored]
+    ids = [event.citation.passage_id for _, event in events if event.type == "citation"]
+    sight = look(access.principal, ids, assistant.knowledge)
+    return row, [item for item in past_events(events, sight, may_preview=False) if item[0] > after]
+
+
+async def stop_answer(access: Access, answer_id: str, assistant: Assistant) -> Answer:
+    """Stop an answer and keep what is written of it.
+
+    Raises:
+        NotFoundError: it is missing, or another user's.
+        AnswerFinishedError: there is nothing to stop.
+    """
+    row = await _in_thread(assistant, partial(_load_answer, access, answer_id, assistant.database))
+    if row.state != AnswerState.STREAMING:
+        raise AnswerFinishedError
+    if (running := assistant.running.find(access.principal, answer_id)) is not None:
+        await running.stop()
+    else:
+        await _in_thread(assistant, partial(_ask_to_stop, access, answer_id, assistant.database))
+        async for _ in _follow_stored(access, answer_id, row.last_event, assistant):
+            pass
+    return await _in_thread(assistant, partial(get_answer, access, answer_id, assistant))
+
+
+def _ask_to_stop(access: Access, answer_id: str, database: Database) -> None:
+    with database.write() as session:
+        repository = AssistantRepository(session, access)
+        if repository.answer(answer_id) is not None:
+            repository.ask_to_stop(answer_id)
+
+
+def _load_answer(access: Access, answer_id: str, database: Database) -> AnswerRow:
+    with database.read() as session:
+        row = AssistantRepository(session, access).answer(answer_id)
+    if row is None:
+        raise NotFoundError("answer")
+    return row
+
+
+def _own(repository: AssistantRepository, conversation_id: str) -> ConversationRow:
+    row = repository.conversation(conversation_id)
+    if row is None:
+        raise NotFoundError("conversation")
+    return row
+
+
+def _to_conversation(row: ConversationRow) -> Conversation:
+    return Conversation(
+        id=row.id,
+        title=row.title,
+        knowledge_base_ids=row.knowledge_base_ids,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def _write_cursor(row: ConversationRow) -> str:
+    return f"{int(row.updated_at.timestamp() * 1_000_000)}-{row.id}"
+
+
+def _read_cursor(cursor: str) -> tuple[datetime, str] | None:
+    if not cursor:
+        return None
+    micros, _, row_id = cursor.partition("-")
+    if not micros.isdigit() or not row_id:
+        raise UnprocessableError("This cursor is none of ours.", remedy="Start the listing without one.")
+    seconds, rest = divmod(int(micros), 1_000_000)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest), row_id
+
+
+async def _in_thread(assistant: Assistant, work: Callable[[], T]) -> T:
+    return await to_thread.run_sync(work, limiter=assistant.calls)
+
+
+class _ServiceTools:
+    """The other services on behalf of one principal; blocking calls run in worker threads."""
+
+    def __init__(self, principal: Principal, assistant: Assistant) -> None:
+        self._principal = principal
+        self._assistant = assistant
+
+    async def search(self, query: str, knowledge_base_ids: Sequence[str], limit: int) -> SearchResult:
+        request = SearchRequest(query=query, knowledge_base_ids=list(knowledge_base_ids), limit=limit)
+        return await _in_thread(
+            self._assistant, partial(self._assistant.knowledge.search, self._principal, request)
+        )
+
+    async def readable(self, passage_ids: Sequence[str]) -> set[str]:
+        ids = list(passage_ids)
+        knowledge = self._assistant.knowledge
+        return (
+            await _in_thread(self._assistant, partial(knowledge.readable_passages, self._principal, ids))
+            if ids
+            else set()
+        )
+
+    async def model(self) -> ModelProfile | None:
+        """The chat model to use; None if there is none, or the inference service does not say."""
+        try:
+            listed = await _in_thread(
+                self._assistant, partial(self._assistant.inference.models, self._principal)
+            )
+        except ZhikuError:
+            return None
+        profiles = [profile for info in listed.models if (profile := profile_of(info)) is not None]
+        return profiles[0] if profiles else None
+
+    def stream(self, request: ChatRequest) -> AsyncIterator[ChatDelta]:
+        return self._assistant.inference.stream_chat(self._principal, request)

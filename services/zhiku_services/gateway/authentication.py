@@ -1,0 +1,84 @@
+"""Who is calling: the one place where a cookie or a key becomes a principal."""
+
+from urllib.parse import urlsplit
+
+from anyio import CapacityLimiter, to_thread
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from zhiku_platform.errors import ZhikuError
+from zhiku_services.gateway.door import Door
+from zhiku_services.gateway.errors import CrossSiteRequestError
+from zhiku_services.gateway.rendering import render_error
+from zhiku_services.gateway.sessions import is_csrf_token
+
+GUARDED_PATHS = ("/api/", "/v1/")
+_INTERNAL_HEADERS = b"zhiku-"
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Authenticate:
+    """ASGI middleware: puts `principal` (and `signed_in`, for a session) into the request's state.
+
+    Without good credentials it puts nothing there, and the routes' own permissions refuse. A header that
+    only our services may send to each other never passes from outside.
+    """
+
+    def __init__(self, app: ASGIApp, door: Door) -> None:
+        self._app = app
+        self._door = door
+        # Its own threads: a caller must not wait for a name tag behind other callers' slow requests.
+        self._threads = CapacityLimiter(8)
+        parts = urlsplit(door.settings.base_url)
+        self._origin = f"{parts.scheme}://{parts.netloc}"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        scope["headers"] = [
+            (name, value) for name, value in scope["headers"] if not name.lower().startswith(_INTERNAL_HEADERS)
+        ]
+        request = Request(scope)
+        if scope["path"].startswith(GUARDED_PATHS):
+            try:
+                await self._identify(request)
+            except ZhikuError as error:
+                await render_error(request, error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    async def _identify(self, request: Request) -> None:
+        authorization = request.headers.get("Authorization")
+        cookie = self._door.cookies.session(request.cookies)
+        if authorization is not None:
+            await self._identify_key(request, authorization)
+        elif cookie is not None:
+            await self._identify_session(request, cookie)
+
+    async def _identify_key(self, request: Request, authorization: str) -> None:
+        scheme, _, secret = authorization.partition(" ")
+        if scheme.lower() != "bearer":
+            return
+        holder = await to_thread.run_sync(self._door.key_holder, secret.strip(), limiter=self._threads)
+        if holder is not None:
+            self._door.limiter.take(holder.key_id)
+            request.state.principal = holder.principal
+
+    async def _identify_session(self, request: Request, cookie: str) -> None:
+        found = await to_thread.run_sync(self._door.signed_in, cookie, limiter=self._threads)
+        if found is None:
+            return
+        if request.method not in _SAFE_METHODS:
+            self._refuse_other_sites(request, cookie)
+        self._door.limiter.take(found.principal.sub)
+        request.state.principal = found.principal
+        request.state.signed_in = found
+
+    def _refuse_other_sites(self, request: Request, cookie: str) -> None:
+        """Check that our own page sends this change: browsers say where it comes from, and only ours has the token."""
+        token = request.headers.get("X-CSRF-Token", "")
+        if request.headers.get("Origin", self._origin) != self._origin:
+            raise CrossSiteRequestError
+        if not is_csrf_token(token, cookie, self._door.digests):
+            raise CrossSiteRequestError

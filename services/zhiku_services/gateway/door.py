@@ -1,0 +1,76 @@
+"""What the gateway's edges share, built once in `app.py`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from starlette.requests import Request
+
+from zhiku_platform.access import PrincipalSigner
+from zhiku_platform.db import Database
+from zhiku_platform.settings import Settings
+from zhiku_services.gateway import api_keys, sessions
+from zhiku_services.gateway.api_keys import KeyHolder, RefusedKey
+from zhiku_services.gateway.cookies import Cookies
+from zhiku_services.gateway.digests import Digests
+from zhiku_services.gateway.limits import OncePer, RateLimiter
+from zhiku_services.gateway.oidc import OpenIdClient
+from zhiku_services.gateway.sessions import Lifetimes, SignedIn
+
+
+@dataclass(frozen=True)
+class Door:
+    """The public door: who comes in, how often, and with what."""
+
+    settings: Settings
+    database: Database
+    signer: PrincipalSigner
+    digests: Digests
+    lifetimes: Lifetimes
+    cookies: Cookies
+    openid: OpenIdClient
+    limiter: RateLimiter
+    refusals: OncePer
+    clock: Callable[[], datetime]
+
+    @property
+    def issuer(self) -> str:
+        return self.openid.issuer
+
+    def signed_in(self, cookie: str) -> SignedIn | None:
+        """The session of a cookie, its use written down. Blocks on the database."""
+        at = self.clock()
+        with self.database.read() as session:
+            found = sessions.find(
+                cookie,
+                issuer=self.issuer,
+                digests=self.digests,
+                lifetimes=self.lifetimes,
+                at=at,
+                session=session,
+            )
+        if found is not None and found.is_stale:
+            with self.database.write() as session:
+                sessions.touch(found.session_id, at=at, session=session)
+        return found
+
+    def key_holder(self, secret: str) -> KeyHolder | None:
+        """Who holds an API key, its use or its refusal written down. Blocks on the database."""
+        at = self.clock()
+        with self.database.read() as session:
+            found = api_keys.find(secret, issuer=self.issuer, digests=self.digests, at=at, session=session)
+        if isinstance(found, RefusedKey):
+            if self.refusals.is_due(found.key_id):
+                with self.database.write() as session:
+                    api_keys.record_refusal(found, at=at, session=session)
+            return None
+        if found is not None and found.is_stale:
+            with self.database.write() as session:
+                api_keys.touch(found.key_id, at=at, session=session)
+        return found
+
+
+def door_of(request: Request) -> Door:
+    """The door of the app that handles `request`."""
+    door: Door = request.app.state.door
+    return door

@@ -1,0 +1,92 @@
+"""Signing in and out."""
+
+import re
+from collections.abc import Mapping
+
+from anyio import to_thread
+
+from zhiku_platform.audit import AuditEvent, Outcome, record
+from zhiku_services.gateway import directory, sessions
+from zhiku_services.gateway.door import Door
+from zhiku_services.gateway.errors import ForeignAddressError, LoginRefusedError
+from zhiku_services.gateway.models import AUDIT_OUTBOX
+from zhiku_services.gateway.oidc import Identity, Login
+
+# One slash and then neither a second one nor a backslash, which browsers read as one; nothing invisible.
+_LOCAL_PATH = re.compile(r"/(?![/\\])[^\\\x00-\x20\x7f]*")
+
+
+def local_path(address: str) -> str:
+    """`address`, if it leads back into this site.
+
+    Raises:
+        ForeignAddressError: it would lead elsewhere.
+    """
+    if len(address) > 2000 or not _LOCAL_PATH.fullmatch(address):
+        raise ForeignAddressError
+    return address
+
+
+async def finish(
+    door: Door, query: Mapping[str, str], login: Login | None, old_cookie: str | None, client: str
+) -> tuple[str, str]:
+    """Turn what the provider sent back into a session: its cookie's value, and where to go.
+
+    The session that the browser had before ends, so that no session outlives a change of user.
+
+    Raises:
+        LoginRefusedError: this browser did not begin this login, or the provider does not vouch for it.
+        ProviderUnavailableError: the provider does not answer.
+    """
+    try:
+        begun = _check_return(door, query, login)
+        identity = await door.openid.redeem(query["code"], begun)
+    except LoginRefusedError as error:
+        await to_thread.run_sync(_record_refusal, door, error.reason, client)
+        raise
+    return await to_thread.run_sync(_start_session, door, identity, old_cookie), begun.next
+
+
+def _check_return(door: Door, query: Mapping[str, str], login: Login | None) -> Login:
+    if login is None or query.get("state") != login.state:
+        raise LoginRefusedError("state")
+    if query.get("iss", door.issuer) != door.issuer:
+        raise LoginRefusedError("iss")
+    if "code" not in query:
+        raise LoginRefusedError("provider")
+    return login
+
+
+def _start_session(door: Door, identity: Identity, old_cookie: str | None) -> str:
+    at = door.clock()
+    with door.database.write() as session:
+        if old_cookie is not None:
+            sessions.end(old_cookie, digests=door.digests, at=at, session=session)
+        directory.welcome(
+            identity.user, issuer=door.issuer, tenant=door.settings.tenant, at=at, session=session
+        )
+        return sessions.start(
+            door.issuer,
+            identity.user.sub,
+            identity.provider_session,
+            digests=door.digests,
+            lifetimes=door.lifetimes,
+            at=at,
+            session=session,
+        )
+
+
+def _record_refusal(door: Door, reason: str, client: str) -> None:
+    if not door.refusals.is_due(f"login:{client}"):
+        return
+    with door.database.write() as session:
+        event = AuditEvent(
+            action="session.refused",
+            tenant=door.settings.tenant,
+            actor="anonymous",
+            subject=door.issuer[:200],
+            outcome=Outcome.DENIED,
+            details={"reason": reason},
+            at=door.clock(),
+        )
+        record(session, AUDIT_OUTBOX, event)

@@ -1,0 +1,63 @@
+"""Errors as each face of the gateway shows them: problem+json, OpenAI's shape, or a page for a browser."""
+
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from zhiku_platform.errors import NotFoundError, Problem, UnprocessableError, ZhikuError
+from zhiku_platform.http import problem_response
+from zhiku_services.gateway.pages import message_page
+
+_OPENAI_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+    503: "service_unavailable_error",
+}
+
+
+def render_error(request: Request, error: Exception) -> Response:
+    """Render a typed error for whoever called."""
+    assert isinstance(error, ZhikuError)
+    problem = error.problem(getattr(request.state, "request_id", None))
+    if is_openai(request):
+        return _openai(problem, str(error.extra.get("param") or "") or None)
+    if request.url.path.startswith("/api/v1/auth/") and "text/html" in request.headers.get("Accept", ""):
+        return message_page(problem.title, f"{problem.detail} {problem.remedy}", "/api/v1/auth/login", problem.status)
+    response = problem_response(problem)
+    if problem.status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def render_openai_validation(request: Request, error: RequestValidationError) -> Response:
+    """Render a malformed body as OpenAI does: 400, naming the parameter."""
+    first = error.errors()[0]
+    param = ".".join(str(part) for part in first["loc"] if part != "body") or None
+    problem = UnprocessableError(f"{param or 'body'}: {first['msg']}", remedy="").problem()
+    return _openai(problem.model_copy(update={"status": 400}), param)
+
+
+def render_openai_http(request: Request, error: HTTPException) -> Response:
+    """Render an unknown address or method."""
+    problem = NotFoundError("address").problem()
+    return _openai(problem.model_copy(update={"status": error.status_code}), None)
+
+
+def openai_error(problem: Problem, param: str | None = None) -> dict[str, object]:
+    """An error's body in OpenAI's shape."""
+    kind = _OPENAI_TYPES.get(problem.status, "server_error" if problem.status >= 500 else "invalid_request_error")
+    message = f"{problem.detail} {problem.remedy}".strip()
+    return {"error": {"message": message, "type": kind, "param": param, "code": problem.code}}
+
+
+def is_openai(request: Request) -> bool:
+    """Whether the request came to the OpenAI-compatible face."""
+    return request.url.path.startswith("/v1/")
+
+
+def _openai(problem: Problem, param: str | None) -> JSONResponse:
+    headers = {"Retry-After": "1"} if problem.status in {429, 503} else {}
+    return JSONResponse(openai_error(problem, param), problem.status, headers)

@@ -1,0 +1,114 @@
+"""Sessions and API keys over HTTP."""
+
+from typing import Annotated, Literal
+from urllib.parse import urlencode, urlsplit
+
+from fastapi import Query, Request, Response
+from fastapi.responses import RedirectResponse
+
+from zhiku_platform.access import Access, Permission, public, require
+from zhiku_platform.contracts.gateway import ApiKey, CreatedApiKey, NewApiKey, Session
+from zhiku_platform.contracts.wire import Page
+from zhiku_platform.db import ReadSession, WriteSession
+from zhiku_platform.http import GuardedRouter
+from zhiku_services.gateway import api_keys, sessions
+from zhiku_services.gateway.door import Door, door_of
+from zhiku_services.gateway.login import finish, local_path
+from zhiku_services.gateway.oidc import Login
+from zhiku_services.gateway.sessions import SignedIn
+
+router = GuardedRouter(prefix="/api/v1", tags=["gateway"])
+
+CanOwnSession = Annotated[Access, require(Permission.SESSION_OWN)]
+CanManageKeys = Annotated[Access, require(Permission.API_KEY_MANAGE)]
+Locales = Annotated[str | None, Query(pattern=r"^[A-Za-z -]{1,40}$")]
+
+
+@router.get("/auth/login")
+@public
+async def log_in(
+    request: Request,
+    next: str = "/",  # noqa: A002 - the name in the address
+    prompt: Literal["login", "select_account"] | None = None,
+    ui_locales: Locales = None,
+) -> Response:
+    """Send the browser to the identity provider."""
+    door = door_of(request)
+    target = local_path(next)
+    if _came_by_another_name(request, door):
+        # Cookies belong to one host name; the provider will send the browser back to this one.
+        query = urlencode({**dict(request.query_params), "next": target})
+        return RedirectResponse(f"{door.settings.base_url}/api/v1/auth/login?{query}", status_code=303)
+    login = Login.begin(target)
+    extra = {"prompt": prompt, "ui_locales": ui_locales}
+    url = await door.openid.authorization_url(login, **{name: value for name, value in extra.items() if value})
+    response = RedirectResponse(url, status_code=303)
+    door.cookies.set_login(response, login)
+    return response
+
+
+@router.get("/auth/callback")
+@public
+async def finish_login(request: Request) -> Response:
+    """Take the browser back from the identity provider, and begin a session."""
+    door = door_of(request)
+    cookies = door.cookies
+    cookie, target = await finish(
+        door,
+        request.query_params,
+        cookies.login(request.cookies),
+        cookies.session(request.cookies),
+        request.client.host if request.client else "unknown",
+    )
+    response = RedirectResponse(target, status_code=303)
+    cookies.set_session(response, cookie)
+    cookies.clear_login(response)
+    return response
+
+
+@router.post("/auth/logout", status_code=204)
+def log_out(access: CanOwnSession, request: Request, response: Response, session: WriteSession) -> None:
+    """End the session."""
+    door = door_of(request)
+    sessions.end(_signed_in(request).cookie, digests=door.digests, at=door.clock(), session=session)
+    door.cookies.clear_session(response)
+
+
+@router.get("/session")
+def get_session(access: CanOwnSession, request: Request) -> Session:
+    """Say who is signed in, and what they may do."""
+    return sessions.describe(_signed_in(request), door_of(request).digests)
+
+
+@router.get("/api-keys")
+def list_api_keys(access: CanManageKeys, request: Request, session: ReadSession) -> Page[ApiKey]:
+    """List your API keys."""
+    return api_keys.list_own(access, issuer=door_of(request).issuer, session=session)
+
+
+@router.post("/api-keys", status_code=201)
+def create_api_key(
+    access: CanManageKeys, request: Request, session: WriteSession, new: NewApiKey
+) -> CreatedApiKey:
+    """Create an API key; its secret is shown this once."""
+    door = door_of(request)
+    return api_keys.create(
+        access, new, issuer=door.issuer, digests=door.digests, at=door.clock(), session=session
+    )
+
+
+@router.delete("/api-keys/{api_key_id}", status_code=204)
+def revoke_api_key(access: CanManageKeys, request: Request, session: WriteSession, api_key_id: str) -> None:
+    """Revoke one of your API keys."""
+    door = door_of(request)
+    api_keys.revoke(access, api_key_id, issuer=door.issuer, at=door.clock(), session=session)
+
+
+def _signed_in(request: Request) -> SignedIn:
+    found: SignedIn = request.state.signed_in
+    return found
+
+
+def _came_by_another_name(request: Request, door: Door) -> bool:
+    """Whether the browser used `localhost` for `127.0.0.1` or the like; behind a proxy that is not ours to say."""
+    return door.settings.is_loopback and request.url.netloc != urlsplit(door.settings.base_url).netloc

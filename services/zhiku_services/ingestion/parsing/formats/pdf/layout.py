@@ -1,0 +1,237 @@
+"""From words to reading order: segments, columns, rows."""
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from statistics import mean, median
+
+from zhiku_services.ingestion.parsing.formats.pdf.glyphs import Rect, Word
+
+CJK = re.compile("[\u2e80-\u303f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")
+# Words further apart than this (in font sizes) do not belong to one running line.
+_WORD_GAP = 1.0
+_MIN_GUTTER = 7.0
+_MIN_COLUMN_LINES = 4
+
+
+@dataclass(slots=True)
+class Segment:
+    """Words that run on without a wide gap. `table` is set for a table that was cut out: it has no words."""
+
+    words: list[Word]
+    rect: Rect
+    text: str
+    size: float
+    bold: bool
+    table: object | None = None
+
+
+@dataclass(slots=True)
+class Row:
+    """Segments side by side on one line, from left to right."""
+
+    segments: list[Segment]
+    rect: Rect = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.rect = bounds(segment.rect for segment in self.segments)
+
+    @property
+    def text(self) -> str:
+        return " ".join(segment.text for segment in self.segments)
+
+
+def bounds(rects: Iterable[Rect]) -> Rect:
+    """The smallest rectangle around all."""
+    xs0, ys0, xs1, ys1 = zip(*rects, strict=True)
+    return Rect(min(xs0), min(ys0), max(xs1), max(ys1))
+
+
+def segments(words: Sequence[Word]) -> list[Segment]:
+    """Group words into segments: same line, no wide gap."""
+    result: list[Segment] = []
+    for line in _lines(words):
+        run = [line[0]]
+        for word in line[1:]:
+            size = max(run[-1].size, word.size, 4.0)
+            if word.rect.x0 - run[-1].rect.x1 > _WORD_GAP * size:
+                result.append(segment(run))
+                run = []
+            run.append(word)
+        result.append(segment(run))
+    return result
+
+
+def _lines(words: Sequence[Word]) -> list[list[Word]]:
+    """Group words whose vertical centres lie close, each group ordered from left to right."""
+    lines: list[list[Word]] = []
+    centres: list[tuple[float, float]] = []
+    for word in sorted(words, key=lambda w: (w.rect.y0 + w.rect.y1) / 2):
+        centre, height = (word.rect.y0 + word.rect.y1) / 2, word.rect.y1 - word.rect.y0
+        for back in range(1, min(4, len(lines)) + 1):
+            other, tall = centres[-back]
+            if abs(centre - other) <= 0.32 * max(height, tall) and not _collides(lines[-back], word):
+                lines[-back].append(word)
+                break
+        else:
+            lines.append([word])
+            centres.append((centre, height))
+    return [sorted(line, key=lambda w: w.rect.x0) for line in lines]
+
+
+def _collides(line: Sequence[Word], word: Word) -> bool:
+    """Tell whether a word lies over another of the line, as with overprinted or tightly set lines."""
+    width = word.rect.x1 - word.rect.x0
+    for other in line:
+        overlap = min(other.rect.x1, word.rect.x1) - max(other.rect.x0, word.rect.x0)
+        if overlap > 0.5 * min(width, other.rect.x1 - other.rect.x0) and overlap > 1.5:
+            return True
+    return False
+
+
+def segment(words: Sequence[Word]) -> Segment:
+    """Join words to a segment."""
+    text = words[0].text
+    for before, word in zip(words, words[1:], strict=False):
+        text += ("" if _joined(before, word) else " ") + word.text
+    letters = sum(len(word.text) for word in words)
+    size = sum(word.size * len(word.text) for word in words) / letters
+    bold = sum(len(word.text) for word in words if word.bold) > 0.8 * letters
+    return Segment(list(words), bounds(word.rect for word in words), text, size, bold)
+
+
+def _joined(before: Word, word: Word) -> bool:
+    """Tell whether no space stands between two words: parts of one word, or Chinese text."""
+    gap = word.rect.x0 - before.rect.x1
+    if CJK.match(before.text[-1]) and CJK.match(word.text[0]):
+        return gap < 0.6 * word.size
+    return not word.spaced and gap < 0.18 * max(word.size, 4.0)
+
+
+def rows(parts: Sequence[Segment]) -> list[Row]:
+    """Group segments into rows, from top to bottom."""
+    result: list[list[Segment]] = []
+    for part in sorted(parts, key=lambda s: ((s.rect.y0 + s.rect.y1) / 2, s.rect.x0)):
+        if result and part.table is None and _same_row(result[-1], part):
+            result[-1].append(part)
+        else:
+            result.append([part])
+    return [Row(sorted(row, key=lambda s: s.rect.x0)) for row in result]
+
+
+def _same_row(row: Sequence[Segment], part: Segment) -> bool:
+    first = row[0]
+    if first.table is not None:
+        return False
+    height = min(first.rect.y1 - first.rect.y0, part.rect.y1 - part.rect.y0)
+    overlap = min(first.rect.y1, part.rect.y1) - max(first.rect.y0, part.rect.y0)
+    apart = all(min(s.rect.x1, part.rect.x1) - max(s.rect.x0, part.rect.x0) < 1.5 for s in row)
+    return apart and overlap > 0.55 * height
+
+
+# Columns
+
+
+def flows(parts: Sequence[Segment], depth: int = 0) -> list[list[Segment]]:
+    """Order segments into flows: what is read to its end before the next begins.
+
+    Looks for a gutter that divides running text; above, between and below such bands text is one flow.
+    """
+    if len(parts) < 2 * _MIN_COLUMN_LINES or depth > 3:
+        return [list(parts)] if parts else []
+    found = _best_band(parts)
+    if found is None:
+        return [list(parts)]
+    gutter, top, bottom = found
+    above = [s for s in parts if s.rect.y1 <= top + 1]
+    below = [s for s in parts if s.rect.y0 >= bottom - 1]
+    taken = {id(s) for s in (*above, *below)}
+    inside = [s for s in parts if id(s) not in taken]
+    left = [s for s in inside if (s.rect.x0 + s.rect.x1) / 2 < gutter]
+    right = [s for s in inside if (s.rect.x0 + s.rect.x1) / 2 >= gutter]
+    return [
+        *flows(above, depth + 1),
+        *flows(left, depth + 1),
+        *flows(right, depth + 1),
+        *flows(below, depth + 1),
+    ]
+
+
+def _best_band(parts: Sequence[Segment]) -> tuple[float, float, float] | None:
+    """Find the gutter and the band (x, top, bottom) with the most lines of running text on both sides."""
+    best: tuple[int, float, float, float] | None = None
+    for gutter in _candidates(parts):
+        for top, bottom in _free_bands(parts, gutter):
+            inside = [s for s in parts if s.rect.y0 >= top - 1 and s.rect.y1 <= bottom + 1]
+            left = [s for s in inside if s.rect.x1 <= gutter]
+            right = [s for s in inside if s.rect.x0 >= gutter]
+            if not (_is_prose(left) and _is_prose(right)) or not _side_by_side(left, right):
+                continue
+            score = min(len(left), len(right))
+            if best is None or score > best[0]:
+                best = (score, gutter, top, bottom)
+    return best[1:] if best else None
+
+
+def _candidates(parts: Sequence[Segment]) -> list[float]:
+    """Places just left of where many segments begin."""
+    starts = sorted(s.rect.x0 for s in parts if s.table is None)
+    if not starts:
+        return []
+    places: list[float] = []
+    number = 0
+    while number < len(starts):
+        end = bisect_left(starts, starts[number] + 3)
+        if end - number >= _MIN_COLUMN_LINES and starts[number] > starts[0] + 20:
+            places.append(starts[number] - 0.5)
+        number = end
+    return places
+
+
+def _free_bands(parts: Sequence[Segment], gutter: float) -> list[tuple[float, float]]:
+    """The vertical stretches in which no segment comes near the gutter from the left or crosses it."""
+    crossing = sorted(
+        (s.rect.y0, s.rect.y1) for s in parts if s.rect.x0 < gutter and s.rect.x1 > gutter - _MIN_GUTTER
+    )
+    top = min(s.rect.y0 for s in parts)
+    bottom = max(s.rect.y1 for s in parts)
+    bands: list[tuple[float, float]] = []
+    for y0, y1 in crossing:
+        if y0 - top > 10:
+            bands.append((top, y0))
+        top = max(top, y1)
+    if bottom - top > 10:
+        bands.append((top, bottom))
+    return bands
+
+
+def _is_prose(parts: Sequence[Segment]) -> bool:
+    """Tell running text from the cells of a table: lines that fill their column, one segment a line."""
+    lines = rows([s for s in parts if s.table is None])
+    if len(lines) < _MIN_COLUMN_LINES:
+        return False
+    left, right = min(r.rect.x0 for r in lines), max(r.rect.x1 for r in lines)
+    width = max(1.0, right - left)
+    fill = mean((row.rect.x1 - row.rect.x0) / width for row in lines)
+    text = "".join(row.text for row in lines)
+    cjk = len(CJK.findall(text))
+    letters = (len(text) - cjk + 2.2 * cjk) / len(lines)
+    digits = sum(char.isdigit() for char in text) / max(1, len(text))
+    single = mean(len(row.segments) for row in lines)
+    return fill >= 0.55 and letters >= 18 and digits < 0.25 and single < 1.35
+
+
+def _side_by_side(left: Sequence[Segment], right: Sequence[Segment]) -> bool:
+    one, two = bounds(s.rect for s in left), bounds(s.rect for s in right)
+    return min(one.y1, two.y1) - max(one.y0, two.y0) > 0.3 * min(one.y1 - one.y0, two.y1 - two.y0)
+
+
+def line_pitch(lines: Sequence[Row]) -> float:
+    """The usual distance from one line's top to the next, in points; 0 if there are too few lines."""
+    steps = [
+        b.rect.y0 - a.rect.y0
+        for a, b in zip(lines, lines[1:], strict=False)
+        if 0 < b.rect.y0 - a.rect.y0 < 4 * (a.rect.y1 - a.rect.y0)
+    ]
+    return median(steps) if steps else 0.0

@@ -1,0 +1,264 @@
+"""XLSX: one page a sheet, cells as shown, blocks of cells as tables.
+
+Sheets are read as a stream of rows: a spreadsheet library holds a cell in some hundred bytes, and a
+sheet may have millions.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from xml.etree.ElementTree import Element
+
+from zhiku_platform.text.document import Block, Heading, Note, Paragraph, ParsedDocument, Table
+from zhiku_platform.text.normalisation import normalise
+from zhiku_services.ingestion.parsing import errors
+from zhiku_services.ingestion.parsing.formats import Report
+from zhiku_services.ingestion.parsing.formats.cell_formats import BUILTIN, plain, shown
+from zhiku_services.ingestion.parsing.formats.ooxml import Package
+from zhiku_services.ingestion.parsing.wire import Job
+
+_REFERENCE = re.compile(r"([A-Z]{1,3})(\d{1,7})")
+_MAX_COLUMNS = 2_000
+_MAX_CELLS = 5_000_000
+# A merged cell is repeated over at most so many rows; a larger one is a frame.
+_MAX_MERGED_ROWS = 1_000
+_NUMERIC = re.compile(r"[-+(]?[$¥€£]?[\d,.]+%?\)?")
+
+Grid = dict[int, dict[int, str]]
+
+
+def parse(job: Job, report: Report) -> ParsedDocument:
+    """Read a workbook. Formulas give their stored result, or their own text if nothing is stored."""
+    blocks: list[Block] = []
+    notes: list[Note] = []
+    with Package.open(job.path) as package:
+        book = _Book(package)
+        if len(book.sheets) > job.limits.max_pages:
+            raise errors.TooManyPagesError(f"The workbook has {len(book.sheets)} sheets.")
+        for page, sheet in enumerate(book.sheets, start=1):
+            grid = book.grid(sheet)
+            if grid:
+                blocks.append(Heading(sheet.name, 1, page=page))
+                blocks += _tables(grid, page)
+            if sheet.is_hidden:
+                notes.append(Note("hidden_content", f"The sheet {sheet.name} is hidden.", page))
+            report(page, len(book.sheets))
+    if all(block.kind == "heading" for block in blocks):
+        blocks = []
+    return ParsedDocument(job.media_type, tuple(blocks), pages=len(book.sheets), notes=tuple(notes))
+
+
+@dataclass(frozen=True, slots=True)
+class _Sheet:
+    name: str
+    part: str
+    is_hidden: bool
+
+
+@dataclass(slots=True)
+class _Book:
+    package: Package
+    sheets: list[_Sheet] = field(init=False)
+    strings: list[str] = field(init=False)
+    formats: list[str] = field(init=False)
+    from_1904: bool = field(init=False)
+    cells: int = 0
+
+    def __post_init__(self) -> None:
+        main = self.package.main_part()
+        relations = self.package.relations(main)
+        root = self.package.tree(main)
+        properties = root.find("workbookPr")
+        self.from_1904 = properties is not None and properties.get("date1904") in {"1", "true"}
+        entries = root.find("sheets")
+        self.sheets = [
+            _Sheet(
+                entry.get("name", ""),
+                relations[entry.get("r:id", "")][1],
+                entry.get("state", "visible") != "visible",
+            )
+            for entry in (entries if entries is not None else ())
+            if relations[entry.get("r:id", "")][0].endswith("/worksheet")
+        ]
+        self.strings = _strings(self.package.tree_or_none(self.package.related(main, "/sharedStrings")))
+        self.formats = _formats(self.package.tree_or_none(self.package.related(main, "/styles")))
+
+    def grid(self, sheet: _Sheet) -> Grid:
+        """Read the cells that show something, by row and column from 1."""
+        grid: Grid = {}
+        merged: list[str] = []
+        number = 0
+        for element in self.package.stream(sheet.part, ("row", "mergeCell")):
+            if element.tag == "mergeCell":
+                merged.append(element.get("ref", ""))
+                continue
+            number = int(element.get("r") or number + 1)
+            if row := self._row(element):
+                grid[number] = row
+                self.cells += len(row)
+                if self.cells > _MAX_CELLS:
+                    raise errors.OutputTooLargeError(f"The workbook has more than {_MAX_CELLS} filled cells.")
+        for reference in merged:
+            _spread(grid, reference)
+        return grid
+
+    def _row(self, element: Element) -> dict[int, str]:
+        row: dict[int, str] = {}
+        column = 0
+        for cell in element.findall("c"):
+            place = _REFERENCE.fullmatch(cell.get("r", ""))
+            column = _column(place[1]) if place else column + 1
+            if column <= _MAX_COLUMNS and (text := self._text(cell)):
+                row[column] = text
+        return row
+
+    def _text(self, cell: Element) -> str:
+        kind = cell.get("t", "n")
+        if kind == "inlineStr":
+            return _rich_text(cell.find("is"))
+        value = cell.findtext("v")
+        if value is None:
+            formula = cell.findtext("f")
+            return f"={formula}" if formula else ""
+        if kind == "s":
+            return self.strings[int(value)] if int(value) < len(self.strings) else ""
+        if kind == "b":
+            return "TRUE" if value == "1" else "FALSE"
+        if kind != "n":
+            return normalise(value).strip()
+        return self._number(value, int(cell.get("s") or 0))
+
+    def _number(self, value: str, style: int) -> str:
+        try:
+            number = float(value)
+        except ValueError:
+            return value
+        code = self.formats[style] if style < len(self.formats) else "General"
+        if code in {"General", "@", ""}:
+            return plain(number)
+        return shown(number, code, from_1904=self.from_1904)
+
+
+def _strings(root: Element | None) -> list[str]:
+    return [_rich_text(item) for item in root.findall("si")] if root is not None else []
+
+
+def _rich_text(item: Element | None) -> str:
+    """Join the runs of a string, without phonetic hints."""
+    if item is None:
+        return ""
+    parts = [item.findtext("t") or "", *(run.findtext("t") or "" for run in item.findall("r"))]
+    return normalise("".join(parts)).strip()
+
+
+def _formats(root: Element | None) -> list[str]:
+    """List the number format of each cell style."""
+    if root is None:
+        return []
+    codes = dict(BUILTIN)
+    for entry in root.iter("numFmt"):
+        codes[int(entry.get("numFmtId", "0"))] = entry.get("formatCode", "General")
+    styles = root.find("cellXfs")
+    return [
+        codes.get(int(xf.get("numFmtId", "0")), "General") for xf in (styles if styles is not None else ())
+    ]
+
+
+def _column(letters: str) -> int:
+    number = 0
+    for letter in letters:
+        number = number * 26 + ord(letter) - 64
+    return number
+
+
+def _spread(grid: Grid, reference: str) -> None:
+    """Repeat a merged cell downwards, so that each row stands by itself; to the right it stands once."""
+    places = [(int(row), _column(letters)) for letters, row in _REFERENCE.findall(reference)]
+    if len(places) != 2:
+        return
+    (top, left), (bottom, right) = places
+    text = grid.get(top, {}).get(left)
+    if text is None or bottom - top > _MAX_MERGED_ROWS or (right > left and bottom > top):
+        return
+    for row in range(top + 1, bottom + 1):
+        if row in grid:
+            grid[row].setdefault(left, text)
+
+
+# From cells to tables
+
+
+def _tables(grid: Grid, page: int) -> Iterator[Block]:
+    """Cut a sheet into tables at empty rows and columns; a lone cell above a table is its title."""
+    title = ""
+    for region in _regions(grid):
+        rows = list(region)
+        while (
+            rows and len(rows) > 1 and len(rows[0]) == 1 and _width(rows) > 1 and min(rows[0]) == _left(rows)
+        ):
+            title = "\n".join(filter(None, (title, *rows.pop(0).values())))
+        if _width(rows) == 1 and sum(len(row) for row in rows) <= 2:
+            title = "\n".join(filter(None, (title, *(text for row in rows for text in row.values()))))
+            continue
+        yield _table(rows, title, page)
+        title = ""
+    if title:
+        yield Paragraph(title, page=page)
+
+
+def _table(rows: Sequence[dict[int, str]], title: str, page: int) -> Table:
+    columns = sorted(set().union(*rows))
+    cells = tuple(tuple(row.get(column, "") for column in columns) for row in rows)
+    return Table(cells, header_rows=_header_rows(cells), title=title, page=page)
+
+
+def _header_rows(cells: Sequence[Sequence[str]]) -> int:
+    """Take the first row for a header unless it holds numbers that those below hold too."""
+    if len(cells) < 2:
+        return 0
+    first = [cell for cell in cells[0] if cell]
+    numbers = sum(bool(_NUMERIC.fullmatch(cell)) for cell in first)
+    return 0 if first and numbers > len(first) / 2 and numbers > 1 and not _years(first) else 1
+
+
+def _years(cells: Sequence[str]) -> bool:
+    return any(re.fullmatch(r"(?:19|20)\d\d", cell) for cell in cells)
+
+
+def _left(rows: Sequence[dict[int, str]]) -> int:
+    return min(min(row) for row in rows)
+
+
+def _width(rows: Sequence[dict[int, str]]) -> int:
+    return len(set().union(*rows)) if rows else 0
+
+
+def _regions(grid: Grid) -> Iterator[list[dict[int, str]]]:
+    """Yield the rows of each region: bands between empty rows, cut at empty columns if both sides are tables."""
+    for band in _bands(grid):
+        columns = sorted(set().union(*band))
+        groups: list[list[int]] = [[columns[0]]]
+        for column in columns[1:]:
+            if column > groups[-1][-1] + 1:
+                groups.append([column])
+            else:
+                groups[-1].append(column)
+        if len(groups) > 1 and all(len(group) > 1 for group in groups):
+            for group in groups:
+                part = [{column: row[column] for column in group if column in row} for row in band]
+                yield [row for row in part if row]
+        else:
+            yield band
+
+
+def _bands(grid: Grid) -> Iterator[list[dict[int, str]]]:
+    band: list[dict[int, str]] = []
+    previous = 0
+    for number in sorted(grid):
+        if band and number > previous + 1:
+            yield band
+            band = []
+        band.append(grid[number])
+        previous = number
+    if band:
+        yield band

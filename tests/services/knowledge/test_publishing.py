@@ -1,0 +1,105 @@
+"""Publishing converges, whatever is repeated, late or cut off."""
+
+import pytest
+from sqlmodel import select
+
+from zhiku_platform.contracts.knowledge import RetireRequest
+from zhiku_services.knowledge.index import ALL_ACLS, KnowledgeBaseScope, Scope
+from zhiku_services.knowledge.models import PassageRow, VectorRemovalRow
+from zhiku_services.knowledge.publishing import remove_vectors
+
+from .conftest import INGESTION, LIN, ZHAO, Knowledge
+
+
+def vectors(knowledge: Knowledge, kb: str) -> int:
+    whole = KnowledgeBaseScope(kb_id=kb, acl_ids=ALL_ACLS, release=10**6)
+    return knowledge.index.count(Scope(tenant="acme", level=9, knowledge_bases=(whole,)))
+
+
+def retire(knowledge: Knowledge, document_id: str, fence: int) -> int:
+    request = RetireRequest(tenant="acme", document_id=document_id, fence=fence)
+    response = knowledge.http.post(
+        "/internal/retire", content=request.model_dump_json(), headers=knowledge.headers(INGESTION)
+    )
+    return response.status_code
+
+
+def test_publishing_twice_is_publishing_once(knowledge: Knowledge) -> None:
+    kb = knowledge.create("Handbook", "everyone")
+    for _ in range(2):
+        assert knowledge.publish(kb, "leave", "Annual leave is 15 days.", "Parking is free.").passages == 2
+    assert vectors(knowledge, kb) == 2
+    assert len(knowledge.search(LIN, "leave parking")) == 2
+
+
+def test_a_new_version_replaces_the_old_everywhere(knowledge: Knowledge) -> None:
+    kb = knowledge.create("Handbook", "everyone")
+    knowledge.publish(kb, "leave", "Annual leave is 15 days.", "Parking is free.")
+    result = knowledge.publish(kb, "leave", "Annual leave is 20 days.", version="v2", fence=2)
+    assert (result.passages, result.retired) == (1, 2)
+    assert knowledge.search(LIN, "annual leave") == ["Annual leave is 20 days."]
+    assert vectors(knowledge, kb) == 1
+
+
+def test_nothing_of_a_version_shows_before_its_final_part(knowledge: Knowledge) -> None:
+    kb = knowledge.create("Handbook", "everyone")
+    knowledge.publish(kb, "book", "First half.", final=False)
+    assert knowledge.search(LIN, "half") == []
+    documents = knowledge.http.get(f"/api/v1/knowledge-bases/{kb}/documents", headers=knowledge.headers(LIN))
+    assert documents.json()["items"] == []
+    knowledge.publish(kb, "book", "Second half.", part=1, first_ordinal=1)
+    assert sorted(knowledge.search(LIN, "half")) == ["First half.", "Second half."]
+
+
+def test_the_old_version_shows_while_the_new_one_is_on_its_way(knowledge: Knowledge) -> None:
+    kb = knowledge.create("Handbook", "everyone")
+    knowledge.publish(kb, "leave", "Annual leave is 15 days.")
+    knowledge.publish(kb, "leave", "Annual leave is 20 days.", version="v2", fence=2, final=False)
+    assert knowledge.search(LIN, "annual leave") == ["Annual leave is 15 days."]
+
+
+def test_a_worker_that_lost_its_lease_writes_nothing(knowledge: Knowledge) -> None:
+    kb = knowledge.create("Handbook", "everyone")
+    knowledge.publish(kb, "leave", "Annual leave is 20 days.", version="v2", fence=5)
+    with pytest.raises(AssertionError, match="stale_fence"):
+        knowledge.publish(kb, "leave", "Annual leave is 15 days.", version="v1", fence=4)
+    assert knowledge.search(LIN, "annual leave") == ["Annual leave is 20 days."]
+
+
+def test_a_retired_document_leaves_tables_and_index(knowledge: Knowledge) -> None:
+    kb = knowledge.create("Handbook", "everyone")
+    knowledge.publish(kb, "leave", "Annual leave is 15 days.")
+    assert retire(knowledge, "leave", fence=2) == 200
+    assert knowledge.search(LIN, "annual leave") == []
+    assert vectors(knowledge, kb) == 0
+    with knowledge.database.read() as session:
+        assert session.exec(select(PassageRow)).all() == []
+    assert knowledge.http.get("/api/v1/documents/leave", headers=knowledge.headers(ZHAO)).status_code == 404
+
+
+def test_a_late_worker_cannot_bring_a_retired_document_back(knowledge: Knowledge) -> None:
+    kb = knowledge.create("Handbook", "everyone")
+    knowledge.publish(kb, "leave", "Annual leave is 15 days.")
+    retire(knowledge, "leave", fence=2)
+    with pytest.raises(AssertionError, match="stale_fence"):
+        knowledge.publish(kb, "leave", "Annual leave is 15 days.", fence=1)
+
+
+def test_vectors_that_an_earlier_stop_left_are_removed(knowledge: Knowledge, monkeypatch: pytest.MonkeyPatch) -> None:
+    kb = knowledge.create("Handbook", "everyone")
+    knowledge.publish(kb, "leave", "Annual leave is 15 days.")
+    with monkeypatch.context() as crash:
+        crash.delattr(type(knowledge.index), "delete")
+        with pytest.raises(AssertionError, match="internal"):
+            knowledge.publish(kb, "leave", "Annual leave is 20 days.", version="v2", fence=2)
+    assert knowledge.search(LIN, "annual leave") == ["Annual leave is 20 days."]
+    assert vectors(knowledge, kb) == 2
+    assert remove_vectors(knowledge.database, knowledge.index) == 1
+    assert vectors(knowledge, kb) == 1
+    with knowledge.database.read() as session:
+        assert session.exec(select(VectorRemovalRow)).all() == []
+
+
+def test_an_employee_cannot_publish(knowledge: Knowledge) -> None:
+    response = knowledge.http.post("/internal/publish", json={}, headers=knowledge.headers(ZHAO))
+    assert response.status_code == 403

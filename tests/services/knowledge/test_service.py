@@ -1,0 +1,148 @@
+"""Knowledge bases, grants and documents, as their users see them."""
+
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from fastapi.routing import APIRoute
+
+from zhiku_platform.http import is_public
+from zhiku_services.knowledge.models import AUDIT_OUTBOX, Base
+from zhiku_services.knowledge.routes import internal, router
+
+from .conftest import LIN, STRANGER, ZHAO, Knowledge
+
+
+def test_an_employee_cannot_create_a_knowledge_base(knowledge: Knowledge) -> None:
+    response = knowledge.http.post("/api/v1/knowledge-bases", json={"name": "Mine"}, headers=knowledge.headers(LIN))
+    assert (response.status_code, response.json()["code"]) == (403, "forbidden")
+
+
+def test_a_name_is_taken_once(knowledge: Knowledge) -> None:
+    knowledge.create("Handbook")
+    response = knowledge.http.post(
+        "/api/v1/knowledge-bases", json={"name": "Handbook"}, headers=knowledge.headers(ZHAO)
+    )
+    assert (response.status_code, response.json()["code"]) == (409, "name_taken")
+
+
+def test_everyone_sees_their_own_role(knowledge: Knowledge) -> None:
+    knowledge.create("Handbook", "group:engineering")
+    roles = {
+        principal.sub: [
+            kb["role"]
+            for kb in knowledge.http.get("/api/v1/knowledge-bases", headers=knowledge.headers(principal)).json()["items"]
+        ]
+        for principal in (ZHAO, LIN, STRANGER)
+    }
+    assert roles == {"zhao": ["owner"], "lin": ["viewer"], "eve": []}
+
+
+def test_a_viewer_is_told_which_role_it_lacks(knowledge: Knowledge) -> None:
+    kb = knowledge.create("Handbook", "user:lin")
+    response = knowledge.http.get(f"/api/v1/knowledge-bases/{kb}/grants", headers=knowledge.headers(LIN))
+    assert (response.status_code, response.json()["code"]) == (403, "role_too_small")
+
+
+def test_the_last_owner_stays(knowledge: Knowledge) -> None:
+    kb = knowledge.create("Handbook")
+    headers = knowledge.headers(ZHAO)
+    path = f"/api/v1/knowledge-bases/{kb}/grants"
+    grant = knowledge.http.get(path, headers=headers).json()["items"][0]
+    demotion = {"subject": grant["subject"], "role": "viewer"}
+    assert knowledge.http.delete(f"{path}/{grant['id']}", headers=headers).json()["code"] == "last_owner"
+    assert knowledge.http.post(path, json=demotion, headers=headers).json()["code"] == "last_owner"
+
+
+def test_counts_and_listings_hold_only_what_the_caller_may_read(knowledge: Knowledge) -> None:
+    kb = knowledge.create("Handbook", "everyone")
+    knowledge.publish(kb, "open", "Open text.")
+    knowledge.publish(kb, "closed", "Closed text.", readers=["user:zhao"], title="Merger with Rival")
+    seen = knowledge.http.get(f"/api/v1/knowledge-bases/{kb}", headers=knowledge.headers(LIN)).json()
+    listed = knowledge.http.get(f"/api/v1/knowledge-bases/{kb}/documents", headers=knowledge.headers(LIN))
+    assert seen["documents"] == 1
+    assert [item["id"] for item in listed.json()["items"]] == ["open"]
+    assert "Merger" not in listed.text
+
+
+@pytest.mark.parametrize("path", ["", "/content", "/passages"])
+def test_a_hidden_document_and_a_missing_one_are_the_same_404(knowledge: Knowledge, path: str) -> None:
+    kb = knowledge.create("Handbook", "everyone")
+    knowledge.publish(kb, "closed", "Closed text.", readers=["user:zhao"])
+    headers = {**knowledge.headers(LIN), "X-Request-Id": "same"}
+    hidden = knowledge.http.get(f"/api/v1/documents/closed{path}", headers=headers)
+    missing = knowledge.http.get(f"/api/v1/documents/nothing{path}", headers=headers)
+    assert hidden.status_code == 404
+    assert (hidden.content, hidden.headers) == (missing.content, missing.headers)
+
+
+def test_a_reader_who_is_no_editor_cannot_change_readers(knowledge: Knowledge) -> None:
+    kb = knowledge.create("Handbook", "everyone")
+    knowledge.publish(kb, "open", "Open text.")
+    response = knowledge.http.put(
+        "/api/v1/documents/open/acl", json={"readers": ["user:lin"]}, headers=knowledge.headers(LIN)
+    )
+    assert (response.status_code, response.json()["code"]) == (403, "role_too_small")
+
+
+def test_content_is_served_in_ranges_and_sandboxed(knowledge: Knowledge, tmp_path: Path) -> None:
+    kb = knowledge.create("Handbook", "everyone")
+    (tmp_path / "file").write_bytes(b"0123456789")
+    with (tmp_path / "file").open("rb") as content:
+        stored = knowledge.blobs.put(content, max_bytes=100)
+    knowledge.publish(kb, "open", "Open text.", blob=stored.name)
+    response = knowledge.http.get(
+        "/api/v1/documents/open/content", headers={**knowledge.headers(LIN), "Range": "bytes=2-4"}
+    )
+    assert (response.status_code, response.content) == (206, b"234")
+    assert "sandbox" in response.headers["content-security-policy"]
+
+
+def test_only_an_empty_knowledge_base_is_deleted_by_one_person(knowledge: Knowledge) -> None:
+    empty, used = knowledge.create("Empty"), knowledge.create("Used")
+    knowledge.publish(used, "doc", "Text.")
+    headers = knowledge.headers(ZHAO)
+    assert knowledge.http.delete(f"/api/v1/knowledge-bases/{empty}", headers=headers).status_code == 204
+    response = knowledge.http.delete(f"/api/v1/knowledge-bases/{used}", headers=headers)
+    assert (response.status_code, response.json()["code"]) == (409, "knowledge_base_in_use")
+
+
+def test_pages_of_a_listing_follow_each_other(knowledge: Knowledge) -> None:
+    kb = knowledge.create("Handbook", "everyone")
+    for n in range(5):
+        knowledge.publish(kb, f"doc{n}", f"Text {n}.")
+    seen: list[str] = []
+    cursor = ""
+    while True:
+        page = knowledge.http.get(
+            f"/api/v1/knowledge-bases/{kb}/documents",
+            params={"limit": 2, "cursor": cursor},
+            headers=knowledge.headers(LIN),
+        ).json()
+        seen += [item["id"] for item in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        cursor = page["next_cursor"]
+    assert seen == [f"doc{n}" for n in range(5)]
+
+
+def test_a_stranger_gets_nowhere(knowledge: Knowledge) -> None:
+    routes = [route for each in (router, internal) for route in each.routes if isinstance(route, APIRoute)]
+    assert not [route.path for route in routes if is_public(route)]
+    for route in routes:
+        for method in route.methods:
+            assert knowledge.http.request(method, route.path).status_code == 401, route.path
+
+
+def test_every_change_leaves_an_audit_event(knowledge: Knowledge) -> None:
+    kb = knowledge.create("Handbook", "everyone")
+    knowledge.publish(kb, "open", "Open text.")
+    with knowledge.database.read() as session:
+        actions = [row.action for row in session.execute(AUDIT_OUTBOX.select().order_by(AUDIT_OUTBOX.c.seq))]
+    assert actions == ["knowledge_base.created", "grant.given", "document.published"]
+
+
+def test_the_migrations_make_the_tables_of_the_models(knowledge: Knowledge) -> None:
+    with knowledge.database.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
