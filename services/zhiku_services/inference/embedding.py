@@ -38,18 +38,18 @@ _BATCH = 1
 class Embedded:
     """Unit vectors, float32 of shape (texts, dimensions), in the order of the texts.
 
-    `tokens` counts what the model read: without prefixes and special tokens, and without what was cut off.
+    `tokens` counts what the model read of each: without prefix and special tokens, and without what was cut off.
     """
 
     vectors: Vectors
-    tokens: int
+    tokens: list[int]
 
 
 class Embedder(Protocol):
     """A loaded embedding model. Safe to call from one thread at a time."""
 
     @property
-    def model_id(self) -> str: ...
+    def model(self) -> ResolvedModel: ...
 
     @property
     def dimensions(self) -> int: ...
@@ -69,17 +69,16 @@ class Backend(StrEnum):
 class SentenceEmbedder:
     """An `Embedder` around a `SentenceTransformer`, which sorts texts by length into batches."""
 
-    def __init__(self, model_id: str, model: SentenceTransformer, counter: TokenCounter, prefixes: Mapping[TextKind, str]):
-        self.model_id = model_id
-        self.dimensions = model.get_embedding_dimension() or 0
-        self._model = model
+    def __init__(self, model: ResolvedModel, encoder: SentenceTransformer, counter: TokenCounter) -> None:
+        self.model = model
+        self.dimensions = encoder.get_embedding_dimension() or 0
+        self._encoder = encoder
         self._counter = counter
-        self._prefixes = prefixes
-        self._room = (model.max_seq_length or MAX_TOKENS) - 2
+        self._room = (encoder.max_seq_length or MAX_TOKENS) - 2
 
     def embed(self, texts: Sequence[str], kind: TextKind) -> Embedded:
-        prefix = self._prefixes.get(kind, "")
-        vectors = self._model.encode(
+        prefix = self.model.prefixes.get(kind, "")
+        vectors = self._encoder.encode(
             list(texts),
             prompt=prefix or None,
             batch_size=_BATCH,
@@ -88,7 +87,7 @@ class SentenceEmbedder:
             normalize_embeddings=True,
         )
         room = self._room - self._counter.count(prefix)
-        tokens = sum(min(count, room) for count in self._counter.count_all(texts))
+        tokens = [min(count, room) for count in self._counter.count_all(texts)]
         return Embedded(np.asarray(vectors, dtype=np.float32), tokens)
 
 
@@ -105,7 +104,7 @@ def load_embedder(model: ResolvedModel, *, backend: Backend, threads: int) -> Se
         Backend.OPENVINO: lambda: _graph_model(folder, openvino_graph(folder, threads=threads, precision="f32")),
         Backend.OPENVINO_BF16: lambda: _graph_model(folder, openvino_graph(folder, threads=threads, precision="bf16")),
     }
-    return SentenceEmbedder(model.id, loaders[backend](), TokenCounter(model.folder), model.prefixes)
+    return SentenceEmbedder(model, loaders[backend](), TokenCounter(model.folder))
 
 
 def choose_backend(model: ResolvedModel, wanted: str) -> Backend:

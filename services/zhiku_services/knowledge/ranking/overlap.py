@@ -1,24 +1,27 @@
 """Which words of a question a passage holds, fast enough for every candidate.
 
-Only the question is cut by the dictionary. Its Chinese words are looked up in the passage as substrings,
-its other words among the passage's stems: some 0.1 ms a passage, where cutting it would take 3.
+Only the question is cut by the dictionary and stemmed. Its words are then looked for in the passage: Chinese
+as substrings, English by the beginning they share with their stem, numbers with any writing of their
+thousands and trailing zeros. That takes some 0.05 ms a passage, where cutting it would take 3.
 """
 
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from zhiku_services.knowledge.ranking.words import HAN, content_words, dates, latin_words
+from zhiku_services.knowledge.ranking.words import HAN, content_words, dates, stem
 
 Counts = npt.NDArray[np.float64]
 
 _HAN_ONLY: Final = re.compile(rf"[{HAN}]+")
+_NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+_SEPARATOR: Final = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +53,33 @@ def query_terms(query: str) -> QueryTerms:
 
 def term_counts(terms: QueryTerms, texts: Sequence[str]) -> Counts:
     """Count each term in each text: shape (len(texts), len(terms)), in the order chinese, latin, dates."""
+    finders = [_finder(term) for term in terms.latin]
     counts = np.zeros((len(texts), len(terms)))
     for row, text in enumerate(texts):
-        counts[row] = _counts(terms, unicodedata.normalize("NFKC", text).lower())
+        plain = _plain(text)
+        found = [plain.count(term) for term in terms.chinese]
+        found += [find(plain) for find in finders]
+        if terms.dates:
+            told = Counter(dates(plain))
+            found += [told[term] for term in terms.dates]
+        counts[row] = found
     return counts
 
 
-def _counts(terms: QueryTerms, text: str) -> list[int]:
-    found = [text.count(term) for term in terms.chinese]
-    if terms.latin:
-        stems = Counter(latin_words(text))
-        found += [stems[term] for term in terms.latin]
-    if terms.dates:
-        told = Counter(dates(text))
-        found += [told[term] for term in terms.dates]
-    return found
+def _plain(text: str) -> str:
+    plain = unicodedata.normalize("NFKC", text).lower()
+    return _SEPARATOR.sub("", plain) if "," in plain else plain
+
+
+def _finder(term: str) -> Callable[[str], int]:
+    if _NUMBER.fullmatch(term):
+        zeros = "0*" if "." in term else r"(?:\.0+)?"
+        number = re.compile(rf"(?<![0-9a-z.]){re.escape(term)}{zeros}(?![0-9a-z]|\.[0-9])")
+        return lambda text: len(number.findall(text)) if term in text else 0
+    # A stem differs from its words by what follows it and at most by its own last letter: compani, company.
+    start = term[:-1] if len(term) > 3 else term
+    word = re.compile(rf"(?<![0-9a-z]){re.escape(start)}[^\W_{HAN}]*(?:['\u2019][a-z]+)?")
+    return lambda text: sum(stem(each) == term for each in word.findall(text)) if start in text else 0
 
 
 def rarity(counts: Counts) -> Counts:

@@ -89,27 +89,17 @@ def _chinese(run: str) -> Iterator[str]:
 
 
 def _latin(word: str) -> Iterator[str]:
-    stem = _stem(word.replace("\u2019", "'"))
-    yield stem
+    yield stem(word)
     if not word.isalpha():
         # `iso27001` is also found as `iso` and `27001`, `5g` as itself only.
         parts = re.findall(r"[^\W\d_]{2,}|\d{2,}", word)
         if len(parts) > 1:
-            yield from (_stem(part) for part in parts)
+            yield from (stem(part) for part in parts)
 
 
 def _plain_number(number: str) -> str:
     number = number.replace(",", "")
     return number.rstrip("0").rstrip(".") if "." in number else number
-
-
-def latin_words(text: str) -> Iterator[str]:
-    """Yield the stems and numbers of a text that is already NFKC and lower case; Chinese is passed over."""
-    for match in _WORD.finditer(text):
-        if match["number"]:
-            yield _plain_number(match["number"])
-        elif match["word"]:
-            yield from _latin(match["word"])
 
 
 def dates(text: str) -> Iterator[str]:
@@ -133,7 +123,9 @@ def _month(found: dict[str, str | None]) -> int | None:
 
 
 @lru_cache(maxsize=100_000)
-def _stem(word: str) -> str:
+def stem(word: str) -> str:
+    """Give the English stem of a lower-case word."""
+    word = word.replace("\u2019", "'")
     with _stemming:  # the stemmer keeps the word it works on in itself
         return str(_stemmer().stemWord(word))
 

@@ -1,0 +1,1 @@
+"""What `zhiku` can be told to do, one module a command."""

@@ -1,0 +1,103 @@
+"""`zhiku doctor`: is everything here that Zhiku needs?"""
+
+import shutil
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import typer
+
+from zhiku_platform.errors import ZhikuError
+from zhiku_platform.settings import Settings
+from zhiku_services.commands.home import AsJson, Home, settings_for
+from zhiku_services.commands.output import print_json, print_table
+from zhiku_services.embedded.home import is_running
+
+_FREE_GB = 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at; `remedy` is empty when it is well."""
+
+    check: str
+    state: Literal["ok", "warning", "error"]
+    found: str
+    remedy: str = ""
+
+
+def doctor(home: Home = None, as_json: AsJson = False) -> None:
+    """Look at this machine, the home and the models; exit 1 if something must be mended."""
+    findings = list(examine(settings_for(home)))
+    if as_json:
+        print_json({"checks": [vars(finding) for finding in findings]})
+    else:
+        print_table(
+            ("check", "state", "found", "remedy"), [(f.check, f.state, f.found, f.remedy) for f in findings]
+        )
+    if any(finding.state == "error" for finding in findings):
+        raise typer.Exit(1)
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Look at everything, in the order in which it matters."""
+    yield _python()
+    yield _disk(settings.home)
+    yield from _models(settings)
+    yield _portal()
+    yield _instance(settings)
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    if (3, 11) <= sys.version_info[:2] < (3, 13):
+        return Finding("Python", "ok", version)
+    return Finding("Python", "error", version, "Use Python 3.11 or 3.12.")
+
+
+def _disk(home: Path) -> Finding:
+    place = next(parent for parent in (home, *home.parents) if parent.exists())
+    free = shutil.disk_usage(place).free / 1e9
+    if free >= _FREE_GB:
+        return Finding("disk", "ok", f"{free:.0f} GB free")
+    return Finding("disk", "warning", f"{free:.1f} GB free", f"Keep {_FREE_GB} GB free at {place}.")
+
+
+def _models(settings: Settings) -> Iterator[Finding]:
+    from zhiku_services.inference.catalogue import CHAT, resolve_bundle, resolve_embedding
+
+    def chat() -> str:
+        if settings.chat_base_url is not None:
+            return f"{settings.chat_model or 'the default model'} at {settings.chat_base_url}"
+        return resolve_bundle(CHAT, settings.models_folder).id
+
+    checks: dict[str, Callable[[], str]] = {"embedding model": lambda: resolve_embedding(settings).id, "chat model": chat}
+    for name, check in checks.items():
+        try:
+            yield Finding(name, "ok", check())
+        except ZhikuError as error:
+            yield Finding(name, "error", error.detail, error.remedy)
+
+
+def _portal() -> Finding:
+    import zhiku_services.gateway
+
+    index = Path(zhiku_services.gateway.__file__).parent / "static" / "index.html"
+    if index.is_file():
+        return Finding("portal", "ok", "built")
+    return Finding("portal", "warning", "not built", "Run `make setup`.")
+
+
+def _instance(settings: Settings) -> Finding:
+    if is_running(settings.home):
+        return Finding("instance", "ok", f"running on {settings.home}")
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        taken = probe.connect_ex((settings.host, settings.port)) == 0
+    if taken:
+        return Finding(
+            "port", "warning", f"{settings.port} is taken by another program", "Start with `zhiku up --port`."
+        )
+    return Finding("instance", "ok", "not running")

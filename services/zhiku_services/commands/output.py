@@ -1,0 +1,33 @@
+"""How commands speak: tables and colours for people, one JSON object for programs."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from zhiku_platform.errors import ZhikuError
+
+console = Console()
+errors = Console(stderr=True)
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print one JSON object on standard output, Chinese as it is written."""
+    json.dump(value, sys.stdout, ensure_ascii=False, indent=2)
+    sys.stdout.write("\n")
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
+    table = Table(*columns, title=title, header_style="bold")
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row))
+    console.print(table)
+
+
+def fail(error: ZhikuError) -> None:
+    """Say what happened and what to do, on standard error."""
+    problem = error.problem()
+    errors.print(f"[bold red]{problem.detail}[/] [dim]({problem.code})[/]\n{problem.remedy}", highlight=False)

@@ -1,0 +1,47 @@
+"""`zhiku up`: the whole platform, embedded."""
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zhiku_platform.settings import load_settings
+from zhiku_platform.telemetry import configure_logging
+from zhiku_services.commands.home import Home
+from zhiku_services.commands.output import console
+
+
+def up(
+    host: Annotated[str | None, typer.Option(help="The address to serve; others than loopback need settings.")] = None,
+    port: Annotated[int | None, typer.Option(help="The port to serve.", min=1, max=65535)] = None,
+    demo: Annotated[bool, typer.Option("--demo", help="Fill in the demo company's handbook.")] = False,
+    home: Home = None,
+) -> None:
+    """Start the whole platform in this process; Ctrl+C stops it."""
+    started = time.monotonic()
+    from zhiku_services.embedded.app import Embedded
+    from zhiku_services.embedded.demo import HANDBOOK
+    from zhiku_services.embedded.demo.seed import seed
+    from zhiku_services.embedded.server import Server
+
+    settings = load_settings(home=home, host=host, port=port)
+    roots: tuple[Path, ...] = (*settings.files_roots, HANDBOOK) if demo else settings.files_roots
+    settings = settings.model_copy(update={"files_roots": roots})
+    configure_logging(settings)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with Embedded(settings) as embedded, Server(embedded) as server:
+        if demo:
+            seed(embedded.clients)
+        console.print(
+            f"Zhiku runs at [bold]{settings.base_url}[/] (process {os.getpid()}, home {embedded.settings.home}, "
+            f"started in {time.monotonic() - started:.1f} s). Ctrl+C stops it.",
+            highlight=False,
+        )
+        while not stop.wait(0.5):
+            server.check()

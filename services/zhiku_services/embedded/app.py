@@ -1,0 +1,222 @@
+"""The whole platform in one process: the one place that knows every service.
+
+Services call each other over in-process transports on one event loop, which runs in a thread of its own;
+the threads of workers and of the command line call them through the same clients.
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+import httpx2
+from anyio import to_thread
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from zhiku_platform.access import PrincipalSigner
+from zhiku_platform.blobs import FolderBlobStore
+from zhiku_platform.clients.inference import ChatClient, InferenceClient
+from zhiku_platform.clients.knowledge import KnowledgeClient
+from zhiku_platform.contracts.identity import Principal
+from zhiku_platform.contracts.inference import ChatDelta, ChatRequest, ModelList, TextKind
+from zhiku_platform.inprocess import AsyncInProcessTransport, InProcessTransport
+from zhiku_platform.queue import Queue
+from zhiku_platform.settings import Settings
+from zhiku_platform.text.tokens import TokenCounter
+from zhiku_services.assistant import app as assistant
+from zhiku_services.embedded.clients import SERVICES, Clients, clients_of
+from zhiku_services.embedded.home import hold_home, prepare_home
+from zhiku_services.gateway import app as gateway
+from zhiku_services.identity_provider import app as identity_provider
+from zhiku_services.identity_provider.accounts import DEMO_ACCOUNTS
+from zhiku_services.inference import app as inference
+from zhiku_services.inference.catalogue import dimensions_of, resolve_embedding
+from zhiku_services.ingestion import app as ingestion
+from zhiku_services.ingestion.parsing.pool import ParserPool
+from zhiku_services.knowledge import app as knowledge
+from zhiku_services.knowledge.index_milvus import open_milvus
+
+_THREADS = 200
+"""Threads for synchronous routes: one may wait for another service's, so there must be plenty."""
+
+
+class Embedded:
+    """Every service of one home, running while inside the context.
+
+    Raises on entry:
+        HomeInUseError: another process runs on the home.
+        ModelMissingError: a bundled model was not fetched.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = prepare_home(settings)
+        self.apps: dict[str, FastAPI] = {}
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="event-loop", daemon=True)
+        self._stack = ExitStack()
+        self._signer = PrincipalSigner(self.settings.secret_key.get_secret_value())
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            stack.enter_context(hold_home(self.settings.home))
+            stack.callback(self._stop_loop)
+            self._thread.start()
+            self._build(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        return self._loop
+
+    @property
+    def clients(self) -> Clients:
+        """Calls into the services from threads, without a network."""
+        sync = {name: self._client(name) for name in SERVICES}
+        streaming = {name: self._async_client(name) for name in SERVICES}
+        return clients_of(self.settings, self._signer, sync=sync, streaming=streaming, loop=self._loop)
+
+    @property
+    def public(self) -> ASGIApp:
+        """What users reach: the gateway, which serves the embedded OpenID provider where no other is set."""
+        return self.apps["gateway"]
+
+    @property
+    def private(self) -> ASGIApp:
+        """Every service under `/NAME`, for a command line that reaches this process by a private socket."""
+        return _Services(self.apps)
+
+    def _build(self, stack: ExitStack) -> None:
+        settings = self.settings
+        model = resolve_embedding(settings)
+        blobs = FolderBlobStore(settings.blobs_folder)
+        self.apps["inference"] = inference.create_app(settings)
+        models = InferenceClient(self._client("inference"), self._signer)
+        self._build_knowledge(stack, blobs, models)
+        passages = KnowledgeClient(self._client("knowledge"), self._signer)
+        database = ingestion.open_database(settings)
+        stack.callback(database.close)
+        pool = stack.enter_context(ParserPool(settings.worker_threads))
+        working = ingestion.IngestionService(
+            settings,
+            database=database,
+            blobs=blobs,
+            queue=Queue("ingestion", settings),
+            knowledge=passages,
+            embed=models.embed,
+            count_tokens=TokenCounter(model.folder).count,
+            pool=pool,
+        )
+        self.apps["ingestion"] = working.app
+        self._build_assistant(stack, passages, models)
+        self._build_gateway(stack)
+        self._enter_lifespans(stack)
+        working.start()
+        stack.callback(working.stop)
+
+    def _build_knowledge(self, stack: ExitStack, blobs: FolderBlobStore, models: InferenceClient) -> None:
+        settings = self.settings
+        database = knowledge.open_database(settings)
+        stack.callback(database.close)
+        model = resolve_embedding(settings)
+        index = open_milvus(
+            settings.milvus_uri or str(settings.home / "milvus" / "milvus.db"),
+            model=model.id,
+            dimensions=dimensions_of(model.folder),
+            token=settings.milvus_token.get_secret_value() if settings.milvus_token else None,
+        )
+        stack.callback(index.close)
+        self.apps["knowledge"] = knowledge.create_app(
+            settings, database=database, index=index, blobs=blobs, embed=partial(_embed_query, models)
+        )
+
+    def _build_assistant(self, stack: ExitStack, passages: KnowledgeClient, models: InferenceClient) -> None:
+        database = assistant.open_database(self.settings)
+        stack.callback(database.close)
+        chat = ChatClient(self._async_client("inference"), self._signer)
+        self.apps["assistant"] = assistant.create_app(
+            self.settings, database=database, knowledge=passages, inference=_Inference(models, chat)
+        )
+
+    def _build_gateway(self, stack: ExitStack) -> None:
+        database = gateway.open_database(self.settings)
+        stack.callback(database.close)
+        upstreams = {name: self._async_client(name) for name in SERVICES}
+        provider: FastAPI | None = None
+        if self.settings.oidc_issuer is None:
+            provider = self.apps["identity_provider"] = identity_provider.create_app(self.settings)
+            gateway.seed_directory(self.settings, database, [account.user for account in DEMO_ACCOUNTS])
+        self.apps["gateway"] = gateway.create_app(
+            self.settings, database=database, upstreams=upstreams, identity_provider=provider
+        )
+
+    def _enter_lifespans(self, stack: ExitStack) -> None:
+        lifespans = AsyncExitStack()
+        asyncio.run_coroutine_threadsafe(self._start(lifespans), self._loop).result()
+        stack.callback(lambda: asyncio.run_coroutine_threadsafe(lifespans.aclose(), self._loop).result())
+
+    async def _start(self, lifespans: AsyncExitStack) -> None:
+        to_thread.current_default_thread_limiter().total_tokens = _THREADS
+        for app in self.apps.values():
+            await lifespans.enter_async_context(_lifespan(app))
+
+    def _client(self, name: str) -> httpx2.Client:
+        return httpx2.Client(
+            transport=InProcessTransport(self.apps[name], self._loop), base_url=f"http://{name}", timeout=None
+        )
+
+    def _async_client(self, name: str) -> httpx2.AsyncClient:
+        return httpx2.AsyncClient(
+            transport=AsyncInProcessTransport(self.apps[name]), base_url=f"http://{name}", timeout=None
+        )
+
+    def _stop_loop(self) -> None:
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+        self._loop.close()
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async with app.router.lifespan_context(app):
+        yield
+
+
+def _embed_query(models: InferenceClient, principal: Principal, query: str) -> list[float]:
+    return models.embed(principal, [query], TextKind.QUERY).vectors[0]
+
+
+class _Inference:
+    """Both faces of the inference service, as the assistant wants them."""
+
+    def __init__(self, models: InferenceClient, chat: ChatClient) -> None:
+        self._models = models
+        self._chat = chat
+
+    def models(self, principal: Principal) -> ModelList:
+        return self._models.models(principal)
+
+    def stream_chat(self, principal: Principal, request: ChatRequest) -> AsyncIterator[ChatDelta]:
+        return self._chat.stream_chat(principal, request)
+
+
+class _Services:
+    """Sends `/NAME/rest` to the service of that name as `/rest`."""
+
+    def __init__(self, apps: Mapping[str, ASGIApp]) -> None:
+        self._apps = apps
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        _, name, rest = scope["path"].split("/", 2)
+        inner = {**scope, "path": f"/{rest}", "raw_path": scope["raw_path"].removeprefix(f"/{name}".encode())}
+        await self._apps[name](inner, receive, send)

@@ -1,0 +1,31 @@
+"""Builds the inference service."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from zhiku_platform.http import create_app as create_service_app
+from zhiku_platform.settings import Settings
+from zhiku_services.inference.routes import internal, router
+from zhiku_services.inference.service import Models, open_models
+
+
+def create_app(settings: Settings, *, models: Models | None = None) -> FastAPI:
+    """Build the service's app; its lifespan loads the models in the background and lets go of them.
+
+    Without a lifespan the models load on their first use. `/readyz` passes once embeddings can be made.
+    """
+    served = models or open_models(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        served.start()
+        yield
+        await served.close()
+
+    app = create_service_app(
+        "inference", settings, [router, internal], ready=served.require_ready, lifespan=lifespan
+    )
+    app.state.models = served
+    return app

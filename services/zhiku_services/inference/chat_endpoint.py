@@ -1,0 +1,148 @@
+"""Chat through any OpenAI-compatible endpoint: vLLM, llama.cpp's server, a provider."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import Literal
+
+import httpx2
+import openai
+from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
+
+from zhiku_platform.contracts.inference import ChatDelta, ChatMessage, ChatRequest, ModelInfo, ModelState
+from zhiku_platform.errors import ZhikuError
+from zhiku_services.inference.errors import (
+    ContextTooLongError,
+    ModelUnavailableError,
+    OverloadedError,
+    UnknownModelError,
+)
+
+_CONNECT_S = 5.0
+_SILENCE_S = 120.0
+_RETRY_AFTER_S = 5
+# llama.cpp and OpenAI name the error; vLLM only says it in its message.
+_TOO_LONG = ("exceed_context_size_error", "context_length_exceeded", "maximum context length")
+
+
+class ChatEndpoint:
+    """A `ChatEngine` in another process. `model` None takes the first one that the endpoint lists.
+
+    The endpoint may be silent for `silence_s` before it counts as gone: a long prompt takes time to read.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        api_key: str | None = None,
+        model: str | None = None,
+        context_tokens: int = 8192,
+        silence_s: float = _SILENCE_S,
+    ) -> None:
+        self._model = model
+        self._base_url = base_url
+        self._context_tokens = context_tokens
+        self._client = openai.AsyncOpenAI(
+            base_url=base_url,
+            api_key=api_key or "none",
+            timeout=httpx2.Timeout(silence_s, connect=_CONNECT_S),
+            max_retries=0,
+        )
+
+    def start(self) -> None:
+        """Nothing to load here."""
+
+    async def stream(self, request: ChatRequest) -> AsyncIterator[ChatDelta]:
+        try:
+            model = request.model or await self._default_model()
+            async with await self._open(model, request) as chunks, aclosing(_deltas(chunks)) as deltas:
+                async for delta in deltas:
+                    yield delta
+        except openai.APIError as error:
+            raise _meaning(error, request.model) from error
+
+    async def _default_model(self) -> str:
+        if self._model is None:
+            listed = (await self._client.models.list()).data
+            if not listed:
+                raise ModelUnavailableError("The chat endpoint serves no model.", remedy="Set `ZHIKU_CHAT_MODEL`.")
+            self._model = listed[0].id
+        return self._model
+
+    async def _open(self, model: str, request: ChatRequest) -> openai.AsyncStream[ChatCompletionChunk]:
+        return await self._client.chat.completions.create(
+            model=model,
+            messages=_messages(request.messages),
+            max_tokens=request.max_tokens,
+            temperature=request.temperature,
+            seed=request.seed,
+            stop=request.stop or None,
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+
+    def describe(self) -> ModelInfo:
+        return ModelInfo(
+            id=self._model or "default",
+            role="chat",
+            state=ModelState.READY,
+            languages=[],
+            origin=f"endpoint {self._base_url}",
+            context_tokens=self._context_tokens,
+        )
+
+    async def close(self) -> None:
+        await self._client.close()
+
+
+def _messages(messages: Sequence[ChatMessage]) -> list[ChatCompletionMessageParam]:
+    made: list[ChatCompletionMessageParam] = []
+    for message in messages:
+        if message.role == "system":
+            made.append({"role": "system", "content": message.content})
+        elif message.role == "user":
+            made.append({"role": "user", "content": message.content})
+        else:
+            made.append({"role": "assistant", "content": message.content})
+    return made
+
+
+async def _deltas(chunks: openai.AsyncStream[ChatCompletionChunk]) -> AsyncIterator[ChatDelta]:
+    """Turn chunks into deltas; the finish and the token counts, which come apart, leave together and last."""
+    finish: Literal["stop", "length"] | None = None
+    prompt_tokens = completion_tokens = None
+    async for chunk in chunks:
+        if chunk.usage is not None:
+            prompt_tokens, completion_tokens = chunk.usage.prompt_tokens, chunk.usage.completion_tokens
+        for choice in chunk.choices:
+            if choice.delta.content:
+                yield ChatDelta(text=choice.delta.content)
+            if choice.finish_reason is not None:
+                finish = "length" if choice.finish_reason == "length" else "stop"
+    if finish is None:
+        raise ModelUnavailableError("The model stopped in the middle of its answer.", remedy="Ask again.")
+    yield ChatDelta(finish_reason=finish, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
+
+
+def _meaning(error: openai.APIError, model: str | None) -> ZhikuError:
+    """Say what an endpoint's error means to a caller; its own message may quote the prompt and is not passed on."""
+    if isinstance(error, openai.APIConnectionError):
+        return ModelUnavailableError(
+            "The chat endpoint cannot be reached.", remedy="Check `ZHIKU_CHAT_BASE_URL`, and that it is running."
+        )
+    if any(mark in f"{error.type} {error.code} {error.message}" for mark in _TOO_LONG):
+        return ContextTooLongError(
+            "The question and its passages do not fit the model's context.", remedy="Ask with fewer or shorter passages."
+        )
+    status = error.status_code if isinstance(error, openai.APIStatusError) else None
+    if status == 404:
+        return UnknownModelError(
+            f"The chat endpoint serves no model named `{model}`.", remedy="Choose one that `/api/v1/models` lists."
+        )
+    if status in {429, 503}:
+        return OverloadedError("The chat endpoint is busy.", retry_after_s=_RETRY_AFTER_S)
+    if status in {401, 403}:
+        return ModelUnavailableError("The chat endpoint refused our key.", remedy="Correct `ZHIKU_CHAT_API_KEY`.")
+    return ModelUnavailableError(
+        f"The chat endpoint failed with status {status}.", remedy="Look into the endpoint's own log."
+    )
