@@ -59,7 +59,9 @@ def record(session: Session, outbox: Table, event: AuditEvent) -> None:
     session.execute(insert(outbox).values(**event.model_dump()))
 
 
-def event_of(access: Access, action: str, subject: str, **details: str | int | float | bool | list[str] | None) -> AuditEvent:
+def event_of(
+    access: Access, action: str, subject: str, **details: str | int | float | bool | list[str] | None
+) -> AuditEvent:
     """An event of the caller's own doing."""
     return AuditEvent(
         action=action, tenant=access.tenant, actor=access.principal.sub, subject=subject, details=dict(details)

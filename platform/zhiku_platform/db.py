@@ -5,6 +5,7 @@ What must follow a commit is written to an outbox in the same transaction (`queu
 """
 
 import secrets
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from sqlalchemy.types import TypeDecorator
 from sqlmodel import Session
 
 _BEGIN = "zhiku_sqlite_begin"
+_BUSY_S = 30
 
 
 def utc_now() -> datetime:
@@ -40,12 +42,12 @@ class UtcDateTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - the base names it
         if value is not None and value.tzinfo is None:
             raise ValueError("a naive datetime cannot be stored; use `utc_now()`")
         return value if value is None else value.astimezone(UTC)
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - the base names it
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
@@ -63,6 +65,7 @@ class Database:
         self.engine = _create_engine(service, url)
         self._writer = self.engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
         self._after_commit: list[Callable[[], None]] = []
+        self._turn = threading.Lock()
 
     @property
     def is_sqlite(self) -> bool:
@@ -84,11 +87,24 @@ class Database:
 
         On SQLite it takes the write lock at once, so that a read never has to be upgraded halfway.
         """
-        with Session(self._writer, expire_on_commit=False) as session:
+        with self._alone(), Session(self._writer, expire_on_commit=False) as session:
             yield session
             session.commit()
         for callback in self._after_commit:
             callback()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Wait in line for SQLite's one writer: its own waiting is sleeping, up to 100 ms at a time.
+
+        After as long as SQLite would have waited we go on, and it says what is wrong.
+        """
+        taken = self.is_sqlite and self._turn.acquire(timeout=_BUSY_S)
+        try:
+            yield
+        finally:
+            if taken:
+                self._turn.release()
 
     def migrate(self, scripts: Path, revision: str = "head") -> None:
         """Bring the tables to `revision`; `scripts` is the service's `migrations` folder.
@@ -100,7 +116,7 @@ class Database:
         script = ScriptDirectory.from_config(config)
 
         def upgrade(current: Any, _context: Any) -> Any:
-            return script._upgrade_revs(revision, current)
+            return script._upgrade_revs(revision, current)  # noqa: SLF001 - as alembic.command.upgrade does
 
         with self._writer.begin() as connection:
             if not self.is_sqlite:
@@ -123,14 +139,14 @@ def _create_engine(service: str, url: str) -> Engine:
         )
     if path := make_url(url).database:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args={"timeout": 30, "check_same_thread": False})
+    engine = create_engine(url, connect_args={"timeout": _BUSY_S, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")
     def _set_pragmas(connection: Any, _record: object) -> None:
         # The driver must not open transactions of its own: `_begin` below says which kind we want.
         connection.isolation_level = None
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={_BUSY_S * 1000}"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

@@ -187,9 +187,7 @@ def _where(error: BaseException) -> str:
 def problem_response(problem: Problem) -> JSONResponse:
     """An error as `application/problem+json`, with `Retry-After` where trying again makes sense."""
     headers = {"Retry-After": "5"} if problem.status in {429, 503} else {}
-    return JSONResponse(
-        problem.model_dump(mode="json"), problem.status, headers, media_type="application/problem+json"
-    )
+    return JSONResponse(problem.model_dump(mode="json"), problem.status, headers, media_type="application/problem+json")
 
 
 def _request_id(request: Request) -> str | None:

@@ -52,7 +52,7 @@ class _Exchange:
         }
         try:
             await self._app(scope, self._receive, self._send)
-        except Exception as error:  # the HTTP edge: an app's failure is this request's, and nobody else's
+        except Exception as error:  # noqa: BLE001 - the HTTP edge: an app's failure is this request's, and nobody else's
             if self._start.done():
                 await self._chunks.put(error)
             else:

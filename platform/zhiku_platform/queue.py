@@ -34,9 +34,11 @@ class RetriableError(Exception):
         self.delay_s = delay_s
 
 
-@signals.setup_logging.connect
 def _keep_our_logging(**_: object) -> None:
     """Celery would otherwise put handlers of its own on the root logger."""
+
+
+signals.setup_logging.connect(_keep_our_logging)
 
 
 def task_outbox(metadata: MetaData) -> Table:
@@ -171,8 +173,7 @@ class Relay:
             try:
                 while self.relay() == _BATCH and not self._stopping:
                     pass
-            except Exception as error:
-                # The relay's outermost loop: the rows stay, the clock tries again.
+            except Exception as error:  # noqa: BLE001 - the relay's outermost loop: the rows stay
                 log.warning("relay_failed", service=self._queue.service, error=type(error).__name__)
 
 

@@ -47,7 +47,7 @@ class Settings(BaseSettings):
     oidc_client_secret: SecretStr | None = None
 
     models_dir: Path | None = None
-    """Where model folders lie; None is `~/.zhiku/models`, which every `home` shares: models are pinned and never change."""
+    """Where model folders lie; None is `~/.zhiku/models`, which every `home` shares, for models never change."""
     chat_base_url: str | None = None
     """An OpenAI-compatible endpoint, such as vLLM's `http://host:8000/v1`; None is the in-process engine."""
     chat_api_key: SecretStr | None = None

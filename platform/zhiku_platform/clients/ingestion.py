@@ -42,12 +42,10 @@ class IngestionClient(ServiceClient):
         """
         if isinstance(file, Path):
             with file.open("rb") as opened:
-                return self._upload(
-                    principal, knowledge_base_id, opened, path, readers, level, idempotency_key
-                )
+                return self._upload(principal, knowledge_base_id, opened, path, readers, level, idempotency_key)
         return self._upload(principal, knowledge_base_id, file, path, readers, level, idempotency_key)
 
-    def _upload(
+    def _upload(  # noqa: PLR0917 - the arguments of `upload`, in its order
         self,
         principal: Principal,
         knowledge_base_id: str,
@@ -100,9 +98,7 @@ class IngestionClient(ServiceClient):
         return self._call(principal, "POST", f"/api/v1/document-versions/{version_id}/retry", DocumentVersion)
 
     def cancel(self, principal: Principal, version_id: str) -> DocumentVersion:
-        return self._call(
-            principal, "POST", f"/api/v1/document-versions/{version_id}/cancel", DocumentVersion
-        )
+        return self._call(principal, "POST", f"/api/v1/document-versions/{version_id}/cancel", DocumentVersion)
 
     def delete_document(self, principal: Principal, document_id: str) -> None:
         self._send(principal, "DELETE", f"/api/v1/documents/{document_id}")
@@ -125,9 +121,7 @@ class IngestionClient(ServiceClient):
     def sync(self, principal: Principal, sync_id: str) -> Sync:
         return self._call(principal, "GET", f"/api/v1/syncs/{sync_id}", Sync)
 
-    def skipped(
-        self, principal: Principal, sync_id: str, *, cursor: str = "", limit: int = 50
-    ) -> Page[SkippedEntry]:
+    def skipped(self, principal: Principal, sync_id: str, *, cursor: str = "", limit: int = 50) -> Page[SkippedEntry]:
         """What a sync left out, and why."""
         query = urlencode({"cursor": cursor, "limit": limit})
         return self._call(principal, "GET", f"/api/v1/syncs/{sync_id}/skipped?{query}", Page[SkippedEntry])

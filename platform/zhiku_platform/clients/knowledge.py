@@ -7,7 +7,10 @@ from zhiku_platform.contracts.knowledge import (
     AuthorizeRequest,
     Document,
     DocumentAcl,
+    Grant,
     KnowledgeBase,
+    NewGrant,
+    NewKnowledgeBase,
     Passage,
     PassageIds,
     PublishRequest,
@@ -33,7 +36,7 @@ class KnowledgeClient(ServiceClient):
         """Confirm a role on a knowledge base.
 
         Raises:
-            RemoteProblemError: `not_found`, whether it is missing or hidden; `forbidden` if the role is too small.
+            RemoteProblemError: `not_found`, missing or hidden; `role_too_small` if it may only be viewed.
         """
         return self._call(principal, "POST", "/internal/authorize", Authorized, request)
 
@@ -47,6 +50,14 @@ class KnowledgeClient(ServiceClient):
             found += page.items
             cursor = page.next_cursor
         return found
+
+    def create_knowledge_base(self, principal: Principal, new: NewKnowledgeBase) -> KnowledgeBase:
+        return self._call(principal, "POST", "/api/v1/knowledge-bases", KnowledgeBase, new)
+
+    def grant(self, principal: Principal, knowledge_base_id: str, new: NewGrant) -> Grant:
+        """Give a role, or change the one that the subject has."""
+        path = f"/api/v1/knowledge-bases/{knowledge_base_id}/grants"
+        return self._call(principal, "POST", path, Grant, new)
 
     def document(self, principal: Principal, document_id: str) -> Document:
         return self._call(principal, "GET", f"/api/v1/documents/{document_id}", Document)

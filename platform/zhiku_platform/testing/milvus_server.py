@@ -15,7 +15,7 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def can_isolate() -> bool:
 
 
 @contextmanager
-def milvus_server(folder: Path, *, timeout_s: float = 120) -> Iterator[str]:
+def milvus_server(folder: Path, *, timeout_s: float = 120) -> Generator[str, None, None]:
     """Run a Milvus server with its data in `folder` (some 450 MB) and give its address.
 
     Raises:
@@ -56,7 +56,7 @@ def milvus_server(folder: Path, *, timeout_s: float = 120) -> Iterator[str]:
                 _wait_for_start(process, timeout_s)
                 yield f"http://127.0.0.1:{door.getsockname()[1]}"
             finally:
-                process.terminate()
+                process.kill()  # unshare ignores SIGTERM; its death ends the server (--kill-child)
 
 
 def _wait_for_start(process: subprocess.Popen[bytes], timeout_s: float) -> None:

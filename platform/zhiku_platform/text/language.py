@@ -22,10 +22,10 @@ _ENGLISH = _words(
     "when how what use used who shall must should page table total year"
 )
 _OTHER_LATIN = _words(
-    "der die das und ist nicht ein eine für mit auf den dem zu im von sich des le la les des est une pour dans "
-    "que qui sur avec du au aux par plus ce el los las en una por con para del al se lo como il di che è per "
-    "della dei gli non sono um uma os não é do da em het een van op te zijn och att som på är og det til"
-) - _words("a in an do die per plus as no is to on se me al som des")
+    "der die das und ist nicht ein eine für mit auf den dem zu im von sich des le la les des est une pour "
+    "dans que qui sur avec du au aux par plus ce el los las en una por con para del al se lo como il di "
+    "che è della dei gli non sono um uma os não é do da em het een van op te zijn och att som på är og det"
+) - _words("do die plus se al som des")
 
 
 def detect_language(text: str) -> Language:

@@ -223,16 +223,21 @@ class _Cutter:
         path = self._common_path(atoms)
         text = self._join(atoms, path)
         tokens = self.count(text)
-        if tokens > self._room_for(path) and len(atoms) > 1:
+        room = self._room_for(path)
+        if tokens > room and len(atoms) > 1:
             middle = _middle(atoms)
             yield from self._emit(atoms[:middle])
             yield from self._emit(atoms[middle:])
             return
-        if not text.strip():
-            return
-        yield _draft(
-            PassageKind.TEXT, text, tokens, path=path, page=self._page(atoms), regions=self._regions(atoms)
+        # One atom exceeds the limit only if it is a heading: others were made to fit.
+        pieces = (
+            [text]
+            if tokens <= room
+            else [text[a:b] for a, b in _fit(text, Extent(0, len(text)), room, self.count)]
         )
+        page, regions = self._page(atoms), self._regions(atoms)
+        for piece in filter(str.strip, pieces):
+            yield _draft(PassageKind.TEXT, piece, self.count(piece), path=path, page=page, regions=regions)
 
     def _room_for(self, path: Sequence[str]) -> int:
         return max(self.sizes.limit // 2, self.sizes.limit - self.count(_prefix(self.title, path)) - 2)
@@ -301,7 +306,11 @@ class _Cutter:
         if self.count("\n".join(top)) > room // 3:
             yield from self._long_top(number, lead, table, path)
             top = []
-        for begin, end in self._row_groups(rows, first, [*top, *head_rows], room):
+        groups = list(self._row_groups(rows, first, [*top, *head_rows], room))
+        if all(isinstance(end, Extent) for _, end in groups):
+            # Every row is cut up, so that none stands under the header: it is written by itself.
+            groups.insert(0, (first, first))
+        for begin, end in groups:
             if isinstance(end, Extent):
                 text = rows[begin][end.start : end.end]
                 boxes = table.row_boxes[begin : begin + 1]
@@ -509,7 +518,7 @@ def _merge(boxes: Iterable[Box]) -> list[Region]:
         while len(merged) > _MAX_REGIONS_PER_PAGE:
             merged = _join_nearest(merged)
         regions += [
-            Region(page=page, x0=round(b.x0, 1), y0=round(b.y0, 1), x1=round(b.x1, 1), y1=round(b.y1, 1))
+            Region(page=page, x0=round(b.x0, 2), y0=round(b.y0, 2), x1=round(b.x1, 2), y1=round(b.y1, 2))
             for b in merged
             if b.x0 < b.x1 and b.y0 < b.y1
         ]

@@ -1,5 +1,85 @@
 """`zhiku bench`: speed, each figure beside its baseline in the same run."""
 
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
 import typer
 
+from zhiku_platform.contracts.knowledge import NewKnowledgeBase
+from zhiku_services.commands.home import DEFAULT_USER, AsJson, settings_for
+from zhiku_services.commands.output import errors, print_json, print_table
+
 app = typer.Typer(help="Measure speed.", no_args_is_help=True)
+
+
+@app.command()
+def search(
+    passages: Annotated[int, typer.Option(help="How many passages to search.")] = 100_000,
+    pairs: Annotated[int, typer.Option(help="How many random (user, query) pairs to check.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="What the world is generated from.")] = 7,
+    as_json: AsJson = False,
+) -> None:
+    """Time search under rights beside search without, and look for passages that should not have been found."""
+    from zhiku_services.knowledge.bench import bench_search
+
+    with tempfile.TemporaryDirectory(prefix="zhiku-bench-") as scratch:
+        result = bench_search(Path(scratch), passages=passages, pairs=pairs, seed=seed, report=_say)
+    _show(result, as_json)
+
+
+@app.command()
+def ingest(
+    documents: Annotated[int, typer.Option(help="How many generated documents.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="What they are generated from.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Ingest generated documents; show memory over time and the share of time in Zhiku's own code."""
+    from zhiku_services.embedded.app import Embedded
+    from zhiku_services.ingestion.app import open_database
+    from zhiku_services.ingestion.bench import bench_ingest
+
+    with (
+        tempfile.TemporaryDirectory(prefix="zhiku-bench-") as scratch,
+        Embedded(settings_for(Path(scratch))) as running,
+    ):
+        clients = running.clients
+        user = clients.principal(DEFAULT_USER)
+        target = clients.knowledge.create_knowledge_base(user, NewKnowledgeBase(name="bench"))
+        result = bench_ingest(
+            client=clients.ingestion,
+            principal=user,
+            knowledge_base_id=target.id,
+            database=open_database(running.settings),
+            documents=documents,
+            seed=seed,
+            on_sample=lambda sample: _say(
+                f"{sample.documents} documents, {sample.seconds:.0f} s, {sample.rss_bytes / 1e6:.0f} MB"
+            ),
+        )
+    _show(result.as_json(), as_json)
+
+
+@app.command()
+def embedding(
+    data: Annotated[Path, typer.Argument(help="A folder of evaluation sets, with `retrieval/` in it.")],
+    documents: Annotated[int | None, typer.Option(help="Only the first so many documents of each set.")] = None,
+) -> None:
+    """Measure the embedding model on each engine: nDCG@10 and passages per second, as a Markdown table."""
+    from zhiku_services.inference.bench import as_markdown, bench_embedding
+    from zhiku_services.inference.catalogue import resolve_embedding
+
+    results = bench_embedding(resolve_embedding(settings_for(None)), data, documents=documents, report=_say)
+    typer.echo(as_markdown(results))
+
+
+def _say(line: str) -> None:
+    errors.print(f"[dim]{line}[/]", highlight=False)
+
+
+def _show(result: Mapping[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(result)
+    else:
+        print_table(("figure", "value"), [(name, value) for name, value in result.items() if name != "samples"])

@@ -35,9 +35,7 @@ def doctor(home: Home = None, as_json: AsJson = False) -> None:
     if as_json:
         print_json({"checks": [vars(finding) for finding in findings]})
     else:
-        print_table(
-            ("check", "state", "found", "remedy"), [(f.check, f.state, f.found, f.remedy) for f in findings]
-        )
+        print_table(("check", "state", "found", "remedy"), [(f.check, f.state, f.found, f.remedy) for f in findings])
     if any(finding.state == "error" for finding in findings):
         raise typer.Exit(1)
 
@@ -74,7 +72,10 @@ def _models(settings: Settings) -> Iterator[Finding]:
             return f"{settings.chat_model or 'the default model'} at {settings.chat_base_url}"
         return resolve_bundle(CHAT, settings.models_folder).id
 
-    checks: dict[str, Callable[[], str]] = {"embedding model": lambda: resolve_embedding(settings).id, "chat model": chat}
+    checks: dict[str, Callable[[], str]] = {
+        "embedding model": lambda: resolve_embedding(settings).id,
+        "chat model": chat,
+    }
     for name, check in checks.items():
         try:
             yield Finding(name, "ok", check())

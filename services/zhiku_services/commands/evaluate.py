@@ -52,7 +52,7 @@ class Corpus:
     def add(self, knowledge_base_id: str, document_id: str, title: str, text: str) -> str:
         """Cut, embed and publish one document; return the id that it got."""
         blocks = tuple(Paragraph(part) for line in text.splitlines() if (part := line.strip()))
-        drafts = passages(ParsedDocument(blocks=blocks), count_tokens=self._count, title=title)
+        drafts = passages(ParsedDocument("text/plain", blocks), count_tokens=self._count, title=title)
         found_as = new_id("doc")
         self._publish(knowledge_base_id, found_as, title or document_id, drafts)
         return found_as
@@ -116,8 +116,8 @@ def retrieval(
     with corpus(home) as target:
         knowledge_base_id = target.create(f"{folder.name} {new_id('run')}")
         names = {
-            target.add(knowledge_base_id, document_id, title, text): document_id
-            for document_id, title, text in track(data.documents, "Indexing", console=errors, disable=as_json)
+            target.add(knowledge_base_id, document.id, document.title, document.text): document.id
+            for document in track(data.documents, "Indexing", console=errors, disable=as_json)
         }
         report = evaluate(data, search=_searcher(target, knowledge_base_id, names))
     result = report.as_json()

@@ -13,7 +13,7 @@ from zhiku_platform.errors import NotFoundError
 from zhiku_platform.settings import Settings, load_settings
 from zhiku_platform.telemetry import configure_logging
 from zhiku_services.embedded.clients import Clients, connect
-from zhiku_services.embedded.home import is_running, prepare_home
+from zhiku_services.embedded.home import as_announced, is_running, prepare_home
 
 Home = Annotated[Path | None, typer.Option("--home", help="Where all state lies; `ZHIKU_HOME`, or ~/.zhiku.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -35,7 +35,7 @@ def settings_for(home: Path | None, **overrides: Any) -> Settings:
 def services(settings: Settings) -> Iterator[Clients]:
     """The home's services: those of the process that runs on it, or else started in this one."""
     if is_running(settings.home):
-        with connect(prepare_home(settings)) as clients:
+        with connect(as_announced(prepare_home(settings))) as clients:
             yield clients
         return
     from zhiku_services.embedded.app import Embedded

@@ -1,13 +1,13 @@
 """What can go wrong in the knowledge service.
 
-    ZhikuError
-    ├── ConflictError
-    │   ├── NameTakenError            409  name_taken
-    │   ├── LastOwnerError            409  last_owner
-    │   ├── StaleFenceError           409  stale_fence
-    │   └── KnowledgeBaseInUseError   409  knowledge_base_in_use
-    └── ForbiddenError
-        └── RoleTooSmallError         403  role_too_small
+ZhikuError
+├── ConflictError
+│   ├── NameTakenError            409  name_taken
+│   ├── LastOwnerError            409  last_owner
+│   ├── StaleFenceError           409  stale_fence
+│   └── KnowledgeBaseInUseError   409  knowledge_base_in_use
+└── ForbiddenError
+    └── RoleTooSmallError         403  role_too_small
 """
 
 from zhiku_platform.errors import ConflictError, ForbiddenError

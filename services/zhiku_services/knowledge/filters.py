@@ -95,6 +95,4 @@ def _batches(knowledge_bases: Sequence[KnowledgeBaseScope]) -> Iterator[list[str
 def _clause(kb: KnowledgeBaseScope, acl_ids: Sequence[int] | None) -> str:
     release = encode_int(kb.release)
     rights = "" if acl_ids is None else f" and acl_id in [{', '.join(map(encode_int, acl_ids))}]"
-    return (
-        f"(kb_id == {encode_id(kb.kb_id)}{rights} and released_from <= {release} and released_to > {release})"
-    )
+    return f"(kb_id == {encode_id(kb.kb_id)}{rights} and released_from <= {release} and released_to > {release})"

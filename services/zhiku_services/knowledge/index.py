@@ -146,9 +146,7 @@ class VectorIndex(Protocol):
         """Find the passages nearest by cosine; `within` narrows the search to these passage ids."""
         ...
 
-    def search_bm25(
-        self, text: str, scope: Scope, limit: int, *, within: Collection[str] | None = None
-    ) -> list[Hit]:
+    def search_bm25(self, text: str, scope: Scope, limit: int, *, within: Collection[str] | None = None) -> list[Hit]:
         """Find the passages that share words with `text`; none share, none are found.
 
         Raises:

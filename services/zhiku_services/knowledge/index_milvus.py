@@ -9,7 +9,7 @@ import hashlib
 import re
 import threading
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
@@ -97,9 +97,7 @@ def open_milvus(uri: str, *, model: str, dimensions: int, token: str | None = No
     with _as_unavailable():
         client = cast("_Client", MilvusClient(uri=uri, token=token or ""))
         capabilities = _LITE if lite else _server_capabilities(client.get_server_version())
-    release: Callable[[], None] = (
-        (lambda: server_manager_instance.release_server(uri)) if lite else (lambda: None)
-    )
+    release: Callable[[], None] = (lambda: server_manager_instance.release_server(uri)) if lite else (lambda: None)
     index = MilvusIndex(client, _collection_name(model), dimensions, capabilities, release)
     index.prepare()
     return index
@@ -137,7 +135,7 @@ class MilvusIndex:
             stored = _dimensions(self._client.describe_collection(self._collection))
         if stored != self._dimensions:
             raise IndexMismatchError(
-                f"The index holds vectors of {stored} dimensions, the embedding model makes {self._dimensions}.",
+                f"The index holds vectors of {stored} dimensions, the model makes {self._dimensions}.",
                 remedy="Use the embedding model that filled the index, or index the documents again.",
             )
 
@@ -177,9 +175,7 @@ class MilvusIndex:
         expressions = scope_expressions(scope, within)
         return self._search("vector", _floats(vector), expressions, limit, self._dense_parameters)
 
-    def search_bm25(
-        self, text: str, scope: Scope, limit: int, *, within: Collection[str] | None = None
-    ) -> list[Hit]:
+    def search_bm25(self, text: str, scope: Scope, limit: int, *, within: Collection[str] | None = None) -> list[Hit]:
         if not self._has_words:
             raise WordSearchUnavailableError(
                 f"This Milvus server ({_dotted(self._capabilities.version)}) has no BM25.",
@@ -221,9 +217,7 @@ class MilvusIndex:
         schema.add_field("vector", DataType.FLOAT_VECTOR, dim=self._dimensions)
         indexes = self._client.prepare_index_params()
         dense = self._capabilities.dense_index
-        indexes.add_index(
-            "vector", index_type=dense, metric_type="COSINE", params=_HNSW if dense == "HNSW" else {}
-        )
+        indexes.add_index("vector", index_type=dense, metric_type="COSINE", params=_HNSW if dense == "HNSW" else {})
         if self._has_words:
             _add_words(schema, indexes)
         self._client.create_collection(
@@ -231,7 +225,9 @@ class MilvusIndex:
         )
 
     def _entity(self, row: IndexRow) -> dict[str, Any]:
-        encode_id(row.passage_id), encode_id(row.kb_id), encode_id(row.document_id), encode_name(row.tenant)
+        for own_id in (row.passage_id, row.kb_id, row.document_id):
+            encode_id(own_id)
+        encode_name(row.tenant)
         entity: dict[str, Any] = {name: getattr(row, name) for name in _FIELDS}
         for name in ("acl_id", "level", "released_from", "released_to"):
             encode_int(entity[name])
@@ -305,9 +301,7 @@ class _SelectivityCache:
         self._shares.clear()
 
 
-_LITE: Final = IndexCapabilities(
-    engine="milvus-lite", version=_LITE_VERSION, word_search=True, dense_index="FLAT"
-)
+_LITE: Final = IndexCapabilities(engine="milvus-lite", version=_LITE_VERSION, word_search=True, dense_index="FLAT")
 
 
 def _server_capabilities(version: str) -> IndexCapabilities:
@@ -385,7 +379,7 @@ def _dotted(version: tuple[int, ...]) -> str:
 
 
 @contextmanager
-def _as_unavailable() -> Iterator[None]:
+def _as_unavailable() -> Generator[None, None, None]:
     """Say that the engine did not answer, without what was asked: its messages quote filters."""
     try:
         yield

@@ -74,9 +74,7 @@ def publish(access: Access, request: PublishRequest, *, database: Database, inde
             record(session, AUDIT_OUTBOX, event)
         total = document.passages
     remove_vectors(database, index)
-    return PublishResult(
-        document_id=target.document_id, version_id=request.version_id, passages=total, retired=leaving
-    )
+    return PublishResult(document_id=target.document_id, version_id=request.version_id, passages=total, retired=leaving)
 
 
 def retire(access: Access, request: RetireRequest, *, database: Database, index: VectorIndex) -> Retired:
@@ -94,9 +92,7 @@ def retire(access: Access, request: RetireRequest, *, database: Database, index:
     return Retired(document_id=request.document_id, passages=passages)
 
 
-def set_acl(
-    access: Access, document_id: str, acl: DocumentAcl, *, database: Database, index: VectorIndex
-) -> None:
+def set_acl(access: Access, document_id: str, acl: DocumentAcl, *, database: Database, index: VectorIndex) -> None:
     """Change who may read a document. The tables decide from the commit on; the index follows.
 
     Until it has, the old filter can only hide what is newly allowed: hydration checks the new ACL.

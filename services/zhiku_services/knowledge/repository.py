@@ -2,9 +2,11 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, exists, func, or_
-from sqlmodel import Session, col, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import Session, SQLModel, col, delete, select, update
 from sqlmodel.sql.expression import SelectOfScalar
 
 from zhiku_platform.access import Access
@@ -166,9 +168,7 @@ class KnowledgeRepository:
             tokens.setdefault(reader.acl_id, []).append(reader.token)
         return {acl.acl_id: (None if acl.inherited else tokens.get(acl.acl_id, []), acl.level) for acl in acls}
 
-    def passages(
-        self, document: DocumentRow, *, after: int, limit: int, page: int | None = None
-    ) -> list[PassageRow]:
+    def passages(self, document: DocumentRow, *, after: int, limit: int, page: int | None = None) -> list[PassageRow]:
         """The current passages of a document that `document` or `documents` gave, in reading order."""
         query = select(PassageRow).where(
             col(PassageRow.document_id) == document.id,
@@ -253,9 +253,7 @@ class PublicationRepository:
 
     def stage(self, rows: Sequence[PassageRow]) -> None:
         """Write passages that no release holds yet; writing them again changes nothing."""
-        for row in rows:
-            self._session.merge(row)
-        self._session.flush()
+        insert_missing(self._session, PassageRow, [row.model_dump() for row in rows])
 
     def version_ids(self, document_id: str, version_id: str) -> list[str]:
         query = select(PassageRow.id).where(
@@ -277,9 +275,7 @@ class PublicationRepository:
             .values(released_from=release, released_to=OPEN_RELEASE)
         ).rowcount  # type: ignore[attr-defined]  # a CursorResult, which the stub calls Result
         leaving = self._current_except(document.id, version_id)
-        self._session.execute(
-            update(PassageRow).where(col(PassageRow.id).in_(leaving)).values(released_to=release)
-        )
+        self._session.execute(update(PassageRow).where(col(PassageRow.id).in_(leaving)).values(released_to=release))
         self.remove_vectors(leaving)
         document.active_version = version_id
         document.passages = len(self.version_ids(document.id, version_id))
@@ -309,8 +305,15 @@ class PublicationRepository:
 
     def remove_vectors(self, passage_ids: Sequence[str]) -> None:
         """Note that these vectors must go, in the transaction that retires them."""
-        for passage_id in passage_ids:
-            self._session.merge(VectorRemovalRow(passage_id=passage_id))
+        insert_missing(self._session, VectorRemovalRow, [{"passage_id": passage_id} for passage_id in passage_ids])
+
+
+def insert_missing(session: Session, table: type[SQLModel], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows in bulk; those whose key is there already stay as they are."""
+    if not rows:
+        return
+    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    session.execute(insert(table).on_conflict_do_nothing(), rows)
 
 
 def vectors_to_remove(session: Session, limit: int) -> list[str]:

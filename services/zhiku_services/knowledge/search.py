@@ -119,9 +119,7 @@ def _search_deeper(
         pool *= 2
 
 
-def _hits(
-    request: SearchRequest, vector: Sequence[float] | None, scope: Scope, pool: int, index: VectorIndex
-) -> _Hits:
+def _hits(request: SearchRequest, vector: Sequence[float] | None, scope: Scope, pool: int, index: VectorIndex) -> _Hits:
     by_words: list[Hit] = []
     by_meaning: list[Hit] = []
     if request.mode is not SearchMode.DENSE:

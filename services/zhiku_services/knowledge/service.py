@@ -1,6 +1,5 @@
 """Knowledge bases, their grants, and reading documents."""
 
-
 from sqlmodel import Session
 
 from zhiku_platform.access import Access
@@ -288,5 +287,3 @@ def _document(row: DocumentRow, acls: dict[int, tuple[list[str] | None, int]]) -
         readers=readers,
         updated_at=row.updated_at,
     )
-
-

@@ -136,9 +136,7 @@ class VectorIndexContract:
 
         assert len(index.search_dense(unit(1), everything, 3)) == 1
 
-    def test_an_empty_scope_finds_nothing(
-        self, index: VectorIndex, row: Callable[..., IndexRow], tenant: str
-    ) -> None:
+    def test_an_empty_scope_finds_nothing(self, index: VectorIndex, row: Callable[..., IndexRow], tenant: str) -> None:
         index.upsert([row("a")])
 
         for knowledge_bases in ((), (KnowledgeBaseScope("kb", frozenset(), 1),)):
@@ -173,18 +171,14 @@ class VectorIndexContract:
             row("b-theirs", kb_id="b", acl_id=6, released_from=5),
         ]
         index.upsert(rows)
-        scope = Scope(
-            tenant, 0, (KnowledgeBaseScope("a", ALL_ACLS, 1), KnowledgeBaseScope("b", frozenset({-5, 7}), 5))
-        )
+        scope = Scope(tenant, 0, (KnowledgeBaseScope("a", ALL_ACLS, 1), KnowledgeBaseScope("b", frozenset({-5, 7}), 5)))
 
         found = {hit.passage_id for hit in index.search_dense(unit(1), scope, 10)}
 
         assert found == {rows[0].passage_id, rows[2].passage_id}
         assert index.count(scope) == 2
 
-    @pytest.mark.parametrize(
-        ("release", "visible"), [(3, False), (4, True), (6, True), (7, False), (8, False)]
-    )
+    @pytest.mark.parametrize(("release", "visible"), [(3, False), (4, True), (6, True), (7, False), (8, False)])
     def test_a_release_interval_is_closed_on_the_left_and_open_on_the_right(
         self, index: VectorIndex, row: Callable[..., IndexRow], tenant: str, release: int, visible: bool
     ) -> None:
@@ -208,9 +202,7 @@ class VectorIndexContract:
     ) -> None:
         index.upsert([row("a", vector=unit(0, 1)), row("a", vector=unit(1))])
 
-        assert [hit.score for hit in index.search_dense(unit(1), everything, 10)] == pytest.approx(
-            [1.0], abs=1e-5
-        )
+        assert [hit.score for hit in index.search_dense(unit(1), everything, 10)] == pytest.approx([1.0], abs=1e-5)
 
     def test_a_retired_passage_stays_in_earlier_releases_as_it_was(
         self, index: VectorIndex, row: Callable[..., IndexRow], tenant: str
@@ -222,9 +214,9 @@ class VectorIndexContract:
 
         before = Scope(tenant, 0, (KnowledgeBaseScope("kb", frozenset({7}), 1),))
         after = Scope(tenant, 0, (KnowledgeBaseScope("kb", frozenset({7}), 2),))
-        assert {
-            hit.passage_id: hit.score for hit in index.search_dense(unit(1), before, 10)
-        } == pytest.approx({kept.passage_id: 1.0, gone.passage_id: 0.6}, abs=1e-4)
+        assert {hit.passage_id: hit.score for hit in index.search_dense(unit(1), before, 10)} == pytest.approx(
+            {kept.passage_id: 1.0, gone.passage_id: 0.6}, abs=1e-4
+        )
         assert [hit.passage_id for hit in index.search_dense(unit(1), after, 10)] == [kept.passage_id]
         if index.capabilities.word_search:
             assert len(index.search_bm25("年假", before, 10)) == 2
@@ -359,15 +351,12 @@ class VectorIndexContract:
         scope = Scope(tenant, 0, (KnowledgeBaseScope("kb", frozenset({0}), 1),))
         queries = clustered(20, seed=4)
 
-        found = [
-            [hit.passage_id for hit in index.search_dense(query, scope, 10)] for query in queries.tolist()
-        ]
+        found = [[hit.passage_id for hit in index.search_dense(query, scope, 10)] for query in queries.tolist()]
 
         readable = np.arange(0, 3_000, every)
         best = readable[np.argsort(-(queries @ vectors[readable].T), axis=1)[:, :10]]
         shared = sum(
-            len({f"p{at}.{tenant}" for at in wanted} & set(got))
-            for wanted, got in zip(best, found, strict=True)
+            len({f"p{at}.{tenant}" for at in wanted} & set(got)) for wanted, got in zip(best, found, strict=True)
         )
         assert shared / best.size >= 0.98
 

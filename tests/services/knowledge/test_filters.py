@@ -16,9 +16,7 @@ from zhiku_services.knowledge.index import ALL_ACLS, KnowledgeBaseScope, Scope, 
 
 
 def test_a_scope_becomes_one_expression() -> None:
-    scope = Scope(
-        "acme", 2, (KnowledgeBaseScope("kb1", ALL_ACLS, 3), KnowledgeBaseScope("kb2", frozenset({9, -4}), 5))
-    )
+    scope = Scope("acme", 2, (KnowledgeBaseScope("kb1", ALL_ACLS, 3), KnowledgeBaseScope("kb2", frozenset({9, -4}), 5)))
 
     (expression,) = scope_expressions(scope)
     assert expression == (
@@ -59,11 +57,7 @@ def test_many_acl_ids_are_split_without_loss_or_overlap() -> None:
     assert len(expressions) == 3
     assert sum(expression.count('"b"') for expression in expressions) == 1
     numbers = [
-        [
-            int(number)
-            for part in expression.split("acl_id in [")[1:]
-            for number in part.split("]")[0].split(",")
-        ]
+        [int(number) for part in expression.split("acl_id in [")[1:] for number in part.split("]")[0].split(",")]
         for expression in expressions
     ]
     assert max(map(len, numbers)) == MAX_ACL_IDS

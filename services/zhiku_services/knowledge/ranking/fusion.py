@@ -1,12 +1,29 @@
-"""Candidates of both searches in one order."""
+"""Candidates of both searches in one order.
+
+Reciprocal rank fusion throws the scores away, and with them how sure each side is: where words and numbers
+decide, it loses to BM25 alone. A convex combination of scores, each brought to 0..1 within the question's
+own candidates, keeps that (Bruch, Gai, Ingber: An Analysis of Fusion Functions for Hybrid Retrieval, TOIS
+2023). The third part is the share of the question's words that a passage holds, weighed by rarity, which
+BM25 lacks: there one frequent word makes up for three missing ones. The weights are round numbers from the
+middle of a flat optimum; `docs/quality.md` has them left out one set at a time.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from zhiku_platform.contracts.knowledge import SearchMode
 from zhiku_services.knowledge.ranking.overlap import coverage, query_terms, rarity, term_counts
+from zhiku_services.knowledge.ranking.words import is_chinese
+
+DENSE_WEIGHT: Final = 0.35
+BM25_WEIGHT: Final = 0.35
+OVERLAP_WEIGHT: Final = 0.3
+
+Numbers = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,30 +43,55 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A candidate in its place. `score` and `word_overlap` lie in 0..1."""
+    """A candidate in its place. `score` and `word_overlap` lie in 0..1.
+
+    `same_script` is false where a Chinese question met a passage in Latin letters or the other way round:
+    there that no word is shared says nothing.
+    """
 
     passage_id: str
     score: float
     cosine: float | None
     bm25: float | None
     word_overlap: float
+    same_script: bool = True
 
 
 def rank(query: str, candidates: Sequence[Candidate], mode: SearchMode) -> list[Ranked]:
     """Order candidates, best first; ties by id."""
     if not candidates:
         return []
-    terms = query_terms(query)
-    counts = term_counts(terms, [each.text for each in candidates])
+    counts = term_counts(query_terms(query), [each.text for each in candidates])
     overlap = coverage(counts, rarity(counts))
-    cosines = np.array([each.cosine or 0.0 for each in candidates])
-    bm25 = np.array([each.bm25 or 0.0 for each in candidates])
-    spread = cosines.max() - cosines.min()
-    dense = (cosines - cosines.min()) / spread if spread else np.ones(len(candidates))
-    words = bm25 / (bm25.max() or 1.0)
-    score = {SearchMode.DENSE: dense, SearchMode.BM25: words}.get(mode, 0.4 * dense + 0.4 * words + 0.2 * overlap)
+    score = _scores(candidates, overlap, mode)
     ranked = [
-        Ranked(each.passage_id, float(score[at]), each.cosine, each.bm25, float(overlap[at]))
+        Ranked(
+            each.passage_id,
+            float(score[at]),
+            each.cosine,
+            each.bm25,
+            float(overlap[at]),
+            is_chinese(query) == is_chinese(each.text),
+        )
         for at, each in enumerate(candidates)
     ]
     return sorted(ranked, key=lambda item: (-item.score, item.passage_id))
+
+
+def _scores(candidates: Sequence[Candidate], overlap: Numbers, mode: SearchMode) -> Numbers:
+    cosines = np.array([np.nan if each.cosine is None else each.cosine for each in candidates])
+    bm25 = np.array([each.bm25 or 0.0 for each in candidates])
+    words = bm25 / (bm25.max() or 1.0)
+    if mode is SearchMode.BM25:
+        return words
+    if mode is SearchMode.DENSE:
+        return np.asarray(np.clip(np.nan_to_num(cosines, nan=0.0), 0.0, 1.0))
+    return np.asarray(DENSE_WEIGHT * _spread(cosines) + BM25_WEIGHT * words + OVERLAP_WEIGHT * overlap)
+
+
+def _spread(cosines: Numbers) -> Numbers:
+    """Bring cosines to 0..1 between the worst and the best candidate; an unknown one is the worst."""
+    known = cosines[~np.isnan(cosines)]
+    if not known.size or known.max() == known.min():
+        return np.where(np.isnan(cosines), 0.0, 1.0)
+    return np.asarray((np.nan_to_num(cosines, nan=known.min()) - known.min()) / (known.max() - known.min()))

@@ -83,13 +83,14 @@ def _finder(term: str) -> Callable[[str], int]:
 
 
 def rarity(counts: Counts) -> Counts:
-    """Weigh each term by how few of the texts hold it: shape (terms,), above 0.
+    """Weigh each term by how few of the texts hold it: shape (terms,), 1 or more.
 
-    Smoothed as in BM25. The texts are those the caller may read, so nothing else shows through.
+    BM25's smoothed form, plus 1: the texts are candidates, so the words that found them look more common
+    than they are. They are also texts that the caller may read, so nothing else shows through.
     """
     texts = counts.shape[0]
     holding = (counts > 0).sum(axis=0)
-    return np.asarray(np.log(1 + (texts - holding + 0.5) / (holding + 0.5)))
+    return np.asarray(1 + np.log(1 + (texts - holding + 0.5) / (holding + 0.5)))
 
 
 def coverage(counts: Counts, weights: Counts) -> Counts:

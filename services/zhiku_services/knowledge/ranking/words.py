@@ -13,7 +13,7 @@ import unicodedata
 import warnings
 from collections.abc import Iterator
 from functools import cache, lru_cache
-from typing import Final
+from typing import Final, Protocol, cast
 
 import snowballstemmer
 
@@ -22,35 +22,47 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import jieba
 
+MAX_STEM: Final = 60
+"""Longer runs of letters are codes, not English."""
 HAN: Final = r"\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0002fa1f"
 _WORD: Final = re.compile(
     rf"(?P<chinese>[{HAN}]+)"
     r"|(?P<number>\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+\.\d+|\d++(?![a-z]))"
     rf"|(?P<word>[^\W_{HAN}]+(?:['\u2019][a-z]+)?)"
 )
+_HAN_CHARACTER: Final = re.compile(rf"[{HAN}]")
+_LATIN_LETTER: Final = re.compile(r"[A-Za-z]")
 _MONTHS: Final = (
-    "january february march april may june july august september october november december".split()
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
 )
 _MONTH: Final = "|".join(rf"{name}|{name[:3]}" for name in _MONTHS)
 _DATES: Final = (
-    re.compile(
-        r"(?P<y>(?:19|20)\d\d)\s?年\s?(?:度)?(?:(?P<m>\d{1,2})\s?月(?:份)?(?:\s?(?P<d>\d{1,2})\s?[日号])?)?"
-    ),
-    re.compile(r"(?<!\d)(?P<y>(?:19|20)\d\d)[-/.](?P<m>\d{1,2})(?:[-/.](?P<d>\d{1,2}))?(?![\d])"),
-    re.compile(
-        rf"\b(?P<mon>{_MONTH})\b\.?\s+(?:(?P<d>\d{{1,2}})(?:st|nd|rd|th)?,?\s+)?(?P<y>(?:19|20)\d\d)\b"
-    ),
-    re.compile(
-        rf"\b(?P<d>\d{{1,2}})(?:st|nd|rd|th)?\s+(?:of\s+)?(?P<mon>{_MONTH})\b\.?,?\s+(?P<y>(?:19|20)\d\d)\b"
-    ),
+    re.compile(r"(?P<y>(?:19|20)\d\d)\s?年\s?(?:度)?(?:(?P<m>\d{1,2})\s?月(?:份)?(?:\s?(?P<d>\d{1,2})\s?[日号])?)?"),
+    re.compile(r"(?<![\d.])(?P<y>(?:19|20)\d\d)[-/.](?P<m>\d{1,2})(?:[-/.](?P<d>\d{1,2}))?(?![\d])"),
+    re.compile(rf"\b(?P<mon>{_MONTH})\b\.?\s+(?:(?P<d>\d{{1,2}})(?:st|nd|rd|th)?,?\s+)?(?P<y>(?:19|20)\d\d)\b"),
+    re.compile(rf"\b(?P<d>\d{{1,2}})(?:st|nd|rd|th)?\s+(?:of\s+)?(?P<mon>{_MONTH})\b\.?,?\s+(?P<y>(?:19|20)\d\d)\b"),
 )
+# Function words and the words that ask, in English and Chinese.
 _STOPWORDS: Final = frozenset(
-    # English function words and the question words; Chinese particles and question words.
-    "a an and are as at be been but by can could did do does for from had has have how i if in into is it its"
-    " me my of on or our s should so that the their them there these they this those to was we were what when"
-    " where which who whom whose why will with would you your"
-    " 的 了 在 是 和 与 及 或 也 都 吗 呢 吧 啊 么 之 其 被 把 对 从 到 为 有 我 你 他 她 它 我们 你们 他们 这 那 个"
-    " 什么 哪 哪个 哪些 哪里 哪儿 谁 怎么 怎样 如何 为什么 多少 几 请问 是否 一个 什么样 哪一 哪位 何 何时 请".split()
+    """
+    a an and are as at be been but by can could did do does for from had has have how i if in into is it its
+    me my of on or our s should so that the their them there these they this those to was we were what when
+    where which who whom whose why will with would you your
+    的 了 在 是 和 与 及 或 也 都 吗 呢 吧 啊 么 之 其 被 把 对 从 到 为 有
+    我 你 他 她 它 我们 你们 他们 这 那 个 什么 哪 哪个 哪些 哪里 哪儿 谁 怎么 怎样 如何 为什么 多少 几
+    请问 是否 一个 什么样 哪一 哪位 何 何时 请
+    """.split()  # noqa: SIM905 - a list of words reads best as words
 )
 _stemming = threading.Lock()
 
@@ -65,6 +77,12 @@ def content_words(text: str) -> tuple[str, ...]:
     """Cut text into words without those that carry no content, unless nothing else is left."""
     every = words(text)
     return tuple(word for word in every if word.removeprefix("_") not in _STOPWORDS) or every
+
+
+def is_chinese(text: str) -> bool:
+    """Tell whether Chinese characters carry a text: one says as much as some four Latin letters."""
+    start = text[:2000]
+    return 4 * len(_HAN_CHARACTER.findall(start)) > len(_LATIN_LETTER.findall(start))
 
 
 def warm_up() -> None:
@@ -126,13 +144,19 @@ def _month(found: dict[str, str | None]) -> int | None:
 def stem(word: str) -> str:
     """Give the English stem of a lower-case word."""
     word = word.replace("\u2019", "'")
+    if len(word) > MAX_STEM:
+        return word
     with _stemming:  # the stemmer keeps the word it works on in itself
-        return str(_stemmer().stemWord(word))
+        return _stemmer().stemWord(word)
+
+
+class _Stemmer(Protocol):
+    def stemWord(self, word: str) -> str: ...  # noqa: N802 - the library's name
 
 
 @cache
-def _stemmer() -> snowballstemmer.stemmer:
-    return snowballstemmer.stemmer("english")
+def _stemmer() -> _Stemmer:
+    return cast("_Stemmer", snowballstemmer.stemmer("english"))
 
 
 _cutting = threading.Lock()
