@@ -7,7 +7,33 @@ from pydantic import BaseModel, ConfigDict, Field
 from zhiku_connectors.base import FatalSourceError
 
 SUFFIXES = frozenset(
-    [".pdf", ".docx", ".docm", ".dotx", ".dotm", ".pptx", ".pptm", ".ppsx", ".ppsm", ".potx", ".xlsx", ".xlsm", ".xltx", ".xltm", ".csv", ".tsv", ".html", ".htm", ".xhtml", ".md", ".markdown", ".txt", ".text", ".log", ".eml"]
+    [
+        ".pdf",
+        ".docx",
+        ".docm",
+        ".dotx",
+        ".dotm",
+        ".pptx",
+        ".pptm",
+        ".ppsx",
+        ".ppsm",
+        ".potx",
+        ".xlsx",
+        ".xlsm",
+        ".xltx",
+        ".xltm",
+        ".csv",
+        ".tsv",
+        ".html",
+        ".htm",
+        ".xhtml",
+        ".md",
+        ".markdown",
+        ".txt",
+        ".text",
+        ".log",
+        ".eml",
+    ]
 )
 """The names of files that are listed; others are skipped with a reason."""
 

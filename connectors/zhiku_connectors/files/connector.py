@@ -26,7 +26,7 @@ from zhiku_connectors.files.acl import ACL_FILE, FolderAcl, UnknownAcl, folder_a
 from zhiku_connectors.files.config import SUFFIXES
 
 _UNWRITABLE = frozenset({"Cc", "Cs"})
-"""Control characters, and the lone surrogates that stand for bytes that are no UTF-8: no database takes them."""
+"""Control characters, and lone surrogates (for bytes that are no UTF-8), which no database takes."""
 
 
 class FolderMissingError(FatalSourceError):
@@ -41,7 +41,7 @@ class FilesConnector:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def list(self, checkpoint: str | None = None) -> Iterator[Listed]:
+    def list(self, checkpoint: str | None = None) -> Iterator[Listed]:  # noqa: ARG002 - the protocol's
         """List every file in the order of its path; there is no checkpoint, since a listing is cheap."""
         if not self._folder.is_dir():
             raise FolderMissingError(
@@ -63,9 +63,7 @@ class FilesConnector:
             raise _unreadable("is not a regular file")
         return os.fdopen(handle, "rb")
 
-    def _walk(
-        self, folder: Path, inherited: FolderAcl | UnknownAcl, *, is_root: bool = False
-    ) -> Iterator[Listed]:
+    def _walk(self, folder: Path, inherited: FolderAcl | UnknownAcl, *, is_root: bool = False) -> Iterator[Listed]:
         try:
             with os.scandir(folder) as found:
                 items = sorted(found, key=lambda item: item.name)
@@ -88,7 +86,7 @@ class FilesConnector:
     def _item(self, item: "os.DirEntry[str]", acl: FolderAcl | UnknownAcl) -> Iterator[Listed]:
         path = Path(item.path)
         if any(unicodedata.category(character) in _UNWRITABLE for character in item.name):
-            shown = path.with_name(item.name.encode("ascii", "backslashreplace").decode())
+            shown = path.with_name("".join(_shown(character) for character in item.name))
             yield self._skip(shown, "bad_name", "The name has characters that cannot be shown.", "Rename it.")
         elif item.name.startswith("."):
             yield self._skip(path, "hidden", "Its name begins with a dot.", "Rename it to have it indexed.")
@@ -107,15 +105,13 @@ class FilesConnector:
             )  # fmt: skip
         if isinstance(acl, UnknownAcl):
             return self._skip(
-                path, "acl_malformed", f"Who may read it is not known: {acl.detail}", f"Correct `{ACL_FILE}`.",
+                path, "acl_malformed", f"Its readers are not known: {acl.detail}", f"Correct `{ACL_FILE}`.",
                 existing="hide",
             )  # fmt: skip
         try:
             found = item.stat(follow_symlinks=False)
         except OSError:
-            return self._skip(
-                path, "entry_unreadable", "It went away during the listing.", "Nothing.", existing="keep"
-            )
+            return self._skip(path, "entry_unreadable", "It went away during the listing.", "Nothing.", existing="keep")
         if not stat.S_ISREG(found.st_mode):
             return self._skip(path, "not_a_file", "It is not a regular file.", "Put a file here instead.")
         name = self._name(path)
@@ -139,7 +135,9 @@ class FilesConnector:
         return Skipped(name, name, code, detail, remedy, existing=existing, is_folder=is_folder)
 
 
+def _shown(character: str) -> str:
+    return f"\\x{ord(character):02x}" if unicodedata.category(character) in _UNWRITABLE else character
+
+
 def _unreadable(why: str) -> SkippableEntryError:
-    return SkippableEntryError(
-        f"The file {why}.", remedy="Check that it is there and that Zhiku may read it."
-    )
+    return SkippableEntryError(f"The file {why}.", remedy="Check that it is there and that Zhiku may read it.")

@@ -70,7 +70,10 @@ def _serve_inside(folder: str, door: socket.socket) -> None:
     from milvus import MilvusServer, MilvusServerConfig  # noqa: PLC0415 - only the child needs the package
 
     _bring_up_loopback()
-    server = MilvusServer(MilvusServerConfig(data_dir=folder))
+    config = MilvusServerConfig(data_dir=folder)
+    # A consistent read waits for the next tick; at the default of 200 ms the contract waits for minutes.
+    config.set("proxy.timeTickInterval", "20")
+    server = MilvusServer(config)
     server.start()
     sys.stdout.write("started\n")
     sys.stdout.flush()

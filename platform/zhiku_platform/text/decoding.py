@@ -31,9 +31,7 @@ _HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
 _PRIVATE = re.compile("[\ue000-\uf8ff\ufffd\U000f0000-\U0010fffd]")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _CHINESE_ENCODINGS = ("gb18030", "big5hkscs")
-_LIKE_CP1252 = frozenset(
-    {"cp1250", "cp1254", "cp1257", "cp1258", "iso8859_15", "latin_1", "mac_roman", "cp850"}
-)
+_LIKE_CP1252 = frozenset({"cp1250", "cp1254", "cp1257", "cp1258", "iso8859_15", "latin_1", "mac_roman", "cp850"})
 # Below this share of frequent characters among Han ones a text is not taken to be running Chinese.
 _MIN_FREQUENT = 0.12
 
@@ -138,9 +136,7 @@ def _by_statistics(data: bytes) -> Decoded | None:
     if best is None:
         return None
     # Neighbours of Windows-1252 decode Western text too, with a few wrong letters; it is far more common.
-    encoding = (
-        "cp1252" if best.encoding in _LIKE_CP1252 and _try(data, "cp1252") is not None else best.encoding
-    )
+    encoding = "cp1252" if best.encoding in _LIKE_CP1252 and _try(data, "cp1252") is not None else best.encoding
     text = _try(data, encoding)
     if text is None or _looks_binary(text):
         return None

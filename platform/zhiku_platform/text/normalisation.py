@@ -30,7 +30,5 @@ def one_line(text: str) -> str:
 
     A line break between two Chinese characters goes without a trace; any other becomes one space.
     """
-    text = re.sub(
-        r"(?<=[\u3000-\u9fff\uff00-\uffef])\s*\n\s*(?=[\u3000-\u9fff\uff00-\uffef])", "", normalise(text)
-    )
+    text = re.sub(r"(?<=[\u3000-\u9fff\uff00-\uffef])\s*\n\s*(?=[\u3000-\u9fff\uff00-\uffef])", "", normalise(text))
     return " ".join(text.split())

@@ -231,9 +231,7 @@ class _Cutter:
             return
         # One atom exceeds the limit only if it is a heading: others were made to fit.
         pieces = (
-            [text]
-            if tokens <= room
-            else [text[a:b] for a, b in _fit(text, Extent(0, len(text)), room, self.count)]
+            [text] if tokens <= room else [text[a:b] for a, b in _fit(text, Extent(0, len(text)), room, self.count)]
         )
         page, regions = self._page(atoms), self._regions(atoms)
         for piece in filter(str.strip, pieces):
@@ -325,16 +323,12 @@ class _Cutter:
             page = regions[0].page if regions else table.page
             yield _draft(PassageKind.TABLE, text, tokens, path=path, page=page, regions=regions)
 
-    def _long_top(
-        self, number: int, lead: Sequence[_Atom], table: Table, path: list[str]
-    ) -> Iterator[PassageDraft]:
+    def _long_top(self, number: int, lead: Sequence[_Atom], table: Table, path: list[str]) -> Iterator[PassageDraft]:
         """Write a title too long to repeat as passages of its own."""
         yield from self._pack(lead)
         for extent, tokens in self._extents(table.title, self._room(number)):
             text = table.title[extent.start : extent.end]
-            yield _draft(
-                PassageKind.TEXT, text, tokens, path=path, page=table.page, regions=_merge(table.title_boxes)
-            )
+            yield _draft(PassageKind.TEXT, text, tokens, path=path, page=table.page, regions=_merge(table.title_boxes))
 
     def _row_groups(
         self, rows: Sequence[str], first: int, top: Sequence[str], room: int

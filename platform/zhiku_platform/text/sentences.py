@@ -22,9 +22,7 @@ _ABBREVIATIONS = _words(
     "d.c n.a op cit ibid ca viz"
 )
 # Some abbreviations do end sentences; when the next word begins with a capital, these are taken to.
-_MAY_END = frozenset(
-    {"etc", "inc", "ltd", "co", "corp", "llc", "u.s", "u.k", "a.m", "p.m", "jr", "sr", "al", "d.c"}
-)
+_MAY_END = frozenset({"etc", "inc", "ltd", "co", "corp", "llc", "u.s", "u.k", "a.m", "p.m", "jr", "sr", "al", "d.c"})
 _LAST_WORD = re.compile(r"([A-Za-z][A-Za-z.]*|\d+)$")
 _STARTS_SENTENCE = re.compile(r"[A-Z0-9\u00c0-\u00de\u3400-\u9fff\"'“‘(\[（【「『《•\-–—*#$]")
 
@@ -68,9 +66,7 @@ def _append_stripped(extents: list[Extent], text: str, start: int, end: int) -> 
 
 
 def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
-    following = (
-        text[match.end() :].lstrip() if match.end() + 80 > len(text) else text[match.end() :][:80].lstrip()
-    )
+    following = text[match.end() :].lstrip() if match.end() + 80 > len(text) else text[match.end() :][:80].lstrip()
     if not following:
         return True
     if not _STARTS_SENTENCE.match(following):

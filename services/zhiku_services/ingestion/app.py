@@ -110,9 +110,7 @@ class IngestionService:
         self._keeper.stop()
 
 
-def create_app(
-    settings: Settings, *, database: Database, blobs: BlobStore, knowledge: KnowledgeClient
-) -> FastAPI:
+def create_app(settings: Settings, *, database: Database, blobs: BlobStore, knowledge: KnowledgeClient) -> FastAPI:
     """Build the HTTP app on what it is given."""
     app = create_service_app("ingestion", settings, [router], database=database)
     app.state.blobs = blobs

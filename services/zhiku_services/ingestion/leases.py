@@ -4,20 +4,20 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import update
+from sqlalchemy import bindparam, case, or_, select, update
 from sqlalchemy.exc import OperationalError
-from sqlmodel import Session, col, select
+from sqlmodel import Session
 
 from zhiku_platform.contracts.ingestion import VersionState
 from zhiku_platform.db import Database, utc_now
 from zhiku_platform.telemetry import get_logger
 from zhiku_services.ingestion.lifecycle import Acl, lock_document
-from zhiku_services.ingestion.models import DocumentRow, VersionRow
+from zhiku_services.ingestion.models import Base, DocumentRow, VersionRow
 from zhiku_services.ingestion.states import WORKING, Trace, check_transition
 from zhiku_services.ingestion.timing import Timing
 
@@ -25,7 +25,7 @@ log = get_logger(__name__)
 
 
 class LeaseLostError(Exception):
-    """Somebody else has the document now, or it was cancelled, superseded or deleted: stop, and write nothing."""
+    """Somebody else has the document, or it was cancelled, superseded or deleted: stop, and write nothing."""
 
 
 def worker_name() -> str:
@@ -52,7 +52,7 @@ def is_dead(worker: str, *, own: str) -> bool:
 
 @dataclass(slots=True)
 class Lease:
-    """The right to work on one version. `stage` and progress are what the keeper writes with each heartbeat."""
+    """The right to work on one version; its progress is what the keeper writes with each heartbeat."""
 
     version_id: str
     document_id: str
@@ -68,9 +68,13 @@ class Lease:
     attempt: int
     fence: int
     stage: VersionState = VersionState.PREFLIGHT
+    stage_started_at: datetime = field(default_factory=utc_now)
     done: int = 0
     total: int | None = None
+    passages: int | None = None
+    pages: int | None = None
     _lost: threading.Event = field(default_factory=threading.Event)
+    _writing: threading.Lock = field(default_factory=threading.Lock)
 
     def check(self) -> None:
         """Raise if the lease is known to be lost."""
@@ -79,6 +83,20 @@ class Lease:
 
     def lose(self) -> None:
         self._lost.set()
+
+    def enter(self, stage: VersionState, *, total: int | None = None) -> None:
+        """Go to the next stage; the keeper writes it with the next heartbeat, with what is known by then.
+
+        A small document is through before that: writing each stage would cost more than the stage.
+        """
+        self.check()
+        check_transition(self.stage, stage)
+        self.stage, self.stage_started_at = stage, utc_now()
+        self.done, self.total = 0, total
+
+    def writing(self) -> threading.Lock:
+        """Keeps a heartbeat from writing an older stage over the one that is being written."""
+        return self._writing
 
     def report(self, done: int, total: int | None) -> None:
         """Set the progress of the stage, and stop here if the lease is lost."""
@@ -94,110 +112,145 @@ class Lease:
         return f"{self.version_id}.{self.fence}"
 
 
+# Built once: building a statement costs more than running it, and these run for every document.
+_DOCUMENT = Base.metadata.tables["document"]
+_VERSION = Base.metadata.tables["document_version"]
+_DUE = (
+    (_VERSION.c.id == bindparam("b_version"))
+    & (_VERSION.c.state == VersionState.QUEUED.value)
+    & or_(_VERSION.c.not_before.is_(None), _VERSION.c.not_before <= bindparam("b_now"))
+)
+_RAISE_FENCE = (
+    update(_DOCUMENT)
+    .where(
+        _DOCUMENT.c.id == select(_VERSION.c.document_id).where(_DUE).scalar_subquery(),
+        _DOCUMENT.c.deleted_at.is_(None),
+    )
+    .values(fence=_DOCUMENT.c.fence + 1)
+    .returning(_DOCUMENT.c.fence)
+)
+_TAKE = (
+    update(_VERSION)
+    .where(_DUE)
+    .values(
+        fence=bindparam("b_fence"),
+        state=VersionState.PREFLIGHT.value,
+        attempt=_VERSION.c.attempt + 1,
+        worker=bindparam("b_worker"),
+        lease_until=bindparam("b_until"),
+        heartbeat_at=bindparam("b_now"),
+        stage_started_at=bindparam("b_now"),
+        updated_at=bindparam("b_now"),
+        not_before=None,
+        done=0,
+        total=None,
+    )
+    .returning(*_VERSION.c)
+)
+_TRACE = (
+    update(_DOCUMENT)
+    .where(_DOCUMENT.c.id == bindparam("b_document"), _DOCUMENT.c.fence == bindparam("b_fence"))
+    .values(trace=case((_DOCUMENT.c.trace == Trace.FLIP.value, Trace.FLIP.value), else_=bindparam("b_trace")))
+    .returning(_DOCUMENT.c.readers, _DOCUMENT.c.level, _DOCUMENT.c.acl_revision)
+)
+_BEAT = (
+    update(_VERSION)
+    .where(
+        _VERSION.c.id == bindparam("b_version"),
+        _VERSION.c.fence == bindparam("b_fence"),
+        _VERSION.c.state.in_([state.value for state in sorted(WORKING)]),
+    )
+    .values(
+        {
+            name: bindparam(f"b_{name}")
+            for name in (
+                "state", "stage_started_at", "heartbeat_at", "updated_at", "lease_until", "done", "total",
+                "passages", "pages", "media_type", "title",
+            )
+        }
+    )
+)  # fmt: skip
+
+
 def claim(session: Session, version_id: str, *, worker: str, timing: Timing) -> Lease | None:
     """Take a queued version, or None if it is not there, not queued, or not due.
 
     The attempt is counted here, before anything is parsed.
     """
-    document_id = session.exec(
-        select(VersionRow.document_id).where(col(VersionRow.id) == version_id)
-    ).one_or_none()
-    document = None if document_id is None else lock_document(session, document_id)
-    version = session.get(VersionRow, version_id, populate_existing=True)
     now = utc_now()
-    if (
-        document is None
-        or version is None
-        or version.state != VersionState.QUEUED
-        or document.deleted_at is not None
-    ):
+    connection = session.connection()
+    due = {"b_version": version_id, "b_now": now}
+    fence = connection.execute(_RAISE_FENCE, due).scalar_one_or_none()
+    if fence is None:
         return None
-    if version.not_before is not None and version.not_before > now:
+    until = now + timedelta(seconds=timing.lease_s)
+    taking = {**due, "b_fence": fence, "b_worker": worker, "b_until": until}
+    version = connection.execute(_TAKE, taking).mappings().one_or_none()
+    if version is None:
+        # Somebody claimed it while we waited for the document; the raised fence goes with this transaction.
+        session.rollback()
         return None
-    document.fence += 1
-    version.fence = document.fence
-    version.state = VersionState.PREFLIGHT
-    version.attempt += 1
-    version.worker = worker
-    version.lease_until = now + timedelta(seconds=timing.lease_s)
-    version.heartbeat_at = version.stage_started_at = version.updated_at = now
-    version.not_before = None
-    version.done, version.total = 0, None
-    session.flush()
     return Lease(
-        version_id=version.id,
-        document_id=document.id,
-        tenant=version.tenant,
-        knowledge_base_id=version.knowledge_base_id,
-        source_id=version.source_id,
-        path=version.path,
-        file_name=version.path.rsplit("/", 1)[-1],
-        title=version.title,
-        media_type=version.media_type,
-        blob=version.blob,
-        size_bytes=version.size_bytes,
-        attempt=version.attempt,
-        fence=version.fence,
+        version_id=version["id"],
+        document_id=version["document_id"],
+        tenant=version["tenant"],
+        knowledge_base_id=version["knowledge_base_id"],
+        source_id=version["source_id"],
+        path=version["path"],
+        file_name=version["path"].rsplit("/", 1)[-1],
+        title=version["title"],
+        media_type=version["media_type"],
+        blob=version["blob"],
+        size_bytes=version["size_bytes"],
+        attempt=version["attempt"],
+        fence=version["fence"],
     )
 
 
-def advance(
-    session: Session,
-    lease: Lease,
-    stage: VersionState,
-    *,
-    trace: Trace | None = None,
-    passages: int | None = None,
-    pages: int | None = None,
-    media_type: str | None = None,
-    title: str | None = None,
-    total: int | None = None,
-) -> None:
-    """Move the version to its next stage.
+def advance(session: Session, lease: Lease, stage: VersionState, *, trace: Trace, lease_s: float) -> tuple[Acl, int]:
+    """Write a stage before what it announces: `trace` tells what the index may hold from now on.
+
+    Returns the document's ACL of this moment and its revision. Call it inside `lease.writing()`.
 
     Raises:
         LeaseLostError: the lease is no longer ours.
     """
-    check_transition(lease.stage, stage)
-    if trace is not None:
-        _write_trace(session, lease, trace)
-    now = utc_now()
-    values = {"passages": passages, "pages": pages, "media_type": media_type, "title": title}
-    _fenced(
-        session,
-        lease,
-        state=stage,
-        stage_started_at=now,
-        heartbeat_at=now,
-        updated_at=now,
-        done=0,
-        total=total,
-        **{name: value for name, value in values.items() if value is not None},
-    )
-    lease.stage, lease.done, lease.total = stage, 0, total
+    acl = _write_trace(session, lease, trace)
+    if stage != lease.stage:
+        lease.enter(stage, total=lease.total)
+    _beat(session, lease, lease_s)
+    return acl
 
 
-def _write_trace(session: Session, lease: Lease, trace: Trace) -> None:
-    document = lock_document(session, lease.document_id)
-    if document is None or document.fence != lease.fence:
+def _write_trace(session: Session, lease: Lease, trace: Trace) -> tuple[Acl, int]:
+    """Note what the index may hold; what an earlier worker may have made visible stays noted."""
+    values = {"b_document": lease.document_id, "b_fence": lease.fence, "b_trace": trace.value}
+    found = session.connection().execute(_TRACE, values).one_or_none()
+    if found is None:
         raise LeaseLostError(lease.version_id)
-    if document.trace != Trace.FLIP:
-        document.trace = trace
-        session.flush()
+    readers, level, revision = found
+    return Acl(None if readers is None else tuple(readers), level), revision
 
 
-def _fenced(session: Session, lease: Lease, **values: object) -> None:
-    written = session.execute(
-        update(VersionRow)
-        .where(
-            col(VersionRow.id) == lease.version_id,
-            col(VersionRow.fence) == lease.fence,
-            col(VersionRow.state).in_(WORKING),
-        )
-        .values(**values)
-        .execution_options(synchronize_session=False)
-    )
-    if written.rowcount == 0:  # type: ignore[attr-defined]  # a CursorResult, which the stub calls Result
+def _beat(session: Session, lease: Lease, lease_s: float) -> None:
+    """Renew the lease, and write the stage and what is known by now."""
+    now = utc_now()
+    values = {
+        "b_version": lease.version_id,
+        "b_fence": lease.fence,
+        "b_state": lease.stage.value,
+        "b_stage_started_at": lease.stage_started_at,
+        "b_heartbeat_at": now,
+        "b_updated_at": now,
+        "b_lease_until": now + timedelta(seconds=lease_s),
+        "b_done": lease.done,
+        "b_total": lease.total,
+        "b_passages": lease.passages,
+        "b_pages": lease.pages,
+        "b_media_type": lease.media_type,
+        "b_title": lease.title,
+    }
+    if session.connection().execute(_BEAT, values).rowcount == 0:
         raise LeaseLostError(lease.version_id)
 
 
@@ -214,15 +267,11 @@ def held(session: Session, lease: Lease) -> tuple[DocumentRow, VersionRow]:
     return document, version
 
 
-def current_acl(session: Session, lease: Lease) -> tuple[Acl, int]:
-    """The document's ACL now, and its revision."""
-    row = session.exec(
-        select(DocumentRow.readers, DocumentRow.level, DocumentRow.acl_revision).where(
-            col(DocumentRow.id) == lease.document_id
-        )
-    ).one()
-    readers, level, revision = row
-    return Acl(None if readers is None else tuple(readers), level), revision
+_Written = tuple[VersionState, int, int | None]
+
+
+def _written(lease: Lease) -> _Written:
+    return lease.stage, lease.done, lease.total
 
 
 class LeaseKeeper:
@@ -232,7 +281,7 @@ class LeaseKeeper:
         self._database = database
         self._timing = timing
         self._lock = threading.Lock()
-        self._held: dict[str, tuple[Lease, float, tuple[int, int | None]]] = {}
+        self._held: dict[str, tuple[Lease, float, _Written]] = {}
         self._stopping = threading.Event()
         self._clock = 0.0
         self._thread = threading.Thread(target=self._run, name="ingestion-leases", daemon=True)
@@ -246,10 +295,10 @@ class LeaseKeeper:
             self._thread.join(timeout=10)
 
     @contextmanager
-    def hold(self, lease: Lease) -> Iterator[Lease]:
+    def hold(self, lease: Lease) -> Generator[Lease, None, None]:
         """Keep `lease` alive inside."""
         with self._lock:
-            self._held[lease.version_id] = (lease, self._clock + self._timing.renew_s, (0, None))
+            self._held[lease.version_id] = (lease, self._clock + self._timing.renew_s, _written(lease))
         try:
             yield lease
         finally:
@@ -260,25 +309,17 @@ class LeaseKeeper:
         """Write the heartbeats that are due: after `renew_s`, or at once where progress was made."""
         with self._lock:
             due = [
-                lease
-                for lease, at, written in self._held.values()
-                if at <= self._clock or (lease.total is not None and (lease.done, lease.total) != written)
+                lease for lease, at, written in self._held.values() if at <= self._clock or _written(lease) != written
             ]
         for lease in due:
             self._beat(lease)
 
     def _beat(self, lease: Lease) -> None:
-        now = utc_now()
-        progress = (lease.done, lease.total)
-        values: dict[str, object] = {
-            "lease_until": now + timedelta(seconds=self._timing.lease_s),
-            "heartbeat_at": now,
-        }
-        if lease.total is not None:
-            values |= {"done": lease.done, "total": lease.total}
         try:
-            with self._database.write() as session:
-                _fenced(session, lease, **values)
+            with lease.writing():
+                written = _written(lease)
+                with self._database.write() as session:
+                    _beat(session, lease, self._timing.lease_s)
         except LeaseLostError:
             lease.lose()
             return
@@ -288,13 +329,13 @@ class LeaseKeeper:
             return
         with self._lock:
             if lease.version_id in self._held:
-                self._held[lease.version_id] = (lease, self._clock + self._timing.renew_s, progress)
+                self._held[lease.version_id] = (lease, self._clock + self._timing.renew_s, written)
 
     def _run(self) -> None:
         while not self._stopping.wait(self._timing.progress_s):
             self._clock += self._timing.progress_s
             try:
                 self.tick()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001
                 # The keeper's outermost loop: a lease that is not renewed is taken over, nothing is lost.
-                log.error("lease_keeper_failed", error=type(error).__name__)
+                log.warning("lease_keeper_failed", error=type(error).__name__)

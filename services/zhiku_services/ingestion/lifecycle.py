@@ -27,7 +27,7 @@ SERVICE_ACTOR = "svc-ingestion"
 
 @dataclass(frozen=True, slots=True)
 class Acl:
-    """Who may read a document: `readers` None means whoever may view the knowledge base, empty means nobody."""
+    """Who may read a document: `readers` None is whoever may view the knowledge base, empty is nobody."""
 
     readers: tuple[str, ...] | None = None
     level: int = 0
@@ -70,7 +70,7 @@ def serialise(session: Session, *names: str) -> None:
     On SQLite a write transaction is alone already.
     """
     if session.get_bind().dialect.name == "postgresql":
-        session.execute(
+        session.connection().execute(
             text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": "\x1f".join(names)}
         )
 
@@ -163,7 +163,7 @@ def _holds_already(session: Session, document: DocumentRow, arrival: Arrival) ->
 
 def _add_version(session: Session, document: DocumentRow, arrival: Arrival) -> VersionRow:
     now = utc_now()
-    _supersede_unfinished(session, document)
+    _supersede_current(session, document)
     version = VersionRow(
         id=new_id("ver"),
         document_id=document.id,
@@ -190,7 +190,7 @@ def _add_version(session: Session, document: DocumentRow, arrival: Arrival) -> V
     return version
 
 
-def _supersede_unfinished(session: Session, document: DocumentRow) -> None:
+def _supersede_current(session: Session, document: DocumentRow) -> None:
     current = version_of(session, document.current_version_id)
     if current is None or current.state == VersionState.INDEXED:
         return
@@ -237,7 +237,7 @@ def cancel(session: Session, document: DocumentRow, version: VersionRow, *, acto
     settle(session, document)
 
 
-def retry(session: Session, document: DocumentRow, version: VersionRow, *, actor: str) -> None:
+def retry(session: Session, version: VersionRow, *, actor: str) -> None:
     """Queue a stopped version again, with all its attempts."""
     version.attempt = version.lost = version.deferrals = 0
     version.deferred_since = version.not_before = None
@@ -276,9 +276,7 @@ def requeue(session: Session, version: VersionRow, *, not_before: datetime | Non
     session.flush()
 
 
-def stop(
-    session: Session, version: VersionRow, document: DocumentRow, state: VersionState, reason: Reason
-) -> None:
+def stop(session: Session, version: VersionRow, document: DocumentRow, state: VersionState, reason: Reason) -> None:
     """End a version as failed or quarantined, with its reason."""
     _no_longer_indexed(document, version)
     _move(version, state)
@@ -355,9 +353,7 @@ def _move(version: VersionRow, state: VersionState) -> None:
     version.updated_at = utc_now()
     version.lease_until = version.worker = None
     version.stage_started_at = None
-    version.done, version.total = (
-        (version.done, version.total) if state == VersionState.INDEXED else (0, None)
-    )
+    version.done, version.total = (version.done, version.total) if state == VersionState.INDEXED else (0, None)
 
 
 def _no_longer_indexed(document: DocumentRow, version: VersionRow) -> None:
@@ -393,7 +389,7 @@ def _audit(
 
 def mark_acl_told(session: Session, document_id: str, *, acl_revision: int) -> None:
     """Note that the knowledge service has this ACL, unless a newer one has come up meanwhile."""
-    session.execute(
+    session.exec(
         update(DocumentRow)
         .where(
             col(DocumentRow.id) == document_id,

@@ -103,20 +103,18 @@ def work(lease: Lease, worker: Worker) -> None:
 def _index(lease: Lease, worker: Worker) -> None:
     path = _blob_path(lease, worker)
     with stage(_SERVICE, "preflight"):
-        media_type = worker.inspect(path, file_name=lease.file_name)
-    _advance(lease, worker, VersionState.PARSING, media_type=media_type)
+        lease.media_type = worker.inspect(path, file_name=lease.file_name)
+    lease.enter(VersionState.PARSING)
     with stage(_SERVICE, "parse"):
         parsed = worker.parse(path, file_name=lease.file_name, on_progress=lease.report)
-    title = (parsed.title or "").strip()[:500] or lease.title
+    lease.title = (parsed.title or "").strip()[:500] or lease.title
     with stage(_SERVICE, "passages"):
-        drafts = passages(parsed, count_tokens=worker.count_tokens, title=title)
+        drafts = passages(parsed, count_tokens=worker.count_tokens, title=lease.title)
     if not drafts:
         raise NoPassagesError("The file holds no text that could be searched.")
-    _advance(
-        lease, worker, VersionState.EMBEDDING, trace=Trace.PARTS, total=len(drafts),
-        passages=len(drafts), pages=parsed.pages, title=title,
-    )  # fmt: skip
-    _publish(lease, worker, _Content(title, parsed.media_type, parsed.pages, drafts))
+    lease.passages, lease.pages = len(drafts), parsed.pages
+    lease.enter(VersionState.EMBEDDING, total=len(drafts))
+    _publish(lease, worker, drafts)
 
 
 class NoPassagesError(ParsingError):
@@ -124,30 +122,19 @@ class NoPassagesError(ParsingError):
     title = "No text to search"
 
 
-@dataclass(frozen=True, slots=True)
-class _Content:
-    title: str
-    media_type: str
-    pages: int | None
-    drafts: list[PassageDraft]
-
-
-def _publish(lease: Lease, worker: Worker, content: _Content) -> None:
+def _publish(lease: Lease, worker: Worker, drafts: list[PassageDraft]) -> None:
     """Embed and publish part by part; only the last part makes the version visible."""
-    with worker.database.read() as session:
-        acl, revision = leases.current_acl(session, lease)
-    starts = range(0, len(content.drafts), PART)
+    acl, revision = Acl(), 0
+    starts = range(0, len(drafts), PART)
     for part, start in enumerate(starts):
-        published, model = _embed(lease, worker, content, start)
+        published, model = _embed(lease, worker, drafts[start : start + PART], start)
         final = part == len(starts) - 1
         if final:
-            with stage(_SERVICE, "state"), worker.database.write() as session:
-                leases.advance(
-                    session, lease, VersionState.PUBLISHING, trace=Trace.FLIP, total=len(content.drafts)
-                )
-                acl, revision = leases.current_acl(session, lease)
+            acl, revision = _announce(lease, worker, VersionState.PUBLISHING, Trace.FLIP)
+        elif part == 0:
+            acl, revision = _announce(lease, worker, VersionState.EMBEDDING, Trace.PARTS)
         request = PublishRequest(
-            target=_target(lease, content, acl),
+            target=_target(lease, acl),
             version_id=lease.publication_id,
             fence=lease.fence,
             part=part,
@@ -159,65 +146,51 @@ def _publish(lease: Lease, worker: Worker, content: _Content) -> None:
             worker.knowledge.publish(service_principal(_SERVICE, lease.tenant), request)
     with stage(_SERVICE, "state"), worker.database.write() as session:
         document, version = leases.held(session, lease)
-        version.done = version.total = len(content.drafts)
+        version.done = version.total = len(drafts)
         lifecycle.finish(session, version, document, acl_revision=revision)
     log.info(
         "document_indexed",
         document_id=lease.document_id,
         version_id=lease.version_id,
-        passages=len(content.drafts),
+        passages=len(drafts),
     )
 
 
-def _embed(lease: Lease, worker: Worker, content: _Content, start: int) -> tuple[list[PublishedPassage], str]:
+def _embed(lease: Lease, worker: Worker, drafts: list[PassageDraft], start: int) -> tuple[list[PublishedPassage], str]:
     published: list[PublishedPassage] = []
     model = ""
-    drafts = content.drafts[start : start + PART]
     for offset in range(0, len(drafts), EMBED_BATCH):
         batch = drafts[offset : offset + EMBED_BATCH]
-        texts = [index_text(content.title, draft) for draft in batch]
+        texts = [index_text(lease.title, draft) for draft in batch]
         with stage(_SERVICE, "embed"):
             answer = worker.embed(service_principal(_SERVICE, lease.tenant), texts, TextKind.PASSAGE)
         model = answer.model
         published += [PublishedPassage(draft=d, vector=v) for d, v in zip(batch, answer.vectors, strict=True)]
-        lease.report(start + offset + len(batch), len(content.drafts))
+        lease.report(start + offset + len(batch), lease.total)
     return published, model
 
 
-def _target(lease: Lease, content: _Content, acl: Acl) -> DocumentTarget:
+def _target(lease: Lease, acl: Acl) -> DocumentTarget:
     return DocumentTarget(
         document_id=lease.document_id,
         knowledge_base_id=lease.knowledge_base_id,
         source_id=lease.source_id or None,
         path=lease.path,
-        title=content.title,
-        media_type=content.media_type,
+        title=lease.title,
+        media_type=lease.media_type,
         blob=lease.blob,
         size_bytes=lease.size_bytes,
         content_hash=lease.blob,
         level=acl.level,
         readers=None if acl.readers is None else list(acl.readers),
-        pages=content.pages,
+        pages=lease.pages,
     )
 
 
-def _advance(
-    lease: Lease,
-    worker: Worker,
-    to: VersionState,
-    *,
-    trace: Trace | None = None,
-    total: int | None = None,
-    passages: int | None = None,
-    pages: int | None = None,
-    media_type: str | None = None,
-    title: str | None = None,
-) -> None:
-    with stage(_SERVICE, "state"), worker.database.write() as session:
-        leases.advance(
-            session, lease, to, trace=trace, total=total, passages=passages, pages=pages,
-            media_type=media_type, title=title,
-        )  # fmt: skip
+def _announce(lease: Lease, worker: Worker, to: VersionState, trace: Trace) -> tuple[Acl, int]:
+    """Write what is about to be in the index, and read the ACL of this moment."""
+    with stage(_SERVICE, "state"), lease.writing(), worker.database.write() as session:
+        return leases.advance(session, lease, to, trace=trace, lease_s=worker.timing.lease_s)
 
 
 class BlobMissingError(ParsingError):
@@ -268,9 +241,7 @@ def strike(lease: Lease, worker: Worker, reason: Reason) -> None:
     try:
         with worker.database.write() as session:
             document, version = leases.held(session, lease)
-            lifecycle.strike(
-                session, version, document, reason, max_attempts=timing.max_attempts, wait_s=wait_s
-            )
+            lifecycle.strike(session, version, document, reason, max_attempts=timing.max_attempts, wait_s=wait_s)
     except LeaseLostError:
         log.info("lease_lost", version_id=lease.version_id, fence=lease.fence)
 

@@ -1,4 +1,4 @@
-"""Telling the knowledge service what changed about a document without new bytes: another ACL, or its deletion."""
+"""Telling the knowledge service what changed without new bytes: another ACL, or a deletion."""
 
 from sqlmodel import col, select
 

@@ -84,7 +84,9 @@ class IngestionRepository:
             .where(col(VersionRow.state) == VersionState.QUEUED)
             .subquery()
         )
-        rows = self._session.execute(select(ranked.c.id, ranked.c.place).where(ranked.c.id.in_(version_ids)))
+        rows = self._session.connection().execute(
+            select(ranked.c.id, ranked.c.place).where(ranked.c.id.in_(version_ids))
+        )
         return {row[0]: row[1] for row in rows}
 
     def idempotent(self, key: str) -> IdempotencyRow | None:

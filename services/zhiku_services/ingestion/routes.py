@@ -50,7 +50,7 @@ Received = Annotated[ReceivedFile, Depends(_received)]
 def upload_document(
     access: Editor, knowledge_base_id: str, received: Received, session: WriteSession, request: Request
 ) -> DocumentVersion:
-    """Upload a document. The answer comes when it is stored; `Idempotency-Key` makes a repetition harmless."""
+    """Upload a document. The answer comes when it is stored; with an `Idempotency-Key` it may be repeated."""
     return service.upload(access, knowledge_base_id, received, session, blobs=request.app.state.blobs)
 
 
@@ -77,9 +77,7 @@ def list_document_versions(
 
 
 @router.get("/document-versions/{version_id}")
-def get_document_version(
-    access: CanRead, session: ReadSession, request: Request, version_id: str
-) -> DocumentVersion:
+def get_document_version(access: CanRead, session: ReadSession, request: Request, version_id: str) -> DocumentVersion:
     """Get one version: its state, progress, and why it failed."""
     return service.get_version(access, version_id, session, knowledge=request.app.state.knowledge)
 
@@ -111,20 +109,14 @@ def list_sources(
     access: CanManageSources, session: ReadSession, request: Request, cursor: Cursor = "", limit: Limit = 50
 ) -> Page[Source]:
     """List the sources of knowledge bases that you edit."""
-    return sources.list_sources(
-        access, session, knowledge=request.app.state.knowledge, cursor=cursor, limit=limit
-    )
+    return sources.list_sources(access, session, knowledge=request.app.state.knowledge, cursor=cursor, limit=limit)
 
 
 @router.post("/sources", status_code=201)
-def create_source(
-    access: CanManageSources, session: WriteSession, request: Request, new: NewSource
-) -> Source:
+def create_source(access: CanManageSources, session: WriteSession, request: Request, new: NewSource) -> Source:
     """Configure a source."""
     state: Any = request.app.state
-    return sources.create_source(
-        access, new, session, knowledge=state.knowledge, roots=state.settings.files_roots
-    )
+    return sources.create_source(access, new, session, knowledge=state.knowledge, roots=state.settings.files_roots)
 
 
 @router.delete("/sources/{source_id}", status_code=202)

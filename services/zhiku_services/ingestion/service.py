@@ -53,9 +53,7 @@ def upload(
     repository = IngestionRepository(session, access)
     digest = _request_digest(knowledge_base_id, received)
     if received.idempotency_key is not None:
-        lifecycle.serialise(
-            session, "idempotency", access.tenant, access.principal.sub, received.idempotency_key
-        )
+        lifecycle.serialise(session, "idempotency", access.tenant, access.principal.sub, received.idempotency_key)
         if (known := repository.idempotent(received.idempotency_key)) is not None:
             return _repeated(repository, known, digest)
     arrival = Arrival(
@@ -109,9 +107,7 @@ def title_of(path: str) -> str:
 
 def _request_digest(knowledge_base_id: str, received: ReceivedFile) -> str:
     acl = received.acl and [received.acl.readers, received.acl.level]
-    return hashlib.sha256(
-        json.dumps([knowledge_base_id, received.path, received.blob.name, acl]).encode()
-    ).hexdigest()
+    return hashlib.sha256(json.dumps([knowledge_base_id, received.path, received.blob.name, acl]).encode()).hexdigest()
 
 
 def _repeated(repository: IngestionRepository, known: IdempotencyRow, digest: str) -> DocumentVersion:
@@ -133,7 +129,7 @@ def list_versions(
     cursor: str,
     limit: int,
 ) -> Page[DocumentVersion]:
-    """Versions, newest first: all of a knowledge base for its editors, else those that the caller uploaded."""
+    """Versions, newest first: all of a knowledge base for its editors, else the caller's own uploads."""
     repository = IngestionRepository(session, access)
     created_by: str | None = access.principal.sub
     if knowledge_base_id is None:
@@ -150,9 +146,7 @@ def list_versions(
     return Page(items=items, next_cursor=items[-1].id if len(found) > limit else None)
 
 
-def get_version(
-    access: Access, version_id: str, session: Session, *, knowledge: KnowledgeClient
-) -> DocumentVersion:
+def get_version(access: Access, version_id: str, session: Session, *, knowledge: KnowledgeClient) -> DocumentVersion:
     """One version, for its uploader or an editor of its knowledge base.
 
     Raises:
@@ -162,9 +156,7 @@ def get_version(
     return _shown(repository, _visible_version(access, repository, version_id, knowledge))
 
 
-def cancel(
-    access: Access, version_id: str, session: Session, *, knowledge: KnowledgeClient
-) -> DocumentVersion:
+def cancel(access: Access, version_id: str, session: Session, *, knowledge: KnowledgeClient) -> DocumentVersion:
     """Stop a version that has not ended; editors only. Cancelling twice is cancelling once.
 
     Raises:
@@ -181,9 +173,7 @@ def cancel(
     return _shown(repository, version)
 
 
-def retry(
-    access: Access, version_id: str, session: Session, *, knowledge: KnowledgeClient
-) -> DocumentVersion:
+def retry(access: Access, version_id: str, session: Session, *, knowledge: KnowledgeClient) -> DocumentVersion:
     """Queue a failed, quarantined or cancelled version again; editors only.
 
     Raises:
@@ -192,18 +182,14 @@ def retry(
     """
     repository, document, version = _editable_version(access, version_id, session, knowledge)
     if document.current_version_id != version.id or document.deleted_at is not None:
-        raise NewerVersionError(
-            "The document has a newer version.", remedy="Retry that one, or upload it again."
-        )
+        raise NewerVersionError("The document has a newer version.", remedy="Retry that one, or upload it again.")
     if version.state not in STOPPED:
         raise NotStoppedError(f"This version is {version.state}.", remedy="Wait for it, or cancel it first.")
-    lifecycle.retry(session, document, version, actor=access.principal.sub)
+    lifecycle.retry(session, version, actor=access.principal.sub)
     return _shown(repository, version)
 
 
-def delete_document(
-    access: Access, document_id: str, session: Session, *, knowledge: KnowledgeClient
-) -> None:
+def delete_document(access: Access, document_id: str, session: Session, *, knowledge: KnowledgeClient) -> None:
     """Delete a document; editors only. Deleting twice is deleting once.
 
     Raises:
@@ -254,9 +240,7 @@ def _editable_version(
     return repository, document, version
 
 
-def _shown(
-    repository: IngestionRepository, version: VersionRow, *, unchanged: bool = False
-) -> DocumentVersion:
+def _shown(repository: IngestionRepository, version: VersionRow, *, unchanged: bool = False) -> DocumentVersion:
     positions = repository.queue_positions([version.id] if version.state == VersionState.QUEUED else [])
     return _to_wire(version, positions.get(version.id), unchanged=unchanged)
 
@@ -287,9 +271,7 @@ def _to_wire(version: VersionRow, position: int | None, *, unchanged: bool = Fal
             queue_position=position,
         ),
         passages=version.passages,
-        reason=reason_of(
-            version.reason_code, version.reason_stage, version.reason_detail, version.reason_remedy
-        ),
+        reason=reason_of(version.reason_code, version.reason_stage, version.reason_detail, version.reason_remedy),
         unchanged=unchanged,
         created_at=version.created_at,
         updated_at=version.updated_at,
@@ -298,8 +280,4 @@ def _to_wire(version: VersionRow, position: int | None, *, unchanged: bool = Fal
 
 def reason_of(code: str | None, stage: str | None, detail: str | None, remedy: str | None) -> Reason | None:
     """A reason from its columns, or None if there is none."""
-    return (
-        None
-        if code is None
-        else Reason(code=code, stage=stage or "", detail=detail or "", remedy=remedy or "")
-    )
+    return None if code is None else Reason(code=code, stage=stage or "", detail=detail or "", remedy=remedy or "")

@@ -66,9 +66,7 @@ def create_source(
         created_at=utc_now(),
     )
     session.add(row)
-    event = event_of(
-        access, "source.created", row.id, connector=row.connector, knowledge_base=row.knowledge_base_id
-    )
+    event = event_of(access, "source.created", row.id, connector=row.connector, knowledge_base=row.knowledge_base_id)
     record(session, AUDIT_OUTBOX, event)
     session.flush()
     return _source(row)
@@ -92,9 +90,7 @@ def delete_source(access: Access, source_id: str, session: Session, *, knowledge
     cursor = ""
     while found := documents_of_source(session, row.id, after=cursor, limit=_BATCH):
         for document in found:
-            if (
-                locked := lifecycle.lock_document(session, document.id)
-            ) is not None and locked.deleted_at is None:
+            if (locked := lifecycle.lock_document(session, document.id)) is not None and locked.deleted_at is None:
                 lifecycle.delete(session, locked, actor=access.principal.sub)
         cursor = found[-1].id
     record(session, AUDIT_OUTBOX, event_of(access, "source.deleted", row.id))

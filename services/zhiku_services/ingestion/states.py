@@ -12,9 +12,7 @@ from types import MappingProxyType
 
 from zhiku_platform.contracts.ingestion import VersionState
 
-WORKING = frozenset(
-    {VersionState.PREFLIGHT, VersionState.PARSING, VersionState.EMBEDDING, VersionState.PUBLISHING}
-)
+WORKING = frozenset({VersionState.PREFLIGHT, VersionState.PARSING, VersionState.EMBEDDING, VersionState.PUBLISHING})
 """The states in which a worker holds a lease."""
 
 UNFINISHED = WORKING | {VersionState.QUEUED}
@@ -26,8 +24,9 @@ _ENDS = STOPPED | {VersionState.SUPERSEDED}
 TRANSITIONS: Mapping[VersionState, frozenset[VersionState]] = MappingProxyType(
     {
         VersionState.QUEUED: _ENDS | {VersionState.PREFLIGHT},
-        VersionState.PREFLIGHT: _ENDS | {VersionState.QUEUED, VersionState.PARSING},
-        VersionState.PARSING: _ENDS | {VersionState.QUEUED, VersionState.EMBEDDING},
+        # A stage that ends before the next heartbeat is never written, so what is written may skip some.
+        VersionState.PREFLIGHT: _ENDS | WORKING | {VersionState.QUEUED},
+        VersionState.PARSING: _ENDS | {VersionState.QUEUED, VersionState.EMBEDDING, VersionState.PUBLISHING},
         VersionState.EMBEDDING: _ENDS | {VersionState.QUEUED, VersionState.PUBLISHING},
         VersionState.PUBLISHING: _ENDS | {VersionState.QUEUED, VersionState.INDEXED},
         # Back to the queue when a cancelled newer version may have taken its place in the index.
@@ -68,9 +67,7 @@ def check_transition(old: VersionState, new: VersionState) -> None:
         raise WrongTransitionError(f"{old} → {new}")
 
 
-def eta_s(
-    done: int, total: int | None, started_at: datetime | None, heartbeat_at: datetime | None
-) -> float | None:
+def eta_s(done: int, total: int | None, started_at: datetime | None, heartbeat_at: datetime | None) -> float | None:
     """Seconds until the stage ends at the pace measured since it began; None while there is no pace."""
     if total is None or done <= 0 or started_at is None or heartbeat_at is None or heartbeat_at <= started_at:
         return None
@@ -79,4 +76,4 @@ def eta_s(
 
 def backoff_s(tries: int, *, first_s: float, longest_s: float) -> float:
     """Seconds to wait after the `tries`-th failure in a row, doubling from `first_s`."""
-    return min(longest_s, first_s * 2 ** min(tries - 1, 30))
+    return min(longest_s, first_s * 2.0 ** min(tries - 1, 30))

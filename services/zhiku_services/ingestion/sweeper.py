@@ -69,8 +69,7 @@ class Sweeper:
             lost=release_lost(self._database, self._timing, now=now),
             queued=enqueue_due(self._database, stale_before=stale, now=now),
             syncs=resume_syncs(self._database, self._timing, stale_before=stale, now=now),
-            pushes=repush(self._database, self._timing, now=now)
-            + forget_keys(self._database, self._timing, now=now),
+            pushes=repush(self._database, self._timing, now=now) + forget_keys(self._database, self._timing, now=now),
         )
 
     def _run(self) -> None:
@@ -78,12 +77,10 @@ class Sweeper:
             try:
                 swept = self.sweep()
                 if swept != Swept():
-                    log.info(
-                        "swept", lost=swept.lost, queued=swept.queued, syncs=swept.syncs, pushes=swept.pushes
-                    )
-            except Exception as error:
+                    log.info("swept", lost=swept.lost, queued=swept.queued, syncs=swept.syncs, pushes=swept.pushes)
+            except Exception as error:  # noqa: BLE001
                 # The sweeper's outermost loop: the next turn finds the same again.
-                log.error("sweep_failed", error=type(error).__name__)
+                log.warning("sweep_failed", error=type(error).__name__)
             if self._stopping.wait(self._timing.sweep_s):
                 return
 
@@ -96,9 +93,7 @@ def take_back(database: Database, own: str, timing: Timing) -> int:
         )
         dead = [version_id for version_id, worker in session.exec(query) if is_dead(worker or "", own=own)]
         syncs = select(SyncRow.id, SyncRow.worker).where(col(SyncRow.state) == SyncState.RUNNING)
-        dead_syncs = [
-            sync_id for sync_id, worker in session.exec(syncs) if worker and is_dead(worker, own=own)
-        ]
+        dead_syncs = [sync_id for sync_id, worker in session.exec(syncs) if worker and is_dead(worker, own=own)]
     for version_id in dead:
         _release(database, version_id, timing, only_expired_at=None)
     if dead_syncs:
@@ -122,18 +117,14 @@ def release_lost(database: Database, timing: Timing, *, now: datetime) -> int:
     return len(expired)
 
 
-def _release(
-    database: Database, version_id: str, timing: Timing, *, only_expired_at: datetime | None
-) -> None:
+def _release(database: Database, version_id: str, timing: Timing, *, only_expired_at: datetime | None) -> None:
     with database.write() as session:
         found = session.get(VersionRow, version_id)
         document = None if found is None else lifecycle.lock_document(session, found.document_id)
         version = lifecycle.version_of(session, version_id)
         if document is None or version is None or version.state not in WORKING:
             return
-        if only_expired_at is not None and (
-            version.lease_until is None or version.lease_until >= only_expired_at
-        ):
+        if only_expired_at is not None and (version.lease_until is None or version.lease_until >= only_expired_at):
             return
         stage = version.state
         document.fence += 1
@@ -144,13 +135,11 @@ def _release(
         else:
             lifecycle.set_reason(version, _worker_lost(stage))
             lifecycle.requeue(session, version)
-        log.warning(
-            "lease_released", version_id=version_id, stage=stage, attempt=version.attempt, lost=version.lost
-        )
+        log.warning("lease_released", version_id=version_id, stage=stage, attempt=version.attempt, lost=version.lost)
 
 
 def _count_loss(version: VersionRow) -> None:
-    """A worker that dies after parsing is hardly the document's fault: its attempt is given back, within `max_lost`."""
+    """A worker that dies after parsing hardly died of the document: within `max_lost`, that is no attempt."""
     version.lost += 1
     if version.state in _AFTER_PARSING:
         version.attempt -= 1
@@ -161,7 +150,7 @@ def _worker_lost(stage: str) -> Reason:
         code="worker_lost",
         stage=stage,
         detail="The worker stopped while it had this document.",
-        remedy="Retry; if it stays so, split the file, or ask an administrator to look at the worker's memory.",
+        remedy="Retry; if it stays so, split the file, or have an administrator look at the worker's memory.",
     )
 
 
@@ -176,9 +165,7 @@ def enqueue_due(database: Database, *, stale_before: datetime, now: datetime) ->
         if session.exec(query.limit(1)).first() is None:
             return 0
     with database.write() as session:
-        found = session.exec(
-            query.order_by(col(VersionRow.id)).limit(_BATCH).with_for_update(skip_locked=True)
-        ).all()
+        found = session.exec(query.order_by(col(VersionRow.id)).limit(_BATCH).with_for_update(skip_locked=True)).all()
         for version in found:
             version.not_before = None
             version.enqueued_at = now
@@ -243,5 +230,5 @@ def forget_keys(database: Database, timing: Timing, *, now: datetime) -> int:
         if session.exec(select(IdempotencyRow.key).where(old).limit(1)).first() is None:
             return 0
     with database.write() as session:
-        gone = session.execute(delete(IdempotencyRow).where(old))
-    return int(gone.rowcount)  # type: ignore[attr-defined]  # a CursorResult, which the stub calls Result
+        gone = session.exec(delete(IdempotencyRow).where(old))
+    return int(gone.rowcount)

@@ -128,12 +128,7 @@ def _held(session: Session, run: _Run) -> SyncRow:
     query = select(SyncRow).where(col(SyncRow.id) == run.sync_id).with_for_update()
     sync = session.exec(query.execution_options(populate_existing=True)).one()
     source = session.get(SourceRow, run.source.id, populate_existing=True)
-    if (
-        sync.fence != run.fence
-        or sync.state != SyncState.RUNNING
-        or source is None
-        or source.deleted_at is not None
-    ):
+    if sync.fence != run.fence or sync.state != SyncState.RUNNING or source is None or source.deleted_at is not None:
         raise LeaseLostError(run.sync_id)
     sync.added, sync.changed, sync.unchanged = run.added, run.changed, run.unchanged
     sync.deleted, sync.skipped = run.deleted, run.skipped

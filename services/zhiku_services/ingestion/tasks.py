@@ -38,13 +38,11 @@ def process(version_id: str, context: TaskContext) -> None:
     try:
         pipeline.work(lease, context.worker)
     except OperationalError:
-        # Without the database nothing can be written about it: the lease ends by itself and the sweeper goes on.
+        # Without the database nothing can be written: the lease ends by itself, and the sweeper goes on.
         raise
-    except Exception as error:
-        # The worker's outermost loop: a defect of ours is a failed attempt of this document, with its type for the log.
-        log.error(
-            "document_broke_the_worker", version_id=version_id, stage=lease.stage, error=type(error).__name__
-        )
+    except Exception as error:  # noqa: BLE001
+        # The worker's outermost loop: a defect of ours is a failed attempt of this document.
+        log.warning("document_broke_the_worker", version_id=version_id, stage=lease.stage, error=type(error).__name__)
         pipeline.strike(lease, context.worker, _internal(lease.stage, type(error).__name__))
 
 

@@ -1,4 +1,4 @@
-"""How long things may take, and how often they may fail. The figures are ours, chosen for a laptop and a pod alike."""
+"""How long things may take, and how often they may fail. We chose the figures, for laptop and pod alike."""
 
 from dataclasses import dataclass
 

@@ -1,8 +1,8 @@
-"""Receiving a file: multipart from the network into the blob store, within a size, after the caller was checked."""
+"""Receiving a file: from the network into the blob store, within a size, after the caller was checked."""
 
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -67,9 +67,7 @@ async def receive(request: Request, blobs: BlobStore, *, max_bytes: int) -> Rece
     try:
         file = form.get("file")
         if not isinstance(file, UploadFile):
-            raise MalformedUploadError(
-                "The form has no `file`.", remedy="Send the file as the form field `file`."
-            )
+            raise MalformedUploadError("The form has no `file`.", remedy="Send the file as the form field `file`.")
         path = checked_path(_text(form, "path") or _base_name(file.filename or ""))
         acl = _acl(_text(form, "readers"), _text(form, "level"))
         blob = await run_in_threadpool(blobs.put, file.file, max_bytes=max_bytes)
@@ -86,23 +84,17 @@ async def receive(request: Request, blobs: BlobStore, *, max_bytes: int) -> Rece
 
 async def _form(request: Request, max_bytes: int) -> FormData:
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        raise MalformedUploadError(
-            "The request is no form.", remedy="Send `multipart/form-data` with a field `file`."
-        )
+        raise MalformedUploadError("The request is no form.", remedy="Send `multipart/form-data` with a field `file`.")
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > max_bytes + _FORM_BYTES:
         raise _too_large(max_bytes)
     try:
-        return await MultiPartParser(
-            request.headers, _bounded(request, max_bytes), max_files=1, max_fields=10
-        ).parse()
+        return await MultiPartParser(request.headers, _bounded(request, max_bytes), max_files=1, max_fields=10).parse()
     except (MultiPartException, KeyError) as error:
-        raise MalformedUploadError(
-            "The form cannot be read.", remedy="Send `multipart/form-data`."
-        ) from error
+        raise MalformedUploadError("The form cannot be read.", remedy="Send `multipart/form-data`.") from error
 
 
-async def _bounded(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
+async def _bounded(request: Request, max_bytes: int) -> AsyncGenerator[bytes, None]:
     received = 0
     async for chunk in request.stream():
         received += len(chunk)
@@ -151,7 +143,7 @@ def checked_readers(readers: object) -> tuple[str, ...]:
 def _bad_readers() -> BadReadersError:
     return BadReadersError(
         "`readers` or `level` is not what it should be.",
-        remedy=f"Send `readers` as a JSON list of at most {_MAX_READERS} of `user:…`, `group:…` or `everyone`, "
+        remedy=f"Send `readers` as a JSON list of at most {_MAX_READERS} `user:…`, `group:…` or `everyone`, "
         "and `level` as a whole number from 0 to 9.",
     )
 
@@ -170,7 +162,5 @@ def _acl(readers: str | None, level: str | None) -> Acl | None:
 
 def _checked_key(key: str | None) -> str | None:
     if key is not None and not 1 <= len(key) <= 200:
-        raise MalformedUploadError(
-            "`Idempotency-Key` has more than 200 characters.", remedy="Use a shorter one."
-        )
+        raise MalformedUploadError("`Idempotency-Key` has more than 200 characters.", remedy="Use a shorter one.")
     return key

@@ -3,9 +3,7 @@ import pytest
 from zhiku_platform.text.decoding import UndecodableTextError, decode
 
 SIMPLIFIED = "第一条　为了规范公司的管理制度，保护员工的合法权益，制定本规定。\n第二条 本规定适用于全体员工。"
-TRADITIONAL = (
-    "第一條　為了規範公司的管理制度，保護員工的合法權益，制定本規定。\n第二條 本規定適用於全體員工。"
-)
+TRADITIONAL = "第一條　為了規範公司的管理制度，保護員工的合法權益，制定本規定。\n第二條 本規定適用於全體員工。"
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,7 @@ BLOCKS = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None, phases=PHASES)
+@settings(max_examples=60, deadline=None, phases=PHASES)
 @given(st.lists(BLOCKS, max_size=12))
 def test_no_word_is_lost_and_no_passage_exceeds_the_limit(blocks: list[Block]) -> None:
     drafts = cut(*blocks, title="Title", sizes=SMALL)
@@ -168,7 +168,7 @@ def test_no_word_is_lost_and_no_passage_exceeds_the_limit(blocks: list[Block]) -
     assert sum(sum(map(str.isalnum, draft.text)) for draft in drafts) >= total
 
 
-@settings(max_examples=100, deadline=None, phases=PHASES)
+@settings(max_examples=60, deadline=None, phases=PHASES)
 @given(st.lists(TEXT, min_size=1, max_size=6))
 def test_passages_of_plain_text_are_verbatim_slices_in_order(texts: list[str]) -> None:
     whole = "\n\n".join(texts)

@@ -5,8 +5,10 @@ Only the embedding model is a double: words hashed into vectors.
 
 import asyncio
 import io
+import shutil
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,8 +29,9 @@ from zhiku_platform.inprocess import InProcessTransport
 from zhiku_platform.queue import Queue
 from zhiku_platform.settings import Settings
 from zhiku_platform.testing.embedding import HASHED_DIMENSIONS, HashedEmbedder, hashed_vector
-from zhiku_platform.testing.servers import postgres_database, postgres_url, valkey_url
+from zhiku_platform.testing.servers import create_database, postgres_database, postgres_url, valkey_url
 from zhiku_services.ingestion import app as ingestion_app
+from zhiku_services.ingestion import tasks
 from zhiku_services.ingestion.app import IngestionService
 from zhiku_services.ingestion.models import Base
 from zhiku_services.ingestion.parsing.pool import ParserPool
@@ -78,7 +81,9 @@ def pool() -> Iterator[ParserPool]:
 @pytest.fixture(scope="session")
 def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VectorIndex]:
     index = open_milvus(
-        str(tmp_path_factory.mktemp("milvus") / "milvus.db"), model="hashed-words", dimensions=HASHED_DIMENSIONS
+        str(tmp_path_factory.mktemp("milvus") / "milvus.db"),
+        model="hashed-words",
+        dimensions=HASHED_DIMENSIONS,
     )
     yield index
     index.close()
@@ -91,7 +96,7 @@ class Switch:
     app: FastAPI
     on: bool = True
     calls: list[str] = field(default_factory=list)
-    before: Callable[[str], None] = lambda path: None
+    before: Callable[[str], object] = lambda path: None
 
     def transport(self, loop: asyncio.AbstractEventLoop) -> httpx2.BaseTransport:
         return _Switched(self, InProcessTransport(self.app, loop))
@@ -120,6 +125,7 @@ class House:
     blobs: FolderBlobStore
     client: IngestionClient
     knowledge: KnowledgeClient
+    knowledge_http: httpx2.Client
     knowledge_switch: Switch
     embedder: HashedEmbedder
     http: httpx2.Client
@@ -131,8 +137,6 @@ class House:
 
     def work(self, version_id: str) -> DocumentVersion:
         """Let a worker do one task on a version, here and now."""
-        from zhiku_services.ingestion import tasks
-
         tasks.process(version_id, self.service.tasks)
         return self.version(version_id)
 
@@ -140,8 +144,6 @@ class House:
         return self.client.version(EDITOR, version_id)
 
     def push(self, document_id: str) -> None:
-        from zhiku_services.ingestion import tasks
-
         tasks.push(document_id, self.service.tasks)
 
     def ended(self, version_id: str, state: VersionState, timeout_s: float = 30) -> DocumentVersion:
@@ -156,47 +158,92 @@ class House:
         return [hit.passage.text for hit in self.knowledge.search(by, request).passages]
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """The service's database, migrated, on each engine."""
-    url = f"sqlite:///{tmp_path}/ingestion.sqlite3"
-    if request.param == "postgres":
-        url = request.getfixturevalue("postgres_database")
-    database = Database("ingestion", url, Base.metadata)
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the service's tables, to copy."""
+    path = tmp_path_factory.mktemp("migrated") / "ingestion.sqlite3"
+    database = Database("ingestion", f"sqlite:///{path}", Base.metadata)
     database.migrate(ingestion_app.MIGRATIONS)
+    database.close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres_url: str) -> str:
+    """A PostgreSQL database with the service's tables, to copy."""
+    address = create_database(postgres_url)
+    database = Database("ingestion", address, Base.metadata)
+    database.migrate(ingestion_app.MIGRATIONS)
+    database.close()
+    return address
+
+
+@pytest.fixture
+def sqlite_database(tmp_path: Path, migrated_sqlite: Path) -> Iterator[Database]:
+    shutil.copy(migrated_sqlite, tmp_path / "ingestion.sqlite3")
+    database = Database("ingestion", f"sqlite:///{tmp_path}/ingestion.sqlite3", Base.metadata)
     yield database
     database.close()
 
 
 @pytest.fixture
-def sqlite_database(tmp_path: Path) -> Iterator[Database]:
-    database = Database("ingestion", f"sqlite:///{tmp_path}/ingestion.sqlite3", Base.metadata)
-    database.migrate(ingestion_app.MIGRATIONS)
+def postgres_service_database(migrated_postgres: str) -> Iterator[Database]:
+    database = Database("ingestion", create_database(migrated_postgres, copy=True), Base.metadata)
     yield database
+    database.close()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+def database(request: pytest.FixtureRequest) -> Database:
+    """The service's database, migrated, on each engine."""
+    name = "sqlite_database" if request.param == "sqlite" else "postgres_service_database"
+    database: Database = request.getfixturevalue(name)
+    return database
+
+
+@dataclass
+class KnowledgeSide:
+    """The knowledge service of the session, and how to switch it off."""
+
+    client: KnowledgeClient
+    http: httpx2.Client
+    switch: Switch
+    blobs: FolderBlobStore
+    signer: PrincipalSigner
+
+
+@pytest.fixture(scope="session")
+def knowledge_side(
+    tmp_path_factory: pytest.TempPathFactory, index: VectorIndex, loop: asyncio.AbstractEventLoop
+) -> Iterator[KnowledgeSide]:
+    home = tmp_path_factory.mktemp("knowledge")
+    settings = Settings(home=home)
+    database = knowledge_app.open_database(settings)
+    app = knowledge_app.create_app(
+        settings,
+        database=database,
+        index=index,
+        blobs=FolderBlobStore(home / "blobs"),
+        embed=lambda _, query: hashed_vector(query),
+    )
+    switch = Switch(app)
+    signer = PrincipalSigner(settings.secret_key.get_secret_value())
+    with httpx2.Client(transport=switch.transport(loop), base_url="http://knowledge") as http:
+        yield KnowledgeSide(KnowledgeClient(http, signer), http, switch, FolderBlobStore(home / "blobs"), signer)
     database.close()
 
 
 @pytest.fixture
 def make_house(
-    tmp_path: Path, index: VectorIndex, pool: ParserPool, loop: asyncio.AbstractEventLoop
+    tmp_path: Path, knowledge_side: KnowledgeSide, pool: ParserPool, loop: asyncio.AbstractEventLoop
 ) -> Iterator[Callable[..., House]]:
     """Build a house over a database; more than one may share it, as processes of a cluster do."""
-    knowledge_settings = Settings(home=tmp_path / "knowledge")
-    knowledge_database = knowledge_app.open_database(knowledge_settings)
     blobs = FolderBlobStore(tmp_path / "blobs")
-    app = knowledge_app.create_app(
-        knowledge_settings,
-        database=knowledge_database,
-        index=index,
-        blobs=blobs,
-        embed=lambda _, query: hashed_vector(query),
-    )
-    switch = Switch(app)
-    signer = PrincipalSigner(knowledge_settings.secret_key.get_secret_value())
-    knowledge_http = httpx2.Client(transport=switch.transport(loop), base_url="http://knowledge")
-    knowledge = KnowledgeClient(knowledge_http, signer)
-    base = _knowledge_base(knowledge_http, signer)
-    clients: list[httpx2.Client] = [knowledge_http]
+    switch, signer, knowledge = knowledge_side.switch, knowledge_side.signer, knowledge_side.client
+    switch.on, switch.before = True, lambda _: None
+    switch.calls.clear()
+    base = _knowledge_base(knowledge_side.http, signer)
+    clients: list[httpx2.Client] = []
 
     def build(database: Database, *, timing: Timing = PATIENT, **settings: object) -> House:
         configured = Settings(home=tmp_path, files_roots=(tmp_path / "files",), **settings)  # type: ignore[arg-type]
@@ -221,6 +268,7 @@ def make_house(
             blobs=blobs,
             client=IngestionClient(http, signer),
             knowledge=knowledge,
+            knowledge_http=knowledge_side.http,
             knowledge_switch=switch,
             embedder=embedder,
             http=http,
@@ -231,12 +279,11 @@ def make_house(
     yield build
     for client in clients:
         client.close()
-    knowledge_database.close()
 
 
 def _knowledge_base(http: httpx2.Client, signer: PrincipalSigner) -> str:
     headers = {"Zhiku-Principal": signer.sign(OWNER)}
-    created = http.post("/api/v1/knowledge-bases", json={"name": "Handbook"}, headers=headers)
+    created = http.post("/api/v1/knowledge-bases", json={"name": f"Handbook {uuid.uuid4()}"}, headers=headers)
     assert created.status_code == 201, created.text
     knowledge_base_id: str = created.json()["id"]
     for subject, role in (("user:edda", "editor"), ("user:vito", "viewer")):

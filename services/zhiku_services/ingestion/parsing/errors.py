@@ -85,17 +85,13 @@ class UnsupportedTypeError(ParsingError):
 class CorruptFileError(ParsingError):
     code = "corrupt"
     title = "Damaged file"
-    usual_remedy = (
-        "Open it in its own application, save it anew, and upload that; or copy it from its source again."
-    )
+    usual_remedy = "Open it in its own application, save it anew, and upload that; or copy it from its source again."
 
 
 class NoTextLayerError(ParsingError):
     code = "no_text_layer"
     title = "No text in the file"
-    usual_remedy = (
-        "It seems to hold only images: run text recognition (OCR) and upload the searchable version."
-    )
+    usual_remedy = "It seems to hold only images: run text recognition (OCR) and upload the searchable version."
 
 
 class TextEncodingError(ParsingError):

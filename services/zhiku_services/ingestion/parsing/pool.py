@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Self
@@ -65,7 +65,7 @@ class ParserPool:
             return child.run(job, on_progress)
 
     @contextmanager
-    def _child(self) -> "Iterator[_Child]":
+    def _child(self) -> "Generator[_Child]":
         child = self._take()
         try:
             yield child

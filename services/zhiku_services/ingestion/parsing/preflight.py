@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 import puremagic
 
+from zhiku_platform.text.decoding import UndecodableTextError, decode
 from zhiku_services.ingestion.parsing import errors
 from zhiku_services.ingestion.parsing.limits import ParseLimits
 
@@ -148,9 +149,7 @@ def _detect(file: BinaryIO, size: int, extension: str, limits: ParseLimits) -> F
     return content
 
 
-def _content_format(
-    file: BinaryIO, head: bytes, size: int, extension: str, limits: ParseLimits
-) -> Format | None:
+def _content_format(file: BinaryIO, head: bytes, size: int, extension: str, limits: ParseLimits) -> Format | None:
     """Name a binary format by its content; None for what may be text."""
     if b"%PDF-" in head[:1024]:
         _check_pdf_end(file, size)
@@ -184,9 +183,7 @@ def _image(head: bytes, extension: str, limits: ParseLimits) -> errors.ParsingEr
         return _mismatch(extension, "an image")
     width, height = _png_size(head)
     if width * height > limits.max_pixels:
-        return errors.TooLargeError(
-            f"The image has {width} x {height} pixels; at most {limits.max_pixels} are read."
-        )
+        return errors.TooLargeError(f"The image has {width} x {height} pixels; at most {limits.max_pixels} are read.")
     return errors.NoTextLayerError("The file is an image.")
 
 
@@ -231,10 +228,7 @@ def _check_directory_size(file: BinaryIO, size: int, limits: ParseLimits) -> Non
     if end < 0 or len(tail) < end + 22:
         raise errors.CorruptFileError("The file breaks off: its ZIP directory is missing.")
     _, _, _, entries, directory_bytes = struct.unpack("<HHHHI", tail[end + 4 : end + 16])
-    if (
-        entries > limits.archive_entries
-        or directory_bytes > limits.archive_entries * _DIRECTORY_BYTES_PER_ENTRY
-    ):
+    if entries > limits.archive_entries or directory_bytes > limits.archive_entries * _DIRECTORY_BYTES_PER_ENTRY:
         raise errors.ArchiveBombError(f"The file holds more than {limits.archive_entries} parts.")
 
 
@@ -243,9 +237,7 @@ def _check_archive(archive: zipfile.ZipFile, size: int, limits: ParseLimits) -> 
     declared = sum(member.file_size for member in members)
     packed = sum(member.compress_size for member in members)
     if len(members) > limits.archive_entries:
-        raise errors.ArchiveBombError(
-            f"The file holds {len(members)} parts; {limits.archive_entries} are allowed."
-        )
+        raise errors.ArchiveBombError(f"The file holds {len(members)} parts; {limits.archive_entries} are allowed.")
     if any(member.flag_bits & 1 for member in members):
         raise errors.EncryptedError("The file is protected by a password.")
     if max((member.file_size for member in members), default=0) > limits.archive_entry_bytes:
@@ -301,19 +293,14 @@ def _text_format(head: bytes, extension: str, expected: Format | None) -> Format
 
 
 def _may_be_text(head: bytes) -> bool:
-    """UTF-16 and UTF-32 hold zero bytes, and begin with a mark or have them at every second place."""
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return True
-    sample = head[: len(head) // 2 * 2]
-    zeros = head.count(0)
-    if zeros and sample:
-        even, odd = sample[::2].count(0), sample[1::2].count(0)
-        if min(even, odd) > 0.02 * len(sample):
-            return False
-        # Chinese in UTF-16 has few zero bytes, from its line breaks and digits, all on one side.
-        return max(even, odd) > 0.2 * len(sample) / 2 or (min(even, odd) == 0 and zeros > 1)
+    """Text has hardly any control characters, unless it is UTF-16 or UTF-32."""
     controls = sum(byte < 9 or (13 < byte < 32 and byte != 27) for byte in head)
-    return controls <= len(head) // 100 or (len(head) % 2 == 0 and controls <= len(head) // 8)
+    if controls <= len(head) // 100:
+        return True
+    try:
+        return decode(head[: len(head) // 4 * 4]).encoding.startswith(("utf-16", "utf-32"))
+    except UndecodableTextError:
+        return False
 
 
 def _name_binary(head: bytes) -> str:

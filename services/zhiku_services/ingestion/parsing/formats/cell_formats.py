@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime, timedelta
+from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import lru_cache
 
 BUILTIN: dict[int, str] = {
@@ -52,6 +53,8 @@ _TOKEN = re.compile(
 )
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+# Room for the greatest float and the longest number format.
+_WIDE = Context(prec=1000)
 _LAST_SERIAL = 2_958_466
 _Tokens = tuple[tuple[str, str], ...]
 
@@ -92,7 +95,7 @@ def _section(code: str, value: float) -> tuple[_Tokens, bool]:
 
 
 @lru_cache(maxsize=1024)
-def _parsed(code: str) -> tuple[_Tokens, ...]:
+def _parsed(code: str) -> list[_Tokens]:
     sections: list[list[tuple[str, str]]] = [[]]
     for match in _TOKEN.finditer(code[:500]):
         kind = match.lastgroup or "other"
@@ -103,7 +106,7 @@ def _parsed(code: str) -> tuple[_Tokens, ...]:
             sections[-1].append(("literal", text))
         elif kind not in {"condition", "pad", "fill"}:
             sections[-1].append((kind, text))
-    return tuple(tuple(section) for section in sections)
+    return [tuple(section) for section in sections]
 
 
 def _number(value: float, tokens: _Tokens) -> str:
@@ -132,7 +135,10 @@ def _decimal(value: float, pattern: str) -> str:
     whole, _, fraction = pattern.rstrip(",").partition(".")
     digits, required = len(fraction), len(fraction.rstrip("#?"))
     separator = "," if "," in whole else ""
-    text = f"{value / 1000**scaled:{separator}.{digits}f}"
+    # Spreadsheets round a half away from zero, and take the number as it is written.
+    step = Decimal(1).scaleb(-digits)
+    exact = Decimal(repr(value)).scaleb(-3 * scaled).quantize(step, ROUND_HALF_UP, _WIDE)
+    text = f"{exact:{separator}f}"
     if digits > required:
         head, _, tail = text.partition(".")
         tail = tail[:required] + tail[required:].rstrip("0")
@@ -155,9 +161,7 @@ def _date(value: float, tokens: _Tokens, *, from_1904: bool) -> str:
             unit = {"h": 3600, "m": 60, "s": 1}[text[0].lower()]
             parts.append(str(seconds // unit))
         elif kind == "ampm":
-            parts.append(
-                ("上午", "下午")[moment.hour >= 12] if "/下" in text else ("AM", "PM")[moment.hour >= 12]
-            )
+            parts.append(("上午", "下午")[moment.hour >= 12] if "/下" in text else ("AM", "PM")[moment.hour >= 12])
         elif kind == "date":
             minutes = text[0] in "mM" and len(text) <= 2 and _is_minute(tokens, number)
             parts.append(_date_part(moment, text.lower(), minutes=minutes, twelve=twelve))
@@ -182,7 +186,5 @@ def _date_part(moment: datetime, token: str, *, minutes: bool, twelve: bool) -> 
     if unit == "d" and width >= 3:
         return moment.strftime("%A") if width == 4 else _DAYS[moment.weekday()]
     hour = (moment.hour % 12 or 12) if twelve else moment.hour
-    value = {"m": moment.minute if minutes else moment.month, "d": moment.day, "h": hour, "s": moment.second}[
-        unit
-    ]
+    value = {"m": moment.minute if minutes else moment.month, "d": moment.day, "h": hour, "s": moment.second}[unit]
     return f"{value:02d}" if width == 2 else str(value)

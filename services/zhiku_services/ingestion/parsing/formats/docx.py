@@ -8,14 +8,13 @@ from zhiku_platform.text.document import Block, Code, Heading, ListItem, Paragra
 from zhiku_platform.text.normalisation import normalise, one_line
 from zhiku_services.ingestion.parsing import errors
 from zhiku_services.ingestion.parsing.formats import Report
+from zhiku_services.ingestion.parsing.formats.charts import chart_blocks
 from zhiku_services.ingestion.parsing.formats.numbering import Numbering
 from zhiku_services.ingestion.parsing.formats.ooxml import Package, chosen, is_on
 from zhiku_services.ingestion.parsing.formats.plain import heading_level
 from zhiku_services.ingestion.parsing.wire import Job
 
-_WRAPPERS = frozenset(
-    {"ins", "moveTo", "smartTag", "customXml", "hyperlink", "fldSimple", "sdtContent", "dir", "bdo"}
-)
+_WRAPPERS = frozenset({"ins", "moveTo", "smartTag", "customXml", "hyperlink", "fldSimple", "sdtContent", "dir", "bdo"})
 _DROPPED = frozenset({"del", "moveFrom", "pPr", "rPr", "instrText", "delText", "sdtPr", "tblPr", "sectPr"})
 _BREAKS = {"tab": " ", "br": "\n", "cr": "\n", "noBreakHyphen": "-", "ptab": " "}
 _FORMULAS = {
@@ -50,7 +49,7 @@ def _core_title(package: Package) -> str | None:
 
 def _guess_heading(block: Block, bold: set[str]) -> Block:
     """In a document without heading styles, take numbered divisions and short bold lines for headings."""
-    if block.kind not in {"paragraph", "list_item"} or "\n" in block.text:
+    if not isinstance(block, Paragraph | ListItem) or "\n" in block.text:
         return block
     level = heading_level(block.text)
     if level is None and block.text in bold and len(block.text) <= _HEADING_CHARS // 2:
@@ -71,6 +70,7 @@ class _Reader:
         self.package = package
         self.main = package.main_part()
         self.root = package.tree(self.main)
+        self.relations = package.relations(self.main)
         self.styles = _styles(package.tree_or_none(package.related(self.main, "/styles")))
         self.numbering = Numbering(package.tree_or_none(package.related(self.main, "/numbering")))
         self.title: str | None = None
@@ -125,7 +125,13 @@ class _Reader:
         boxes, self.boxes = self.boxes, outer
         yield from self._styled(element, properties, style_id, name, text)
         for box in boxes:
-            yield from self._blocks(box)
+            yield from self._blocks(box) if box.tag == "txbxContent" else self._chart(box)
+
+    def _chart(self, element: Element) -> Iterator[Block]:
+        relation = self.relations.get(element.get("r:id", ""))
+        root = self.package.tree_or_none(relation[1]) if relation else None
+        if root is not None:
+            yield from chart_blocks(root)
 
     def _styled(
         self, element: Element, properties: Element | None, style_id: str | None, name: str, text: str
@@ -196,7 +202,7 @@ class _Reader:
                 yield f" {_math(element)} "
             elif tag in {"footnoteReference", "endnoteReference"}:
                 yield f"[{element.get('id')}]"
-            elif tag == "txbxContent":
+            elif tag in {"txbxContent", "chart"}:
                 self.boxes.append(element)
             elif tag == "AlternateContent":
                 for child in chosen(element):

@@ -29,9 +29,7 @@ def parse(job: Job, _report: Report) -> ParsedDocument:
     if attachments:
         blocks.append(Paragraph("Attachments: " + ", ".join(attachments)))
     notes = tuple(Note("attachment", f"The attachment {name} was not read.") for name in attachments)
-    return ParsedDocument(
-        job.media_type, tuple(blocks), title=_header(message, "Subject") or None, notes=notes
-    )
+    return ParsedDocument(job.media_type, tuple(blocks), title=_header(message, "Subject") or None, notes=notes)
 
 
 def _header(message: EmailMessage, name: str) -> str:
@@ -54,9 +52,7 @@ def _body(message: EmailMessage) -> Iterator[Block]:
         if not text.strip() and (rich := message.get_body(("html",))) is not None and rich is not body:
             body = rich
             text = _text(rich) if isinstance(rich, EmailMessage) else ""
-        yield from (
-            html_blocks(text) if body.get_content_type() == "text/html" else text_blocks(normalise(text))
-        )
+        yield from (html_blocks(text) if body.get_content_type() == "text/html" else text_blocks(normalise(text)))
     for part in message.iter_attachments():
         if part.get_content_type() == "message/rfc822":
             for forwarded in part.get_payload():
@@ -83,7 +79,7 @@ def _text(part: EmailMessage) -> str:
 
 def _attachments(message: EmailMessage) -> Iterator[EmailMessage]:
     for part in message.iter_attachments():
-        if isinstance(part, EmailMessage) and part.get_content_type() != "message/rfc822":
+        if part.get_content_type() != "message/rfc822":
             yield part
 
 

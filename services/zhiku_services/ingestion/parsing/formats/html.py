@@ -23,9 +23,7 @@ _UNSEEN = _names(
     "button input textarea dialog"
 )
 _AROUND = ("nav", "aside", "footer")
-_AROUND_ROLES = frozenset(
-    {"navigation", "banner", "contentinfo", "complementary", "search", "menu", "toolbar"}
-)
+_AROUND_ROLES = frozenset({"navigation", "banner", "contentinfo", "complementary", "search", "menu", "toolbar"})
 _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 _BLOCKS = _names(
     "address article aside blockquote body center caption dd details dialog div dl dt fieldset "
@@ -34,7 +32,8 @@ _BLOCKS = _names(
     "table tbody td tfoot th thead tr ul"
 )
 _META_CHARSET = re.compile(rb"""<meta[^>]+charset\s*=\s*["']?\s*([\w-]+)""", re.IGNORECASE)
-_MAX_DEPTH = 400
+# Each level takes some frames of Python's stack.
+_MAX_DEPTH = 150
 _MAX_COLUMNS = 200
 
 
@@ -184,9 +183,7 @@ class _Reader:
 
 
 def _is_text(node: object) -> bool:
-    return isinstance(node, NavigableString) and not isinstance(
-        node, Comment | Doctype | ProcessingInstruction
-    )
+    return isinstance(node, NavigableString) and not isinstance(node, Comment | Doctype | ProcessingInstruction)
 
 
 def _is_hidden(tag: Tag) -> bool:
@@ -218,9 +215,7 @@ def _inline_text(tag: Tag) -> str:
                 parts.append("\n" if node.name != "li" else "\n- ")
             elif node.name == "img":
                 parts.append(f" {node.get('alt') or ''} ")
-        elif _is_text(node) and not any(
-            parent.name in _UNSEEN for parent in node.parents if parent is not tag
-        ):
+        elif _is_text(node) and not any(parent.name in _UNSEEN for parent in node.parents if parent is not tag):
             parts.append(str(node))
     return "".join(parts)
 

@@ -27,9 +27,7 @@ def parse(job: Job, _report: Report) -> ParsedDocument:
         fields = {name: value.strip("'\"") for name, value in _FIELD.findall(front[1])}
         text = text[front.end() :]
     blocks = _front_blocks(fields) + list(_Walker(text).blocks())
-    title = fields.get("title") or next(
-        (b.text for b in blocks if b.kind == "heading" and b.level == 1), None
-    )
+    title = fields.get("title") or next((b.text for b in blocks if b.kind == "heading" and b.level == 1), None)
     return ParsedDocument(job.media_type, tuple(blocks), title=title)
 
 

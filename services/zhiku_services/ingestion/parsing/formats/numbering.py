@@ -84,9 +84,7 @@ def _expand(levels: dict[int, _Level], counters: list[int | None], depth: int) -
         if (level := levels.get(number)) is None:
             continue
         value = counters[number]
-        marker = marker.replace(
-            f"%{number + 1}", written(level.start if value is None else value, level.format)
-        )
+        marker = marker.replace(f"%{number + 1}", written(level.start if value is None else value, level.format))
     return marker.strip()
 
 

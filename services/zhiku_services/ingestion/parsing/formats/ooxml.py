@@ -7,7 +7,7 @@ same; attributes of the relationships namespace get the prefix `r:`.
 import posixpath
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -30,7 +30,7 @@ class Package:
 
     @classmethod
     @contextmanager
-    def open(cls, path: Path) -> Iterator[Self]:
+    def open(cls, path: Path) -> Generator[Self]:
         """Open a file; a damaged one raises CorruptFileError, here or when a part is read."""
         with reading():
             package = cls(path)
@@ -100,7 +100,7 @@ class Package:
 
 
 @contextmanager
-def reading() -> Iterator[None]:
+def reading() -> Generator[None]:
     """Turn what a damaged or hostile file makes the readers raise into typed errors."""
     try:
         yield

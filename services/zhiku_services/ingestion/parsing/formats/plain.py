@@ -9,9 +9,7 @@ from zhiku_services.ingestion.parsing.wire import Job
 
 _NUMERAL = "[一二三四五六七八九十百千零〇0-9]+"
 # The divisions of Chinese statutes and handbooks, outermost first. An article (条) is a paragraph.
-_DIVISIONS = tuple(
-    re.compile(rf"第{_NUMERAL}{unit}(?:[ \u3000：:]|$)") for unit in ("编", "分编", "章", "节")
-)
+_DIVISIONS = tuple(re.compile(rf"第{_NUMERAL}{unit}(?:[ \u3000：:]|$)") for unit in ("编", "分编", "章", "节"))
 _CHAPTER = re.compile(r"(?:chapter|part|appendix|article)\s+(?:\d+|[ivxlc]+|[a-z])\b[.:]?", re.IGNORECASE)
 _SECTION = re.compile(r"(\d+(?:\.\d+){1,3})\.?\s+[A-Z\u4e00-\u9fff]")
 _HEADING_CHARS = 80

@@ -7,6 +7,7 @@ from zhiku_platform.text.document import Block, Heading, ListItem, Note, Paragra
 from zhiku_platform.text.normalisation import normalise, one_line
 from zhiku_services.ingestion.parsing import errors
 from zhiku_services.ingestion.parsing.formats import Report
+from zhiku_services.ingestion.parsing.formats.charts import chart_blocks
 from zhiku_services.ingestion.parsing.formats.ooxml import Package, chosen
 from zhiku_services.ingestion.parsing.wire import Job
 
@@ -97,7 +98,7 @@ class _Slide:
         elif (chart := data.find("chart")) is not None:
             root = self._related(chart.get("r:id"))
             if root is not None:
-                yield from self._chart(root)
+                yield from chart_blocks(root, self.page)
         elif (diagram := data.find("relIds")) is not None:
             root = self._related(diagram.get("r:dm"))
             for point in root.iter("pt") if root is not None else ():
@@ -120,26 +121,6 @@ class _Slide:
                 rows.append(tuple(cells))
         if rows:
             yield Table(tuple(rows), header_rows=min(1, len(rows) - 1), page=self.page)
-
-    def _chart(self, root: Element) -> Iterator[Block]:
-        """Write a chart as a table of its cached values: a row a category, a column a series."""
-        heading = root.find("chart/title")
-        title = one_line(" ".join(t.text or "" for t in heading.iter("t"))) if heading is not None else ""
-        columns: list[dict[int, str]] = []
-        labels: dict[int, str] = {}
-        names: list[str] = []
-        for number, series in enumerate(root.iter("ser"), start=1):
-            names.append(" ".join(_points(series.find("tx")).values()) or f"Series {number}")
-            for source in ("cat", "xVal"):
-                labels = labels or _points(series.find(source))
-            columns.append(_points(series.find("val")) or _points(series.find("yVal")))
-        indices = sorted(set(labels).union(*columns))
-        rows = [("", *names)]
-        rows += [(labels.get(i, ""), *(column.get(i, "") for column in columns)) for i in indices]
-        if len(rows) > 1:
-            yield Table(tuple(rows), title=title, page=self.page)
-        elif title:
-            yield Paragraph(title, page=self.page)
 
     def _speaker_notes(self) -> Iterator[Block]:
         targets = (target for kind, target in self.relations.values() if kind.endswith("/notesSlide"))
@@ -194,12 +175,3 @@ def _in_order(shapes: list[Element]) -> list[Element]:
             (place, n, shape) for n, (place, shape) in enumerate(zip(places, shapes, strict=True))
         )
     ]
-
-
-def _points(source: Element | None) -> dict[int, str]:
-    """Read cached values by their index."""
-    if source is None:
-        return {}
-    if (plain := source.find("v")) is not None and plain.text:
-        return {0: one_line(plain.text)}
-    return {int(point.get("idx", "0")): one_line(point.findtext("v") or "") for point in source.iter("pt")}

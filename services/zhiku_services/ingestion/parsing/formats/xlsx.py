@@ -117,9 +117,9 @@ class _Book:
         if kind == "inlineStr":
             return _rich_text(cell.find("is"))
         value = cell.findtext("v")
-        if value is None:
+        if not value:
             formula = cell.findtext("f")
-            return f"={formula}" if formula else ""
+            return f"={formula}" if formula and kind != "str" else ""
         if kind == "s":
             return self.strings[int(value)] if int(value) < len(self.strings) else ""
         if kind == "b":
@@ -159,9 +159,7 @@ def _formats(root: Element | None) -> list[str]:
     for entry in root.iter("numFmt"):
         codes[int(entry.get("numFmtId", "0"))] = entry.get("formatCode", "General")
     styles = root.find("cellXfs")
-    return [
-        codes.get(int(xf.get("numFmtId", "0")), "General") for xf in (styles if styles is not None else ())
-    ]
+    return [codes.get(int(xf.get("numFmtId", "0")), "General") for xf in (styles if styles is not None else ())]
 
 
 def _column(letters: str) -> int:
@@ -193,9 +191,7 @@ def _tables(grid: Grid, page: int) -> Iterator[Block]:
     title = ""
     for region in _regions(grid):
         rows = list(region)
-        while (
-            rows and len(rows) > 1 and len(rows[0]) == 1 and _width(rows) > 1 and min(rows[0]) == _left(rows)
-        ):
+        while rows and len(rows) > 1 and len(rows[0]) == 1 and _width(rows) > 1 and min(rows[0]) == _left(rows):
             title = "\n".join(filter(None, (title, *rows.pop(0).values())))
         if _width(rows) == 1 and sum(len(row) for row in rows) <= 2:
             title = "\n".join(filter(None, (title, *(text for row in rows for text in row.values()))))
@@ -234,7 +230,7 @@ def _width(rows: Sequence[dict[int, str]]) -> int:
 
 
 def _regions(grid: Grid) -> Iterator[list[dict[int, str]]]:
-    """Yield the rows of each region: bands between empty rows, cut at empty columns if both sides are tables."""
+    """Yield the rows of each region: bands between empty rows, cut at empty columns if all parts are wide."""
     for band in _bands(grid):
         columns = sorted(set().union(*band))
         groups: list[list[int]] = [[columns[0]]]

@@ -1,7 +1,9 @@
 """PDF: text in reading order with the place of every line, by pdfium and our own layout analysis."""
 
+import re
+
 import pypdfium2 as pdfium
-import pypdfium2.raw as raw
+from pypdfium2 import raw
 
 from zhiku_platform.text.document import Note, ParsedDocument
 from zhiku_platform.text.normalisation import one_line
@@ -34,23 +36,21 @@ def parse(job: Job, report: Report) -> ParsedDocument:
                 pages.append(page)
             report(index + 1, total)
         outline = _outline(document)
-        title = one_line(document.get_metadata_value("Title"))
+        title = _title(document)
     finally:
         document.close()
     if not any(page.content.words for page in pages):
         raise errors.NoTextLayerError("No page of the PDF holds text.")
     without_furniture(pages)
     blocks = Assembler(pages, outline).blocks()
-    return ParsedDocument(job.media_type, tuple(blocks), title or None, total, tuple(notes))
+    return ParsedDocument(job.media_type, tuple(blocks), title, total, tuple(notes))
 
 
 def _open(job: Job) -> pdfium.PdfDocument:
     try:
         return pdfium.PdfDocument(job.path)
     except pdfium.PdfiumError as error:
-        if raw.FPDF_GetLastError() in {raw.FPDF_ERR_PASSWORD, raw.FPDF_ERR_SECURITY} or "assword" in str(
-            error
-        ):
+        if raw.FPDF_GetLastError() in {raw.FPDF_ERR_PASSWORD, raw.FPDF_ERR_SECURITY} or "assword" in str(error):
             raise errors.EncryptedError("The PDF is protected by a password.") from error
         raise errors.CorruptFileError("The PDF is damaged and cannot be opened.") from error
 
@@ -58,9 +58,7 @@ def _open(job: Job) -> pdfium.PdfDocument:
 def _page_count(document: pdfium.PdfDocument, limits: ParseLimits) -> int:
     total = len(document)
     if total > limits.max_pages:
-        raise errors.TooManyPagesError(
-            f"The PDF has {total} pages; at most {limits.max_pages} are read.", pages=total
-        )
+        raise errors.TooManyPagesError(f"The PDF has {total} pages; at most {limits.max_pages} are read.", pages=total)
     if total == 0:
         raise errors.CorruptFileError("The PDF has no pages.")
     return total
@@ -79,6 +77,18 @@ def _page(document: pdfium.PdfDocument, index: int, notes: list[Note]) -> PageLa
     if not content.words and content.drawn:
         notes.append(Note("page_without_text", "The page shows something but holds no text.", index + 1))
     return lay_out(index + 1, content)
+
+
+def _title(document: pdfium.PdfDocument) -> str | None:
+    """The title in the metadata, unless it is a number or a file name that the producer put there."""
+    title = one_line(document.get_metadata_value("Title"))
+    letters = sum(char.isalpha() for char in title)
+    is_file = re.search(
+        r"\.(?:docx?|pdf|pptx?|xlsx?|indd|tex|html?)$|^(?:microsoft word|untitled|无标题)",
+        title,
+        re.IGNORECASE,
+    )
+    return title if 2 * letters >= len(title) > 1 and not is_file else None
 
 
 def _outline(document: pdfium.PdfDocument) -> dict[tuple[int, str], int]:

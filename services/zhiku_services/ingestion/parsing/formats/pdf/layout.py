@@ -4,11 +4,13 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from statistics import mean, median
 
 from zhiku_services.ingestion.parsing.formats.pdf.glyphs import Rect, Word
 
 CJK = re.compile("[\u2e80-\u303f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")
+RTL = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 # Words further apart than this (in font sizes) do not belong to one running line.
 _WORD_GAP = 1.0
 _MIN_GUTTER = 7.0
@@ -55,12 +57,17 @@ def segments(words: Sequence[Word]) -> list[Segment]:
         run = [line[0]]
         for word in line[1:]:
             size = max(run[-1].size, word.size, 4.0)
-            if word.rect.x0 - run[-1].rect.x1 > _WORD_GAP * size:
+            if _gap(run[-1].rect, word.rect) > _WORD_GAP * size:
                 result.append(segment(run))
                 run = []
             run.append(word)
         result.append(segment(run))
     return result
+
+
+def _gap(one: Rect, two: Rect) -> float:
+    """The horizontal distance between two rectangles; negative where they overlap."""
+    return max(one.x0, two.x0) - min(one.x1, two.x1)
 
 
 def _lines(words: Sequence[Word]) -> list[list[Word]]:
@@ -77,7 +84,13 @@ def _lines(words: Sequence[Word]) -> list[list[Word]]:
         else:
             lines.append([word])
             centres.append((centre, height))
-    return [sorted(line, key=lambda w: w.rect.x0) for line in lines]
+    return [_ordered(line) for line in lines]
+
+
+def _ordered(line: Sequence[Word]) -> list[Word]:
+    """Order the words of a line as they are read."""
+    rtl = sum(bool(RTL.match(word.text)) for word in line)
+    return sorted(line, key=lambda w: -w.rect.x1 if 2 * rtl > len(line) else w.rect.x0)
 
 
 def _collides(line: Sequence[Word], word: Word) -> bool:
@@ -93,7 +106,7 @@ def _collides(line: Sequence[Word], word: Word) -> bool:
 def segment(words: Sequence[Word]) -> Segment:
     """Join words to a segment."""
     text = words[0].text
-    for before, word in zip(words, words[1:], strict=False):
+    for before, word in pairwise(words):
         text += ("" if _joined(before, word) else " ") + word.text
     letters = sum(len(word.text) for word in words)
     size = sum(word.size * len(word.text) for word in words) / letters
@@ -103,7 +116,7 @@ def segment(words: Sequence[Word]) -> Segment:
 
 def _joined(before: Word, word: Word) -> bool:
     """Tell whether no space stands between two words: parts of one word, or Chinese text."""
-    gap = word.rect.x0 - before.rect.x1
+    gap = _gap(before.rect, word.rect)
     if CJK.match(before.text[-1]) and CJK.match(word.text[0]):
         return gap < 0.6 * word.size
     return not word.spaced and gap < 0.18 * max(word.size, 4.0)
@@ -131,6 +144,17 @@ def _same_row(row: Sequence[Segment], part: Segment) -> bool:
 
 
 # Columns
+
+
+def two_up(parts: list[Segment], width: float, height: float) -> list[list[Segment]]:
+    """Cut a sheet that shows two pages side by side: wide, with text on both sides of an empty middle."""
+    if width < 1.2 * height or any(s.rect.x0 < 0.52 * width and s.rect.x1 > 0.48 * width for s in parts):
+        return [parts]
+    left = [s for s in parts if s.rect.x1 <= 0.5 * width]
+    right = [s for s in parts if s.rect.x0 > 0.5 * width]
+    sides = [rows([s for s in side if s.table is None]) for side in (left, right)]
+    full = all(len(side) >= 2 * _MIN_COLUMN_LINES and mean(len(row.text) for row in side) >= 18 for side in sides)
+    return [left, right] if full else [parts]
 
 
 def flows(parts: Sequence[Segment], depth: int = 0) -> list[list[Segment]]:
@@ -166,7 +190,9 @@ def _best_band(parts: Sequence[Segment]) -> tuple[float, float, float] | None:
             inside = [s for s in parts if s.rect.y0 >= top - 1 and s.rect.y1 <= bottom + 1]
             left = [s for s in inside if s.rect.x1 <= gutter]
             right = [s for s in inside if s.rect.x0 >= gutter]
-            if not (_is_prose(left) and _is_prose(right)) or not _side_by_side(left, right):
+            if min(len(left), len(right)) < _MIN_COLUMN_LINES:
+                continue
+            if not _side_by_side(left, right) or not _are_columns(left, right):
                 continue
             score = min(len(left), len(right))
             if best is None or score > best[0]:
@@ -191,9 +217,7 @@ def _candidates(parts: Sequence[Segment]) -> list[float]:
 
 def _free_bands(parts: Sequence[Segment], gutter: float) -> list[tuple[float, float]]:
     """The vertical stretches in which no segment comes near the gutter from the left or crosses it."""
-    crossing = sorted(
-        (s.rect.y0, s.rect.y1) for s in parts if s.rect.x0 < gutter and s.rect.x1 > gutter - _MIN_GUTTER
-    )
+    crossing = sorted((s.rect.y0, s.rect.y1) for s in parts if s.rect.x0 < gutter and s.rect.x1 > gutter - _MIN_GUTTER)
     top = min(s.rect.y0 for s in parts)
     bottom = max(s.rect.y1 for s in parts)
     bands: list[tuple[float, float]] = []
@@ -206,11 +230,30 @@ def _free_bands(parts: Sequence[Segment], gutter: float) -> list[tuple[float, fl
     return bands
 
 
-def _is_prose(parts: Sequence[Segment]) -> bool:
-    """Tell running text from the cells of a table: lines that fill their column, one segment a line."""
-    lines = rows([s for s in parts if s.table is None])
-    if len(lines) < _MIN_COLUMN_LINES:
+def _are_columns(left: Sequence[Segment], right: Sequence[Segment]) -> bool:
+    """Tell columns of running text from the cells of a table.
+
+    Text fills its column, one segment a line. Where the lines of the two sides do not stand level either,
+    as those of a table do, less filled columns count too.
+    """
+    one, two = rows([s for s in left if s.table is None]), rows([s for s in right if s.table is None])
+    if min(len(one), len(two)) < _MIN_COLUMN_LINES:
         return False
+    fill = 0.55 if _are_level(one, two) else 0.3
+    return _is_prose(one, fill) and _is_prose(two, fill)
+
+
+def _are_level(one: Sequence[Row], two: Sequence[Row]) -> bool:
+    fewer = one if len(one) <= len(two) else two
+    feet = sorted(row.rect.y1 for row in (two if fewer is one else one))
+    hits = 0
+    for row in fewer:
+        place = bisect_left(feet, row.rect.y1 - 1.2)
+        hits += place < len(feet) and feet[place] <= row.rect.y1 + 1.2
+    return hits > 0.55 * len(fewer)
+
+
+def _is_prose(lines: Sequence[Row], least_fill: float) -> bool:
     left, right = min(r.rect.x0 for r in lines), max(r.rect.x1 for r in lines)
     width = max(1.0, right - left)
     fill = mean((row.rect.x1 - row.rect.x0) / width for row in lines)
@@ -219,7 +262,7 @@ def _is_prose(parts: Sequence[Segment]) -> bool:
     letters = (len(text) - cjk + 2.2 * cjk) / len(lines)
     digits = sum(char.isdigit() for char in text) / max(1, len(text))
     single = mean(len(row.segments) for row in lines)
-    return fill >= 0.55 and letters >= 18 and digits < 0.25 and single < 1.35
+    return fill >= least_fill and letters >= 18 and digits < 0.25 and single < 1.35
 
 
 def _side_by_side(left: Sequence[Segment], right: Sequence[Segment]) -> bool:
@@ -230,8 +273,6 @@ def _side_by_side(left: Sequence[Segment], right: Sequence[Segment]) -> bool:
 def line_pitch(lines: Sequence[Row]) -> float:
     """The usual distance from one line's top to the next, in points; 0 if there are too few lines."""
     steps = [
-        b.rect.y0 - a.rect.y0
-        for a, b in zip(lines, lines[1:], strict=False)
-        if 0 < b.rect.y0 - a.rect.y0 < 4 * (a.rect.y1 - a.rect.y0)
+        b.rect.y0 - a.rect.y0 for a, b in pairwise(lines) if 0 < b.rect.y0 - a.rect.y0 < 4 * (a.rect.y1 - a.rect.y0)
     ]
     return median(steps) if steps else 0.0

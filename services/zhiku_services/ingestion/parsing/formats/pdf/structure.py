@@ -18,26 +18,28 @@ from zhiku_services.ingestion.parsing.formats.pdf.layout import (
     line_pitch,
     rows,
     segments,
+    two_up,
 )
 from zhiku_services.ingestion.parsing.formats.pdf.tables import FoundTable, aligned_tables, ruled_tables
 from zhiku_services.ingestion.parsing.formats.plain import heading_level
 
 _MARGIN = 0.13
 _EDGE_LINES = 4
-_DIGITS = re.compile(r"\d+")
+_NUMBERS = re.compile(r"\d+|^[ivxl]+\b|\b[ivxl]+$")
 _PAGE_NUMBER = re.compile(
     r"(?:page|p\.)?\s*[-–—|·]*\s*(?:[A-Z]-)?(?:\d{1,4}|[ivxl]{1,6})\s*[-–—|·]*(?:\s*(?:of|/)\s*\d{1,4})?"
     r"|第\s*\d{1,4}\s*页(?:\s*[,，/]?\s*共\s*\d{1,4}\s*页)?",
     re.IGNORECASE,
 )
 _BULLET = re.compile(r"[•●○◦▪■□▶►✓✔➢◆◇\uf0b7\uf0a7]\s*|[-–—*·]\s+")
-_NUMBERED = re.compile(
-    r"(?:\(?(?:\d{1,2}|[a-z]|[ivx]{1,4})[.)]|[（(][一二三四五六七八九十\d]{1,3}[)）])\s*(?=\S)"
-)
+_NUMBERED = re.compile(r"(?:\(?(?:\d{1,2}|[a-z]|[ivx]{1,4})[.)]|[（(][一二三四五六七八九十\d]{1,3}[)）])\s*(?=\S)")
 _ENDS = tuple('.!?:;。！？：；…"”」』）)')
-_CAPTION = re.compile(
-    r"(?:table|tab\.|表|附表|exhibit)\s*[\dIVX一二三四五六七八九十]*[\s.:：\-–—]", re.IGNORECASE
+_CAPTION = re.compile(r"(?:table|tab\.|表|附表|exhibit)\s*[\dIVX一二三四五六七八九十]*[\s.:：\-–—]", re.IGNORECASE)
+_UNIT = re.compile(
+    r"\(?(?:(?:amounts?|dollars?|shares)\s+)?in (?:millions|thousands|billions)|[(（]?\s*(?:金额)?单位[:：]",
+    re.IGNORECASE,
 )
+_UNIT_CHARS = 80
 _HEADING_CHARS = 160
 _LARGER = 1.12
 
@@ -79,7 +81,7 @@ def lay_out(number: int, content: PageContent) -> PageLayout:
     parts = segments(words) if words else []
     parts += [Segment([], table.rect, "", 0.0, bold=False, table=table) for table, _ in grids]
     layout = PageLayout(number, content)
-    for flow in flows(parts):
+    for flow in (flow for sheet in two_up(parts, content.width, content.height) for flow in flows(sheet)):
         layout.items.append([_item(found) for found in aligned_tables(rows(flow))])
     return layout
 
@@ -103,32 +105,44 @@ def _item(found: Row | FoundTable) -> Line | FoundTable:
 
 def without_furniture(pages: Sequence[PageLayout]) -> None:
     """Take out of each page the lines at its edges that come again on other pages, and page numbers."""
-    keys = [_edge_lines(page) for page in pages]
-    seen = Counter(key for page in keys for key in {key for key, _ in page})
+    edges = [_edge_lines(page) for page in pages]
+    seen = Counter(key for page in edges for key in {key for key, _ in page})
+    numbered = sum(any(_is_page_number(line) for _, line in page) for page in edges)
     needed = max(3, min(len(pages) // 10, 12)) if len(pages) > 4 else 2
-    for page, edges in zip(pages, keys, strict=True):
+    for page, lines in zip(pages, edges, strict=True):
         drop = {
             id(line)
-            for key, line in edges
-            if (seen[key] >= needed and len(pages) > 1)
-            or (_PAGE_NUMBER.fullmatch(line.text) and len(pages) > 2)
+            for key, line in lines
+            if (seen[key] >= needed and not key.startswith("?")) or (numbered > 2 and _is_page_number(line))
         }
+        if all(id(item) in drop for flow in page.items for item in flow):
+            # A page that holds nothing else keeps it: to lose a page's whole text is worse than a repetition.
+            continue
         for flow in page.items:
             flow[:] = [item for item in flow if id(item) not in drop]
 
 
+def _is_page_number(line: Line) -> bool:
+    return _PAGE_NUMBER.fullmatch(line.text) is not None
+
+
 def _edge_lines(page: PageLayout) -> list[tuple[str, Line]]:
-    """The outermost lines in the top and bottom margin, each with what makes it the same on other pages."""
+    """The outermost lines of the top and bottom margin, each with what makes it the same on other pages.
+
+    The first and the last line of a page count even outside the margin (marked `?`): as page numbers only.
+    """
     height = page.content.height
-    lines = [item for flow in page.items for item in flow if isinstance(item, Line)]
-    top = sorted((line for line in lines if line.rect.y1 < _MARGIN * height), key=lambda line: line.rect.y0)
-    bottom = sorted(
-        (line for line in lines if line.rect.y0 > (1 - _MARGIN) * height), key=lambda line: -line.rect.y1
+    lines = sorted(
+        (item for flow in page.items for item in flow if isinstance(item, Line)),
+        key=lambda line: line.rect.y0,
     )
+    top = [line for line in lines if line.rect.y1 < _MARGIN * height][:_EDGE_LINES]
+    bottom = [line for line in lines if line.rect.y0 > (1 - _MARGIN) * height][-_EDGE_LINES:]
+    outer = [line for line in (*lines[:1], *lines[-1:]) if line not in top and line not in bottom]
     return [
-        (f"{side}{_DIGITS.sub('#', line.text)}", line)
-        for side, found in (("^", top), ("_", bottom))
-        for line in found[:_EDGE_LINES]
+        (side + _NUMBERS.sub("#", line.text), line)
+        for side, found in (("^", top), ("_", bottom), ("?", outer))
+        for line in found
     ]
 
 
@@ -238,27 +252,20 @@ class Assembler:
             or letters < 0.4 * len(text.replace(" ", ""))
         ):
             return False
-        if _BULLET.match(text) or (
-            text.endswith((",", ";", "，", "；", "、")) and first.size < 1.3 * self.body_size
-        ):
+        if _BULLET.match(text) or (text.endswith((",", ";", "，", "；", "、")) and first.size < 1.3 * self.body_size):
             return False
         if first.size >= self.body_size * _LARGER:
             return not text.endswith((".", "。")) or first.size >= 1.3 * self.body_size
         if heading_level(text) is not None and len(run.lines) == 1:
             return first.bold or text.startswith("第") or not self._is_bold_used
         return (
-            all(line.bold for line in run.lines)
-            and not text.endswith((".", "。", ":", "："))
-            and len(run.lines) <= 2
+            all(line.bold for line in run.lines) and not text.endswith((".", "。", ":", "：")) and len(run.lines) <= 2
         )
 
     @property
     def _is_bold_used(self) -> bool:
         return any(
-            isinstance(item, Line) and item.bold
-            for page in self.pages[:20]
-            for flow in page.items
-            for item in flow
+            isinstance(item, Line) and item.bold for page in self.pages[:20] for flow in page.items for item in flow
         )
 
     def _level(self, page: PageLayout, run: TextRun) -> int:
@@ -267,9 +274,7 @@ class Assembler:
         if outlined is not None:
             return outlined
         size = round(run.lines[0].size * 2) / 2
-        by_size = next(
-            (n for n, large in enumerate(self.sizes, start=1) if size >= large - 0.25), len(self.sizes) + 1
-        )
+        by_size = next((n for n, large in enumerate(self.sizes, start=1) if size >= large - 0.25), len(self.sizes) + 1)
         numbered = heading_level(text)
         return by_size if numbered is None or by_size <= len(self.sizes) else by_size + numbered - 1
 
@@ -283,35 +288,28 @@ class Assembler:
             blocks.append(ListItem(text, page=page.number, spans=spans))
         elif self._continues(blocks, page, run):
             last = blocks[-1]
-            assert last.kind in {"paragraph", "list_item"}
+            assert isinstance(last, Paragraph | ListItem)
             blocks[-1] = self._extended(last, text, spans)
         else:
             blocks.append(Paragraph(text, page.number, spans))
 
     def _continues(self, blocks: Sequence[Block], page: PageLayout, run: TextRun) -> bool:
         """Tell whether a paragraph goes on from the column or page before."""
-        if not blocks or blocks[-1].kind not in {"paragraph", "list_item"} or not blocks[-1].text:
-            return False
-        last = blocks[-1]
-        if not last.spans or last.text.endswith(_ENDS):
+        last = blocks[-1] if blocks else None
+        if not isinstance(last, Paragraph | ListItem) or not last.spans or last.text.endswith(_ENDS):
             return False
         box, first = last.spans[-1].box, page.content.frame.shown(run.lines[0].rect)
         moved = box.page == page.number - 1 or (box.page == page.number and first.y0 < box.y0 - 20)
         text = run.lines[0].text
-        return (
-            moved
-            and len(last.text) > 40
-            and (text[0].islower() or bool(CJK.match(text[0]) and len(text) > 15))
-        )
+        return moved and len(last.text) > 40 and (text[0].islower() or bool(CJK.match(text[0]) and len(text) > 15))
 
-    def _extended(self, last: Block, text: str, spans: tuple[Span, ...]) -> Block:
-        assert last.kind in {"paragraph", "list_item"}
+    def _extended(self, last: Paragraph | ListItem, text: str, spans: tuple[Span, ...]) -> Block:
         start, joint = self._joint(last.text, text)
         whole = last.text[:start] + joint + text
         offset = start + len(joint)
         kept = [Span(s.start, min(s.end, start), s.box) for s in last.spans if s.start < start]
         moved = [Span(s.start + offset, s.end + offset, s.box) for s in spans]
-        kind = Paragraph if last.kind == "paragraph" else ListItem
+        kind = Paragraph if isinstance(last, Paragraph) else ListItem
         return kind(text=whole, page=last.page, spans=(*kept, *moved))
 
     def _joined(self, page: PageLayout, lines: Sequence[Line]) -> tuple[str, tuple[Span, ...]]:
@@ -345,15 +343,27 @@ class Assembler:
         return Box(page.number, *(round(value, 1) for value in shown))
 
     def _table(self, page: PageLayout, found: FoundTable, blocks: list[Block]) -> Table:
-        """Build a table; a caption right above it becomes its title."""
-        title, places = "", tuple[Box, ...]()
-        last = blocks[-1] if blocks else None
-        if last is not None and last.kind in {"paragraph", "heading"} and _CAPTION.match(last.text):
-            if last.page == page.number and len(last.text) <= 2 * _HEADING_CHARS:
-                title, places = last.text, tuple(span.box for span in last.spans)
-                blocks.pop()
+        """Build a table; a caption or the unit right above it becomes its title."""
+        above = _title_blocks(blocks, page.number)
+        del blocks[len(blocks) - len(above) :]
+        title = "\n".join(block.text for block in above)
+        places = tuple(span.box for block in above for span in block.spans)
         boxes = tuple(self._box(page, rect) for rect in found.row_rects)
         return Table(found.cells, found.header_rows, title, page.number, boxes, places)
+
+
+def _title_blocks(blocks: Sequence[Block], page: int) -> list[Paragraph | Heading]:
+    """The last blocks, at most three, from the one on that reads as a caption or as a unit."""
+    taken: list[Paragraph | Heading] = []
+    for block in reversed(blocks[-3:]):
+        if not isinstance(block, Paragraph | Heading) or block.page != page:
+            break
+        if len(block.text) > (_UNIT_CHARS if not _CAPTION.match(block.text) else 2 * _HEADING_CHARS):
+            break
+        taken.insert(0, block)
+        if _CAPTION.match(block.text) or _UNIT.match(block.text):
+            return taken
+    return []
 
 
 def _vocabulary(pages: Sequence[PageLayout]) -> Counter[str]:

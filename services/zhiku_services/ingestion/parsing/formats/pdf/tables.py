@@ -7,7 +7,7 @@ from statistics import mean, median
 
 from zhiku_platform.text.normalisation import one_line
 from zhiku_services.ingestion.parsing.formats.pdf.glyphs import Rect, Word
-from zhiku_services.ingestion.parsing.formats.pdf.layout import CJK, Row, Segment, bounds, rows, segments
+from zhiku_services.ingestion.parsing.formats.pdf.layout import CJK, Row, bounds, rows, segments
 
 _SNAP = 2.5
 _MAX_RULES = 1_500
@@ -148,9 +148,7 @@ def _owners(
 
 
 def _has_line(lines: Sequence[_Line], at: float, middle: float) -> bool:
-    return any(
-        abs(line.at - at) <= 2 * _SNAP and line.start - _SNAP <= middle <= line.end + _SNAP for line in lines
-    )
+    return any(abs(line.at - at) <= 2 * _SNAP and line.start - _SNAP <= middle <= line.end + _SNAP for line in lines)
 
 
 def _filled(slots: dict[tuple[int, int], list[Word]], ys: Sequence[float], xs: Sequence[float]) -> FoundTable:
@@ -171,17 +169,13 @@ def _sub_rows(cells: dict[int, list[Word]]) -> Iterator[dict[int, list[Word]]]:
     lines = {column: rows(segments(words)) for column, words in cells.items()}
     counts = {len(found) for found in lines.values()}
     numeric = [
-        all(_NUMERIC.fullmatch(row.text) for row in found)
-        for column, found in lines.items()
-        if column != min(lines)
+        all(_NUMERIC.fullmatch(row.text) for row in found) for column, found in lines.items() if column != min(lines)
     ]
     if len(lines) < 2 or counts == {1} or len(counts) != 1 or not any(numeric):
         yield cells
         return
     for number in range(counts.pop()):
-        yield {
-            column: [w for s in found[number].segments for w in s.words] for column, found in lines.items()
-        }
+        yield {column: [w for s in found[number].segments for w in s.words] for column, found in lines.items()}
 
 
 def cell_text(words: Sequence[Word]) -> str:
@@ -283,9 +277,7 @@ def _aligned_table(lines: Sequence[Row], cells: Sequence[Sequence[_Cell]]) -> Fo
 def _columns(tabular: Sequence[Sequence[_Cell]]) -> list[tuple[float, float]]:
     """The horizontal ranges of the columns, from rows that have most of the cells."""
     most = sorted(len(row) for row in tabular)[-max(1, len(tabular) // 10) - 1 if len(tabular) > 3 else -1]
-    spans = sorted(
-        (cell.rect.x0, cell.rect.x1) for row in tabular if len(row) >= max(2, 0.6 * most) for cell in row
-    )
+    spans = sorted((cell.rect.x0, cell.rect.x1) for row in tabular if len(row) >= max(2, 0.6 * most) for cell in row)
     columns: list[tuple[float, float]] = []
     for x0, x1 in spans:
         if columns and x0 < columns[-1][1] + 1.0:
@@ -315,9 +307,7 @@ def _assign(row: Sequence[_Cell], columns: Sequence[tuple[float, float]]) -> lis
     for cell in row:
         number = _column(cell, columns)
         # A heading over several columns stands in the first of them.
-        covered = [
-            n for n, (x0, x1) in enumerate(columns) if min(x1, cell.rect.x1) - max(x0, cell.rect.x0) > 2
-        ]
+        covered = [n for n, (x0, x1) in enumerate(columns) if min(x1, cell.rect.x1) - max(x0, cell.rect.x0) > 2]
         number = number if len(covered) < 2 else covered[0]
         values[number] = f"{values[number]} {cell.text}".strip()
     return [one_line(value) for value in values]
