@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import update
+from sqlalchemy import bindparam, update
+from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 
 from zhiku_platform.access import Access
@@ -17,12 +18,25 @@ from zhiku_platform.contracts.wire import Page
 from zhiku_platform.db import new_id
 from zhiku_platform.errors import NotFoundError
 from zhiku_services.gateway.digests import Digests
-from zhiku_services.gateway.directory import principal_of
+from zhiku_services.gateway.directory import USER_COLUMNS, SelectedRow, principal_of
 from zhiku_services.gateway.models import AUDIT_OUTBOX, ApiKeyRow, UserRow
 
 _PURPOSE = "api-key"
 _FORM = re.compile(r"zk_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
 _TOUCH = timedelta(seconds=60)
+_FIND = (
+    columns(
+        col(ApiKeyRow.id),
+        col(ApiKeyRow.digest),
+        col(ApiKeyRow.scopes),
+        col(ApiKeyRow.expires_at),
+        col(ApiKeyRow.last_used_at),
+        col(ApiKeyRow.revoked_at),
+        *USER_COLUMNS,
+    )
+    .join(UserRow, (col(UserRow.issuer) == col(ApiKeyRow.issuer)) & (col(UserRow.sub) == col(ApiKeyRow.sub)))
+    .where(col(ApiKeyRow.prefix) == bindparam("prefix"), col(ApiKeyRow.issuer) == bindparam("issuer"))
+)
 
 
 @dataclass(frozen=True)
@@ -76,7 +90,11 @@ def list_own(access: Access, *, issuer: str, session: Session) -> Page[ApiKey]:
     """The caller's keys that were not revoked, newest first."""
     rows = session.exec(
         select(ApiKeyRow)
-        .where(ApiKeyRow.issuer == issuer, ApiKeyRow.sub == access.principal.sub, col(ApiKeyRow.revoked_at).is_(None))
+        .where(
+            ApiKeyRow.issuer == issuer,
+            ApiKeyRow.sub == access.principal.sub,
+            col(ApiKeyRow.revoked_at).is_(None),
+        )
         .order_by(col(ApiKeyRow.id).desc())
     )
     return Page(items=[_message(row) for row in rows])
@@ -103,26 +121,21 @@ def find(
     form = _FORM.fullmatch(secret)
     if form is None:
         return None
-    found = session.exec(
-        select(ApiKeyRow, UserRow)
-        .join(UserRow, (col(UserRow.issuer) == ApiKeyRow.issuer) & (col(UserRow.sub) == ApiKeyRow.sub))
-        .where(ApiKeyRow.prefix == form[1], ApiKeyRow.issuer == issuer)
-    ).first()
-    if found is None:
+    row = session.connection().execute(_FIND, {"prefix": form[1], "issuer": issuer}).first()
+    if row is None:
         return None
-    row, user = found
     if reason := _refusal(row, secret, digests, at):
-        return RefusedKey(row.id, user.tenant, row.sub, reason)
+        return RefusedKey(row.id, row.tenant, row.sub, reason)
     return KeyHolder(
         key_id=row.id,
-        principal=principal_of(user, row.scopes),
+        principal=principal_of(row, row.scopes),
         is_stale=row.last_used_at is None or at - row.last_used_at >= _TOUCH,
     )
 
 
 def touch(key_id: str, *, at: datetime, session: Session) -> None:
     """Write down that a key was used."""
-    session.execute(update(ApiKeyRow).where(col(ApiKeyRow.id) == key_id).values(last_used_at=at))
+    session.exec(update(ApiKeyRow).where(col(ApiKeyRow.id) == key_id).values(last_used_at=at))
 
 
 def record_refusal(refused: RefusedKey, *, at: datetime, session: Session) -> None:
@@ -143,7 +156,7 @@ def record_refusal(refused: RefusedKey, *, at: datetime, session: Session) -> No
 
 
 def _refusal(
-    row: ApiKeyRow, secret: str, digests: Digests, at: datetime
+    row: SelectedRow, secret: str, digests: Digests, at: datetime
 ) -> Literal["wrong_secret", "expired", "revoked"] | None:
     if not digests.matches(_PURPOSE, secret, row.digest):
         return "wrong_secret"

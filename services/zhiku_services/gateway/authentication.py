@@ -37,7 +37,9 @@ class Authenticate:
             await self._app(scope, receive, send)
             return
         scope["headers"] = [
-            (name, value) for name, value in scope["headers"] if not name.lower().startswith(_INTERNAL_HEADERS)
+            (name, value)
+            for name, value in scope["headers"]
+            if not name.lower().startswith(_INTERNAL_HEADERS)
         ]
         request = Request(scope)
         if scope["path"].startswith(GUARDED_PATHS):
@@ -76,7 +78,7 @@ class Authenticate:
         request.state.signed_in = found
 
     def _refuse_other_sites(self, request: Request, cookie: str) -> None:
-        """Check that our own page sends this change: browsers say where it comes from, and only ours has the token."""
+        """Check that our own page sends this change: browsers say whence, and only ours has the token."""
         token = request.headers.get("X-CSRF-Token", "")
         if request.headers.get("Origin", self._origin) != self._origin:
             raise CrossSiteRequestError

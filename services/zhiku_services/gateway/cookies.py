@@ -19,7 +19,12 @@ class Cookies:
     """Sets, reads and clears our cookies: HttpOnly, SameSite=Lax, and bound to this host over HTTPS."""
 
     def __init__(
-        self, digests: Digests, *, secure: bool, session_lifetime_s: int, clock: Callable[[], float] = time.time
+        self,
+        digests: Digests,
+        *,
+        secure: bool,
+        session_lifetime_s: int,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._secure = secure
         self._clock = clock

@@ -22,8 +22,8 @@ from zhiku_platform.contracts.identity import DirectoryUser
 from zhiku_services.gateway.errors import LoginRefusedError, ProviderUnavailableError, TokenInvalidError
 from zhiku_services.gateway.remembered import Remembered
 
-ALGORITHMS = ("RS256", "ES256", "EdDSA")
-_KEY_TYPES = {"RS256": "RSA", "ES256": "EC", "EdDSA": "OKP"}
+_KEY_TYPES = {"RS256": "RSA", "ES256": "EC", "EdDSA": "OKP", "Ed25519": "OKP"}
+ALGORITHMS = tuple(_KEY_TYPES)
 _LEEWAY_S = 30
 _MAX_AGE_S = 600
 _SCOPE = "openid profile email"
@@ -139,13 +139,15 @@ class OpenIdClient:
             sub={"essential": True},
             exp={"essential": True},
             iat={"essential": True},
-            nonce={"essential": True, "value": nonce},
         )
         try:
             claims = jwt.decode(token, key, algorithms=ALGORITHMS).claims
             registry.validate(claims)
         except (JoseError, ValueError) as error:
             raise TokenInvalidError(_reason(error)) from error
+        # joserfc would take a list that holds the right value for the value itself.
+        if claims.get("nonce") != nonce:
+            raise TokenInvalidError("nonce")
         audiences = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
         if claims.get("azp", self._client_id if len(audiences) == 1 else None) != self._client_id:
             raise TokenInvalidError("azp")

@@ -12,12 +12,13 @@ from zhiku_platform.contracts.wire import Page
 from zhiku_platform.db import ReadSession, WriteSession
 from zhiku_platform.http import GuardedRouter
 from zhiku_services.gateway import api_keys, sessions
+from zhiku_services.gateway.bodies import MAX_BODY_BYTES
 from zhiku_services.gateway.door import Door, door_of
 from zhiku_services.gateway.login import finish, local_path
 from zhiku_services.gateway.oidc import Login
 from zhiku_services.gateway.sessions import SignedIn
 
-router = GuardedRouter(prefix="/api/v1", tags=["gateway"])
+router = GuardedRouter(prefix="/api/v1", tags=["gateway"], max_body_size=MAX_BODY_BYTES)
 
 CanOwnSession = Annotated[Access, require(Permission.SESSION_OWN)]
 CanManageKeys = Annotated[Access, require(Permission.API_KEY_MANAGE)]
@@ -41,7 +42,9 @@ async def log_in(
         return RedirectResponse(f"{door.settings.base_url}/api/v1/auth/login?{query}", status_code=303)
     login = Login.begin(target)
     extra = {"prompt": prompt, "ui_locales": ui_locales}
-    url = await door.openid.authorization_url(login, **{name: value for name, value in extra.items() if value})
+    url = await door.openid.authorization_url(
+        login, **{name: value for name, value in extra.items() if value}
+    )
     response = RedirectResponse(url, status_code=303)
     door.cookies.set_login(response, login)
     return response
@@ -67,7 +70,7 @@ async def finish_login(request: Request) -> Response:
 
 
 @router.post("/auth/logout", status_code=204)
-def log_out(access: CanOwnSession, request: Request, response: Response, session: WriteSession) -> None:
+def log_out(_access: CanOwnSession, request: Request, response: Response, session: WriteSession) -> None:
     """End the session."""
     door = door_of(request)
     sessions.end(_signed_in(request).cookie, digests=door.digests, at=door.clock(), session=session)
@@ -75,7 +78,7 @@ def log_out(access: CanOwnSession, request: Request, response: Response, session
 
 
 @router.get("/session")
-def get_session(access: CanOwnSession, request: Request) -> Session:
+def get_session(_access: CanOwnSession, request: Request) -> Session:
     """Say who is signed in, and what they may do."""
     return sessions.describe(_signed_in(request), door_of(request).digests)
 
@@ -110,5 +113,5 @@ def _signed_in(request: Request) -> SignedIn:
 
 
 def _came_by_another_name(request: Request, door: Door) -> bool:
-    """Whether the browser used `localhost` for `127.0.0.1` or the like; behind a proxy that is not ours to say."""
+    """Whether the browser used `localhost` for `127.0.0.1`; behind a proxy that is not ours to say."""
     return door.settings.is_loopback and request.url.netloc != urlsplit(door.settings.base_url).netloc

@@ -4,7 +4,8 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import update
+from sqlalchemy import bindparam, update
+from sqlalchemy import select as columns
 from sqlmodel import Session, col, delete, select
 
 from zhiku_platform.access import permissions_of
@@ -13,11 +14,26 @@ from zhiku_platform.contracts.gateway import Session as SessionMessage
 from zhiku_platform.contracts.identity import Principal
 from zhiku_platform.db import new_id
 from zhiku_services.gateway.digests import Digests
-from zhiku_services.gateway.directory import principal_of
+from zhiku_services.gateway.directory import USER_COLUMNS, principal_of
 from zhiku_services.gateway.models import AUDIT_OUTBOX, SessionRow, UserRow
 
 _PURPOSE = "session"
 _CSRF = "csrf"
+
+_FIND = (
+    columns(
+        col(SessionRow.id),
+        col(SessionRow.expires_at),
+        col(SessionRow.last_seen_at),
+        col(UserRow.email),
+        col(UserRow.department),
+        *USER_COLUMNS,
+    )
+    .join(
+        UserRow, (col(UserRow.issuer) == col(SessionRow.issuer)) & (col(UserRow.sub) == col(SessionRow.sub))
+    )
+    .where(col(SessionRow.digest) == bindparam("digest"), col(SessionRow.issuer) == bindparam("issuer"))
+)
 
 
 @dataclass(frozen=True)
@@ -72,7 +88,7 @@ def start(
     )
     session.add(row)
     user = session.get_one(UserRow, (issuer, sub))
-    _record(session, user.tenant, sub, "session.started", row.id, at)
+    _record(session, "session.started", row, user, at)
     session.flush()
     return cookie
 
@@ -84,22 +100,18 @@ def find(
 
     A session that another issuer vouched for ends with the switch to a new one.
     """
-    found = session.exec(
-        select(SessionRow, UserRow)
-        .join(UserRow, (col(UserRow.issuer) == SessionRow.issuer) & (col(UserRow.sub) == SessionRow.sub))
-        .where(SessionRow.digest == digests.of(_PURPOSE, cookie), SessionRow.issuer == issuer)
-    ).first()
-    if found is None:
+    wanted = {"digest": digests.of(_PURPOSE, cookie), "issuer": issuer}
+    row = session.connection().execute(_FIND, wanted).first()
+    if row is None:
         return None
-    row, user = found
     if row.expires_at <= at or row.last_seen_at + lifetimes.idle <= at:
         return None
     return SignedIn(
         session_id=row.id,
         cookie=cookie,
-        principal=principal_of(user),
-        email=user.email,
-        department=user.department,
+        principal=principal_of(row),
+        email=row.email,
+        department=row.department,
         expires_at=min(row.expires_at, row.last_seen_at + lifetimes.idle),
         is_stale=at - row.last_seen_at >= lifetimes.touch,
     )
@@ -107,7 +119,7 @@ def find(
 
 def touch(session_id: str, *, at: datetime, session: Session) -> None:
     """Write down that a session was used."""
-    session.execute(update(SessionRow).where(col(SessionRow.id) == session_id).values(last_seen_at=at))
+    session.exec(update(SessionRow).where(col(SessionRow.id) == session_id).values(last_seen_at=at))
 
 
 def end(cookie: str, *, digests: Digests, at: datetime, session: Session) -> None:
@@ -118,7 +130,7 @@ def end(cookie: str, *, digests: Digests, at: datetime, session: Session) -> Non
     user = session.get(UserRow, (row.issuer, row.sub))
     session.delete(row)
     if user is not None:
-        _record(session, user.tenant, row.sub, "session.ended", row.id, at)
+        _record(session, "session.ended", row, user, at)
     session.flush()
 
 
@@ -147,6 +159,6 @@ def describe(signed_in: SignedIn, digests: Digests) -> SessionMessage:
     )
 
 
-def _record(session: Session, tenant: str, sub: str, action: str, session_id: str, at: datetime) -> None:
-    event = AuditEvent(action=action, tenant=tenant, actor=sub, subject=session_id, at=at)
+def _record(session: Session, action: str, row: SessionRow, user: UserRow, at: datetime) -> None:
+    event = AuditEvent(action=action, tenant=user.tenant, actor=user.sub, subject=row.id, at=at)
     record(session, AUDIT_OUTBOX, event)

@@ -7,7 +7,7 @@ and five, and the provider is one process.
 
 # Authlib has no types: its classes are `Any` to the type checkers, so deriving from them needs leave.
 # mypy: disable-error-code="misc"
-# pyright: reportUntypedBaseClass=false
+# pyright: reportUntypedBaseClass=false, reportIncompatibleMethodOverride=false, reportAssignmentType=false
 # ruff: noqa: ARG002 - Authlib prescribes the signatures
 
 import secrets
@@ -208,7 +208,7 @@ class _CodeGrant(AuthorizationCodeGrant):
 
 
 class _RequiredChallenge(CodeChallenge):
-    """PKCE with S256 for every client; Authlib alone shows the login page to a request without a challenge."""
+    """PKCE with S256, always; Authlib alone shows the login page to a request without a challenge."""
 
     SUPPORTED_CODE_CHALLENGE_METHOD = ("S256",)
 
@@ -261,7 +261,9 @@ class Provider(AuthorizationServer):
         super().__init__(scopes_supported=SCOPES)
         self.client = client
         self.memory = memory
-        self.register_grant(_CodeGrant, [_RequiredChallenge(required=True), _OpenId(issuer, keys, memory.clock)])
+        self.register_grant(
+            _CodeGrant, [_RequiredChallenge(required=True), _OpenId(issuer, keys, memory.clock)]
+        )
         self.register_token_generator(
             "default",
             BearerTokenGenerator(

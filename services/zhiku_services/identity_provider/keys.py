@@ -24,12 +24,13 @@ class KeyRing:
         self._path = path
         self._clock = clock
         self._keys: list[dict[str, Any]] = json.loads(path.read_text())["keys"] if path.exists() else []
+        self._imported: dict[str, RSAKey] = {}
 
     def signing_key(self) -> RSAKey:
         """The key to sign with; its `kid` is set."""
         if not self._keys or self._clock() - self._keys[0]["iat"] > _MAX_AGE_S:
             self.rotate()
-        return _import(self._keys[0])
+        return self._key(self._keys[0])
 
     def rotate(self) -> None:
         """Put a new key in front, and forget all but the one before it."""
@@ -41,7 +42,17 @@ class KeyRing:
     def public_keys(self) -> dict[str, Any]:
         """The JSON Web Key Set that relying parties verify with."""
         self.signing_key()
-        return {"keys": [_public(key) for key in self._keys]}
+        return {
+            "keys": [
+                {"use": "sig", "alg": "RS256", **self._key(key).as_dict(private=False)} for key in self._keys
+            ]
+        }
+
+    def _key(self, data: dict[str, Any]) -> RSAKey:
+        """The key itself; importing one checks its primes, which takes a tenth of a second."""
+        if data["kid"] not in self._imported:
+            self._imported[data["kid"]] = RSAKey.import_key({k: v for k, v in data.items() if k != "iat"})
+        return self._imported[data["kid"]]
 
     def _save(self) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,11 +62,3 @@ class KeyRing:
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             json.dump({"keys": self._keys}, file)
         draft.replace(self._path)
-
-
-def _import(key: dict[str, Any]) -> RSAKey:
-    return RSAKey.import_key({name: value for name, value in key.items() if name != "iat"})
-
-
-def _public(key: dict[str, Any]) -> dict[str, Any]:
-    return {"use": "sig", "alg": "RS256", **_import(key).as_dict(private=False)}

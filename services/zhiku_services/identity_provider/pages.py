@@ -23,7 +23,7 @@ _WORDS: dict[Language, dict[str, str]] = {
         "lang": "zh-CN",
         "title": "登录知库",
         "lead": "这是本机演示。选一个账号，看看同一个问题在不同部门得到的答案有何不同。",
-        "sees": "可以查看",
+        "sees": "可以查看：",
         "as": "以此身份登录",
         "form": "用户名和密码登录",
         "username": "用户名",
@@ -44,7 +44,7 @@ _WORDS: dict[Language, dict[str, str]] = {
         "title": "Sign in to Zhiku",
         "lead": "This is the demo on your own machine. Choose an account, and see how the same question "
         "is answered differently for another department.",
-        "sees": "May read",
+        "sees": "May read: ",
         "as": "Sign in as",
         "form": "Sign in with user name and password",
         "username": "User name",
@@ -126,7 +126,7 @@ def _card(account: DemoAccount, language: Language) -> str:
     <span class="face" aria-hidden="true">{escape(account.name[0][0])}</span>
     <span class="who"><strong>{name}</strong> <code>{username}</code></span>
     <span class="department">{escape(account.department[pick])} · {escape(account.role[pick])}</span>
-    <span class="sees">{words["sees"]}: {escape(account.sees[pick])}</span>
+    <span class="sees">{words["sees"]}{escape(account.sees[pick])}</span>
   </button>
 </form></li>"""
 

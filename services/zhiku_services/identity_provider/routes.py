@@ -208,9 +208,7 @@ def _answer(found: WebResponse) -> Response:
     headers = {**dict(found.headers), "Cache-Control": "no-store"}
     if found.status == 302:
         return Response(status_code=303, headers={**HEADERS, **headers})
-    return JSONResponse(
-        dict(found.body), found.status, {k: v for k, v in headers.items() if k != "Content-Type"}
-    )
+    return JSONResponse(found.body, found.status, {k: v for k, v in headers.items() if k != "Content-Type"})
 
 
 def _language(request: Request) -> Language:

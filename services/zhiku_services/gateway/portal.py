@@ -1,0 +1,36 @@
+"""Serves the portal: static files, and its one page for every address that is not one."""
+
+from pathlib import Path
+
+from fastapi import Request
+from fastapi.responses import FileResponse, Response
+
+from zhiku_platform.access import public
+from zhiku_platform.errors import NotFoundError
+from zhiku_platform.http import GuardedRouter
+from zhiku_services.gateway.pages import unbuilt_page
+
+STATIC = Path(__file__).parent / "static"
+
+_NEVER_A_PAGE = ("api/", "v1/", "internal/", "realms/", "assets/")
+_FOREVER = "public, max-age=31536000, immutable"
+
+router = GuardedRouter(include_in_schema=False)
+
+
+@router.api_route("/{path:path}", methods=["GET", "HEAD"])
+@public
+def serve_portal(request: Request, path: str) -> Response:
+    """Serve a file of the portal, or its page."""
+    static: Path = request.app.state.static
+    file = (static / path).resolve()
+    if path and file.is_relative_to(static.resolve()) and file.is_file():
+        # The build writes a digest into the name of everything in `assets`.
+        is_hashed = path.startswith("assets/")
+        return FileResponse(file, headers={"Cache-Control": _FOREVER if is_hashed else "no-cache"})
+    if path.startswith(_NEVER_A_PAGE):
+        raise NotFoundError("address")
+    index = static / "index.html"
+    if not index.is_file():
+        return unbuilt_page()
+    return FileResponse(index, headers={"Cache-Control": "no-cache"})

@@ -1,0 +1,94 @@
+"""Which service answers which public address, and what the caller needs to be let through.
+
+The one table of it. A service checks the same permission again; what is not listed cannot be reached from
+outside, so nothing under `/internal` can.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from zhiku_platform.access import Permission
+
+Service = Literal["knowledge", "ingestion", "assistant", "inference"]
+
+
+@dataclass(frozen=True)
+class ProxiedRoute:
+    """One method on one path; `path` is the same in the service."""
+
+    service: Service
+    method: str
+    path: str
+    permission: Permission
+    takes_upload: bool = False
+
+    @property
+    def name(self) -> str:
+        """Unique, for the OpenAPI document."""
+        words = (
+            self.path.removeprefix("/api/v1/").replace("{", "").replace("}", "").replace("-", "_").split("/")
+        )
+        return "_".join([self.method.lower(), *words])
+
+
+_TABLE: dict[Service, dict[str, dict[str, Permission]]] = {
+    "knowledge": {
+        "/knowledge-bases": {"GET": Permission.KNOWLEDGE_BASE_READ, "POST": Permission.KNOWLEDGE_BASE_CREATE},
+        "/knowledge-bases/{knowledge_base_id}": {
+            "GET": Permission.KNOWLEDGE_BASE_READ,
+            "PATCH": Permission.KNOWLEDGE_BASE_MANAGE,
+            "DELETE": Permission.KNOWLEDGE_BASE_MANAGE,
+        },
+        "/knowledge-bases/{knowledge_base_id}/grants": {
+            "GET": Permission.KNOWLEDGE_BASE_MANAGE,
+            "POST": Permission.KNOWLEDGE_BASE_MANAGE,
+        },
+        "/knowledge-bases/{knowledge_base_id}/grants/{grant_id}": {
+            "DELETE": Permission.KNOWLEDGE_BASE_MANAGE
+        },
+        "/knowledge-bases/{knowledge_base_id}/documents": {"GET": Permission.DOCUMENT_READ},
+        "/documents/{document_id}": {"GET": Permission.DOCUMENT_READ},
+        "/documents/{document_id}/acl": {"PUT": Permission.DOCUMENT_WRITE},
+        "/documents/{document_id}/content": {"GET": Permission.DOCUMENT_READ},
+        "/documents/{document_id}/passages": {"GET": Permission.DOCUMENT_READ},
+        "/passages/{passage_id}": {"GET": Permission.DOCUMENT_READ},
+        "/search": {"POST": Permission.SEARCH},
+    },
+    "ingestion": {
+        "/knowledge-bases/{knowledge_base_id}/uploads": {"POST": Permission.DOCUMENT_WRITE},
+        "/document-versions": {"GET": Permission.DOCUMENT_READ},
+        "/document-versions/{version_id}": {"GET": Permission.DOCUMENT_READ},
+        "/document-versions/{version_id}/retry": {"POST": Permission.DOCUMENT_WRITE},
+        "/document-versions/{version_id}/cancel": {"POST": Permission.DOCUMENT_WRITE},
+        "/documents/{document_id}": {"DELETE": Permission.DOCUMENT_WRITE},
+        "/sources": {"GET": Permission.SOURCE_MANAGE, "POST": Permission.SOURCE_MANAGE},
+        "/sources/{source_id}": {"DELETE": Permission.SOURCE_MANAGE},
+        "/sources/{source_id}/sync": {"POST": Permission.SOURCE_MANAGE},
+        "/syncs/{sync_id}": {"GET": Permission.SOURCE_MANAGE},
+        "/syncs/{sync_id}/skipped": {"GET": Permission.SOURCE_MANAGE},
+    },
+    "assistant": {
+        "/conversations": {"GET": Permission.CONVERSATION_READ, "POST": Permission.ASK},
+        "/conversations/{conversation_id}": {
+            "GET": Permission.CONVERSATION_READ,
+            "PATCH": Permission.ASK,
+            "DELETE": Permission.ASK,
+        },
+        "/conversations/{conversation_id}/questions": {"POST": Permission.ASK},
+        "/answers/{answer_id}": {"GET": Permission.CONVERSATION_READ},
+        "/answers/{answer_id}/stream": {"GET": Permission.CONVERSATION_READ},
+        "/answers/{answer_id}/stop": {"POST": Permission.ASK},
+    },
+    "inference": {"/models": {"GET": Permission.MODEL_READ}},
+}
+
+
+def proxied_routes() -> Iterator[ProxiedRoute]:
+    """Every address that a service answers through the gateway."""
+    for service, paths in _TABLE.items():
+        for path, methods in paths.items():
+            for method, permission in methods.items():
+                yield ProxiedRoute(
+                    service, method, f"/api/v1{path}", permission, takes_upload=path.endswith("/uploads")
+                )
