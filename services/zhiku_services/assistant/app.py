@@ -25,9 +25,7 @@ def open_database(settings: Settings) -> Database:
     return database
 
 
-def create_app(
-    settings: Settings, *, database: Database, knowledge: Knowledge, inference: Inference
-) -> FastAPI:
+def create_app(settings: Settings, *, database: Database, knowledge: Knowledge, inference: Inference) -> FastAPI:
     """Build the service's app on what it is given; answers that an earlier stop cut off are closed first.
 
     Its lifespan stops running answers at the end; who runs no lifespan awaits `close(app)`.

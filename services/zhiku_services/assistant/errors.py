@@ -10,9 +10,7 @@ class NotRecordedError(ServiceUnavailableError):
     title = "The question could not be recorded"
 
     def __init__(self) -> None:
-        super().__init__(
-            "The question could not be recorded, so it is not answered.", remedy="Try again in a moment."
-        )
+        super().__init__("The question could not be recorded, so it is not answered.", remedy="Try again in a moment.")
 
 
 class AnswerFinishedError(ConflictError):
@@ -28,6 +26,4 @@ class TooManyAnswersError(TooManyRequestsError):
     title = "Too many answers at once"
 
     def __init__(self, limit: int) -> None:
-        super().__init__(
-            f"{limit} answers are being written at this moment.", remedy="Try again in a few seconds."
-        )
+        super().__init__(f"{limit} answers are being written at this moment.", remedy="Try again in a few seconds.")

@@ -1,4 +1,7 @@
-"""What the assistant needs of other services; the typed clients have these methods."""
+"""What the assistant needs of other services; the typed clients have these methods.
+
+`KnowledgeClient` is a `Knowledge`; `InferenceClient` and `ChatClient` together are an `Inference`.
+"""
 
 from collections.abc import AsyncIterator
 from typing import Protocol

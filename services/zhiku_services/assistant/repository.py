@@ -26,7 +26,11 @@ class AssistantRepository:
         place = tuple_(col(ConversationRow.updated_at), col(ConversationRow.id))
         if before is not None:
             query = query.where(place < tuple_(*before))
-        return list(self._session.exec(query.order_by(place.desc()).limit(limit)))
+        return list(
+            self._session.exec(
+                query.order_by(col(ConversationRow.updated_at).desc(), col(ConversationRow.id).desc()).limit(limit)
+            )
+        )
 
     def conversation(self, conversation_id: str) -> ConversationRow | None:
         query = select(ConversationRow).where(
@@ -39,8 +43,8 @@ class AssistantRepository:
     def delete_conversation(self, conversation: ConversationRow) -> None:
         """Delete a conversation with its answers and their events."""
         answers = select(AnswerRow.id).where(col(AnswerRow.conversation_id) == conversation.id)
-        self._session.execute(delete(AnswerEventRow).where(col(AnswerEventRow.answer_id).in_(answers)))
-        self._session.execute(delete(AnswerRow).where(col(AnswerRow.conversation_id) == conversation.id))
+        self._session.exec(delete(AnswerEventRow).where(col(AnswerEventRow.answer_id).in_(answers)))
+        self._session.exec(delete(AnswerRow).where(col(AnswerRow.conversation_id) == conversation.id))
         self._session.delete(conversation)
         self._session.flush()
 
@@ -84,13 +88,11 @@ class AssistantRepository:
         self._session.flush()
 
     def forget_events(self, answer_id: str) -> None:
-        self._session.execute(delete(AnswerEventRow).where(col(AnswerEventRow.answer_id) == answer_id))
+        self._session.exec(delete(AnswerEventRow).where(col(AnswerEventRow.answer_id) == answer_id))
 
     def ask_to_stop(self, answer_id: str) -> None:
         """Leave a note for the process that writes the answer."""
-        self._session.execute(
-            update(AnswerRow).where(col(AnswerRow.id) == answer_id).values(is_stop_asked=True)
-        )
+        self._session.exec(update(AnswerRow).where(col(AnswerRow.id) == answer_id).values(is_stop_asked=True))
 
 
 def abandoned_answers(session: Session, now: datetime | None) -> list[AnswerRow]:

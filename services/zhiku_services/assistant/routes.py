@@ -1,6 +1,6 @@
 """The HTTP face of the assistant service."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Header, Query, Request
 from fastapi.responses import StreamingResponse
@@ -33,7 +33,9 @@ Cursor = Annotated[str, Query(max_length=100)]
 Limit = Annotated[int, Query(ge=1, le=200)]
 LastEventId = Annotated[int, Header(alias="Last-Event-ID", ge=0)]
 
-_STREAM = {200: {"content": {"text/event-stream": {}}, "description": "Answer events, numbered from 1"}}
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {}}, "description": "Answer events, numbered from 1"}
+}
 
 
 @router.get("/conversations")
@@ -70,12 +72,8 @@ async def delete_conversation(access: CanAsk, request: Request, conversation_id:
     await service.delete_conversation(access, conversation_id, _assistant(request))
 
 
-@router.post(
-    "/conversations/{conversation_id}/questions", response_class=StreamingResponse, responses=_STREAM
-)
-async def ask_question(
-    access: CanAsk, request: Request, conversation_id: str, new: NewQuestion
-) -> StreamingResponse:
+@router.post("/conversations/{conversation_id}/questions", response_class=StreamingResponse, responses=_STREAM)
+async def ask_question(access: CanAsk, request: Request, conversation_id: str, new: NewQuestion) -> StreamingResponse:
     """Ask a question and stream its answer; the answer is written to its end even if you leave."""
     running = await service.ask_in_conversation(access, conversation_id, new, _assistant(request))
     return _stream(running.follow())

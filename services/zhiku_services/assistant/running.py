@@ -48,6 +48,7 @@ class RunningAnswer:
         self,
         principal: Principal,
         asked: Asked,
+        *,
         question: Question,
         tools: Tools,
         records: Records,
@@ -87,9 +88,11 @@ class RunningAnswer:
         while True:
             while index < len(self._log):
                 index += 1
-                yield index, self._log[index - 1]
+                if index > after:
+                    yield index, self._log[index - 1]
             if self._is_finished:
                 if after >= len(self._log):
+                    # The last event has the whole answer, so it comes whatever the listener has seen.
                     yield len(self._log), self._log[-1]
                 return
             changed = self._changed
@@ -105,9 +108,7 @@ class RunningAnswer:
         """Follow from a number on as somebody who comes back: what happened before is shown under current rights."""
         past = list(enumerate(self._log, 1))
         ids = [citation.passage_id for citation in self.draft.citations]
-        sight = await self._in_thread(
-            partial(look, self.principal, [*ids, *self.draft.source_hashes], self._knowledge)
-        )
+        sight = await self._in_thread(partial(look, self.principal, [*ids, *self.draft.source_hashes], self._knowledge))
         for n, event in past_events(past, sight, may_preview=sight.shows(self.draft.source_hashes)):
             if n > after:
                 yield n, event
@@ -147,11 +148,10 @@ class RunningAnswer:
             return AnswerState.STOPPED
         except ZhikuError as error:
             problem = error.problem()
-            self.draft.problem = AnswerProblem(
-                code=problem.code, detail=problem.detail, remedy=problem.remedy
-            )
+            self.draft.problem = AnswerProblem(code=problem.code, detail=problem.detail, remedy=problem.remedy)
             return AnswerState.FAILED
-        except Exception as error:  # the outermost loop of a worker: the answer ends as failed, with a reason
+        except Exception as error:  # noqa: BLE001 - a worker's outermost loop: the answer ends as failed, with a reason
+            # Only the type: an exception may quote what a user wrote.
             log.error("answer_failed", answer_id=self.asked.answer_id, error=type(error).__name__)
             self.draft.problem = AnswerProblem(
                 code="internal", detail="Zhiku could not write this answer.", remedy="Ask again."
@@ -194,7 +194,7 @@ class RunningAnswer:
         try:
             await self._in_thread(partial(self._records.finish, self.draft, state, last))
             final = await self._in_thread(partial(self._visible, state))
-        except Exception as error:  # the outermost loop of a worker: without a record there is no answer
+        except Exception as error:  # noqa: BLE001 - a worker's outermost loop: without a record there is no answer
             log.error("answer_not_kept", answer_id=self.asked.answer_id, error=type(error).__name__)
             final = self._lost()
         self._is_finished = True
@@ -202,9 +202,7 @@ class RunningAnswer:
 
     def _visible(self, state: AnswerState) -> Answer:
         row = self.row(state)
-        sight = look(
-            self.principal, [citation.passage_id for citation in self.draft.citations], self._knowledge
-        )
+        sight = look(self.principal, [citation.passage_id for citation in self.draft.citations], self._knowledge)
         return visible_answer(row, sight)
 
     def _lost(self) -> Answer:
@@ -278,9 +276,7 @@ class RunningAnswers:
     async def stop_conversation(self, principal: Principal, conversation_id: str) -> None:
         """Stop what is being written in one conversation of this user."""
         for running in list(self._running.values()):
-            if running.asked.conversation_id == conversation_id and self.find(
-                principal, running.asked.answer_id
-            ):
+            if running.asked.conversation_id == conversation_id and self.find(principal, running.asked.answer_id):
                 await running.stop()
 
     async def stop_all(self) -> None:

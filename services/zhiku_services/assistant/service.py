@@ -165,15 +165,11 @@ async def ask_in_conversation(
 
 async def ask_once(access: Access, request: AskRequest, assistant: Assistant) -> RunningAnswer:
     """Begin to answer a question that comes with its own history."""
-    earlier = tuple(message.content for message in request.history if message.role == "user")[
-        -_CONTEXT_QUESTIONS:
-    ]
+    earlier = tuple(message.content for message in request.history if message.role == "user")[-_CONTEXT_QUESTIONS:]
     question = Question(request.question, earlier, tuple(request.knowledge_base_ids))
     conversation_id = ""
     if request.persist:
-        conversation_id = await _in_thread(
-            assistant, partial(_open_conversation, access, request, assistant.database)
-        )
+        conversation_id = await _in_thread(assistant, partial(_open_conversation, access, request, assistant.database))
     asked = Asked(new_id("ans"), conversation_id, request.question, utc_now())
     records = (StoredRecords if request.persist else AuditedRecords)(access, assistant.database, asked)
     return await _start(access, asked, question, records, assistant)
@@ -187,9 +183,7 @@ def _open_conversation(access: Access, request: AskRequest, database: Database) 
     return row.id
 
 
-def _question_in_context(
-    access: Access, conversation_id: str, new: NewQuestion, database: Database
-) -> Question:
+def _question_in_context(access: Access, conversation_id: str, new: NewQuestion, database: Database) -> Question:
     with database.read() as session:
         repository = AssistantRepository(session, access)
         conversation = _own(repository, conversation_id)
@@ -206,7 +200,9 @@ async def _start(
     assistant: Assistant,
 ) -> RunningAnswer:
     tools = _ServiceTools(access.principal, assistant)
-    running = RunningAnswer(access.principal, asked, question, tools, records, assistant.knowledge)
+    running = RunningAnswer(
+        access.principal, asked, question=question, tools=tools, records=records, knowledge=assistant.knowledge
+    )
     return await assistant.running.start(running)
 
 
@@ -353,9 +349,7 @@ class _ServiceTools:
 
     async def search(self, query: str, knowledge_base_ids: Sequence[str], limit: int) -> SearchResult:
         request = SearchRequest(query=query, knowledge_base_ids=list(knowledge_base_ids), limit=limit)
-        return await _in_thread(
-            self._assistant, partial(self._assistant.knowledge.search, self._principal, request)
-        )
+        return await _in_thread(self._assistant, partial(self._assistant.knowledge.search, self._principal, request))
 
     async def readable(self, passage_ids: Sequence[str]) -> set[str]:
         ids = list(passage_ids)
@@ -369,9 +363,7 @@ class _ServiceTools:
     async def model(self) -> ModelProfile | None:
         """The chat model to use; None if there is none, or the inference service does not say."""
         try:
-            listed = await _in_thread(
-                self._assistant, partial(self._assistant.inference.models, self._principal)
-            )
+            listed = await _in_thread(self._assistant, partial(self._assistant.inference.models, self._principal))
         except ZhikuError:
             return None
         profiles = [profile for info in listed.models if (profile := profile_of(info)) is not None]

@@ -24,6 +24,7 @@ from zhiku_services.assistant.answering.words import (
 # The share of a sentence's words, by rarity, that its source must hold; chosen on hand-written pairs.
 _MIN_COVERAGE: Final = 0.6
 _HINTED_COVERAGE: Final = 0.5
+_SURE: Final = 0.9
 _MAX_SOURCES: Final = 2
 
 
@@ -53,23 +54,20 @@ class Binder:
         wanted = terms(sentence)
         if not wanted:
             return []
-        supports: list[Support] = []
-        for number in range(len(self.passages)):
-            if (support := self._best_of(number, sentence, wanted, hinted=number + 1 in named)) is not None:
-                supports.append(support)
-        supports.sort(key=lambda support: -support.coverage)
-        return supports[:_MAX_SOURCES] if supports and supports[0].coverage < 0.9 else supports[:1]
+        best = (
+            self._best_of(number, sentence, wanted, hinted=number + 1 in named) for number in range(len(self.passages))
+        )
+        supports = [support for support in best if support is not None]
+        # Where several passages say it, the one that the model named comes first.
+        supports.sort(key=lambda support: (support.unit.passage + 1 not in named, -support.coverage))
+        return supports[:_MAX_SOURCES] if supports and supports[0].coverage < _SURE else supports[:1]
 
     def across_languages(self, sentence: str) -> Unit | None:
         """The unit that holds every number and Latin name of a sentence in another language; None if none does."""
         wanted = quantities(sentence)
         for unit in self._units:
             source = f"{unit.context} {unit.text}"
-            if (
-                unit.kind != "heading"
-                and _numbers_agree(sentence, source)
-                and (wanted or not names(sentence))
-            ):
+            if unit.kind != "heading" and _numbers_agree(sentence, source) and (wanted or not names(sentence)):
                 return unit
         return None
 

@@ -58,6 +58,10 @@ class Draft:
             case _:
                 pass
 
+    def forget_unfinished(self) -> None:
+        """Let go of the sentence that was begun: the model writes no more."""
+        self.binder, self.unfinished = None, ""
+
 
 def replay(question: str, events: Iterable[AnswerEvent]) -> Draft:
     """Rebuild a draft from its events."""

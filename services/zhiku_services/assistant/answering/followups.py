@@ -46,27 +46,127 @@ _ZH_CUT: Final = re.compile(
     r"必须|要|能|有|是|在|几|由|吗|呢|吧|了|[，。？?！!、]|从|会|给|找|休|享受|获得|申请(?=什么|哪|多))"
 )
 _EN_TOPIC_SWITCH: Final = re.compile(
-    r"^(?:and |so |ok |okay |then |but )*(?:what about|how about|what if (?:it is|it's|i am|i'm|they are)|and for|same for|for|and)\s+"
+    r"^(?:and |so |ok |okay |then |but )*"
+    r"(?:what about|how about|what if (?:it is|it's|i am|i'm|they are)|and for|same for|for|and)\s+"
     r"(?P<topic>[^?]{1,80})\?*$",
     re.IGNORECASE,
 )
 _EN_PRONOUN: Final = re.compile(
-    r"\b(?P<possessive>its|their)\b|\b(?:it|they|them|this|that|these|those)(?: one| ones)?\b(?!\s+(?:[a-z]+(?:ing|ion|ment)|policy|year|month|week|document|company|team|person)\b)",
+    r"\b(?P<possessive>its|their)\b|\b(?:it|they|them|this|that|these|those)(?: one| ones)?\b"
+    r"(?!\s+(?:[a-z]+(?:ing|ion|ment)|policy|year|month|week|document|company|team|person)\b)",
     re.IGNORECASE,
 )
 _EN_EXPLETIVE: Final = re.compile(
-    r"\bis it (?:possible|allowed|ok|okay|necessary|required|permitted|true)\b|\bwould it be\b|\bso that\b|\b(?:ensure|sure|say|says|know|think|mean) that\b"
-    r"|\b(?:\w+) that (?:is|are|was|were|has|have|can|must|need)\b|\bhow long does it take\b|\bdoes it (?:take|matter)\b|\bthat is\b",
+    r"\bis it (?:possible|allowed|ok|okay|necessary|required|permitted|true)\b|\bwould it be\b|\bso that\b"
+    r"|\b(?:ensure|sure|say|says|know|think|mean) that\b"
+    r"|\b(?:\w+) that (?:is|are|was|were|has|have|can|must|need)\b"
+    r"|\bhow long does it take\b|\bdoes it (?:take|matter)\b|\bthat is\b",
     re.IGNORECASE,
 )
 _EN_OPENER: Final = re.compile(r"^(?:and|so|ok|okay|then|but|also)[, ]+", re.IGNORECASE)
 _EN_CONTENT: Final = re.compile(r"[A-Za-z][A-Za-z'-]*")
 _EN_NO_TOPIC: Final = frozenset(
-    ["what", "when", "where", "which", "who", "whom", "whose", "why", "how", "much", "many", "long", "often", "far", "do", "does", "did", "is", "are", "was", "were", "can", "could", "may", "might", "must", "should", "will", "would", "have", "has", "had", "i", "we", "you", "he", "she", "they", "it", "me", "my", "our", "your", "his", "her", "their", "them", "us", "the", "a", "an", "any", "some", "there", "get", "gets", "got", "apply", "use", "need", "take", "make", "be", "been", "to", "please", "tell", "about", "if", "not"]
+    [
+        "what",
+        "when",
+        "where",
+        "which",
+        "who",
+        "whom",
+        "whose",
+        "why",
+        "how",
+        "much",
+        "many",
+        "long",
+        "often",
+        "far",
+        "do",
+        "does",
+        "did",
+        "is",
+        "are",
+        "was",
+        "were",
+        "can",
+        "could",
+        "may",
+        "might",
+        "must",
+        "should",
+        "will",
+        "would",
+        "have",
+        "has",
+        "had",
+        "i",
+        "we",
+        "you",
+        "he",
+        "she",
+        "they",
+        "it",
+        "me",
+        "my",
+        "our",
+        "your",
+        "his",
+        "her",
+        "their",
+        "them",
+        "us",
+        "the",
+        "a",
+        "an",
+        "any",
+        "some",
+        "there",
+        "get",
+        "gets",
+        "got",
+        "apply",
+        "use",
+        "need",
+        "take",
+        "make",
+        "be",
+        "been",
+        "to",
+        "please",
+        "tell",
+        "about",
+        "if",
+        "not",
+    ]
 )
 _EN_LINKS: Final = frozenset(["of", "for", "in", "on", "at", "with"])
 _EN_VERBS: Final = frozenset(
-    ["is", "are", "do", "does", "did", "can", "could", "may", "must", "should", "will", "would", "have", "has", "need", "needs", "get", "gets", "apply", "applies", "take", "takes", "was", "were"]
+    [
+        "is",
+        "are",
+        "do",
+        "does",
+        "did",
+        "can",
+        "could",
+        "may",
+        "must",
+        "should",
+        "will",
+        "would",
+        "have",
+        "has",
+        "need",
+        "needs",
+        "get",
+        "gets",
+        "apply",
+        "applies",
+        "take",
+        "takes",
+        "was",
+        "were",
+    ]
 )
 
 
@@ -137,8 +237,7 @@ def _names_topic(body: str) -> bool:
 def chinese_topic(question: str) -> str:
     """The longest piece of a Chinese question that names something: 年假有几天？ gives 年假."""
     pieces = [
-        piece.strip("的我们你公司员工") if len(piece) > 4 else piece.strip("的")
-        for piece in _ZH_CUT.split(question)
+        piece.strip("的我们你公司员工") if len(piece) > 4 else piece.strip("的") for piece in _ZH_CUT.split(question)
     ]
     return max(pieces, key=len, default="") if any(len(piece) > 1 for piece in pieces) else ""
 
@@ -174,7 +273,7 @@ def _is_elliptic_english(body: str) -> bool:
 
 
 def english_topic(question: str) -> str:
-    """The last long run of naming words of an English question: "parental leave" of "How do I apply for parental leave?"."""
+    """The last longest run of naming words: "parental leave" of "How do I apply for parental leave?"."""
     runs: list[list[str]] = [[]]
     for word in _EN_CONTENT.findall(question):
         lowered = word.lower()
@@ -182,7 +281,8 @@ def english_topic(question: str) -> str:
             runs.append([])
         else:
             runs[-1].append(word)
-    return " ".join(max(reversed(runs), key=len))
+    longest = max(len(run) for run in runs)
+    return " ".join(next(run for run in reversed(runs) if len(run) == longest))
 
 
 def _switch_topic(topic: str, previous: str, tongue: Tongue) -> str:
@@ -200,9 +300,7 @@ def _switch_topic(topic: str, previous: str, tongue: Tongue) -> str:
         return previous.replace(old, topic, 1)
     joint = (
         ""
-        if re.match(
-            r"(?:for|in|on|at|with|during|if|when|to|from|by|as|after|before)\b", topic, re.IGNORECASE
-        )
+        if re.match(r"(?:for|in|on|at|with|during|if|when|to|from|by|as|after|before)\b", topic, re.IGNORECASE)
         else "for "
     )
     return f"{stem} {joint}{topic}?"
@@ -212,9 +310,7 @@ def _replace_alternative(topic: str, previous: str) -> str | None:
     lowered = previous.lower()
     for group in _ALTERNATIVES:
         new = next((word for word in sorted(group, key=len, reverse=True) if word in topic.lower()), None)
-        old = next(
-            (word for word in sorted(group, key=len, reverse=True) if word in lowered and word != new), None
-        )
+        old = next((word for word in sorted(group, key=len, reverse=True) if word in lowered and word != new), None)
         if new and old:
             start = lowered.index(old)
             rest = topic.lower().replace(new, "", 1).strip()
@@ -265,8 +361,6 @@ def accept_model_rewrite(rewritten: str, question: str, earlier: Sequence[str]) 
     known: Mapping[str, None] = dict.fromkeys(terms(said))
     if not text or len(text) > _LONGEST_CHARS or tongue_of(text) != tongue_of(question):
         return None
-    if any(term not in known for term in terms(text)) or not numbers(question) <= numbers(text) <= numbers(
-        said
-    ):
+    if any(term not in known for term in terms(text)) or not numbers(question) <= numbers(text) <= numbers(said):
         return None
     return text if terms(text) & terms(question) or not terms(question) else None

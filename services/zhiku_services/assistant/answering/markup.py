@@ -7,13 +7,11 @@ import re
 from typing import Final
 
 _IMAGE: Final = re.compile(r"!\[([^\]]*)\]\s*(?:\([^)]*\)?|\[[^\]]*\])")
-_LINK: Final = re.compile(r"\[([^\]\n]*)\]\s*(?:\([^)]*\)?|\[[^\]]*\])")
+_LINK: Final = re.compile(r"\[([^\]]*)\]\s*(?:\([^)]*\)?|\[[^\]]*\])")
 _DEFINITION: Final = re.compile(r"^\s*\[[^\]]+\]:.*$", re.MULTILINE)
 _TAG: Final = re.compile(r"</?[A-Za-z!?][^<>]*>?")
-_ADDRESS: Final = re.compile(
-    r"(?<![\w`])(?:[a-z][a-z0-9+.-]*:/{1,2}|www\.|data:|javascript:|mailto:)[^\s<>`，。；）)」』]+",
-    re.IGNORECASE,
-)
+_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]+://+|\bwww\.|(?:mailto|xmpp):", re.IGNORECASE)
+_LEFT_OVER: Final = re.compile(r"\]\s*[(\[]|!\[|<\s*/?[A-Za-z!]")
 _MARKER: Final = re.compile(r"\s*[\[【](?:\d{1,2}(?:\s*[,，、]\s*\d{1,2})*)[\]】]")
 _MARKER_START: Final = re.compile(r"(?:\s*[\[【]\d{1,2}(?:\s*[,，、]\s*\d{1,2})*[\]】])+[.。]?")
 _HELD: Final = re.compile(r"[!\[<【`]|(?:h|ht|htt|https?|https?:.*|w|ww|www.*|[a-z]+:/*)$", re.IGNORECASE)
@@ -27,20 +25,16 @@ def neutralise(text: str) -> str:
     for _ in range(8):
         cleaned = _neutralise_once(text)
         if cleaned == text:
-            return cleaned
+            break
         text = cleaned
-    return re.sub(r"[<>\[\]!]", "", text)
+    return re.sub(r"[<>\[\]!]", "", text) if _LEFT_OVER.search(text) else text
 
 
 def _neutralise_once(text: str) -> str:
     text = _DEFINITION.sub("", text)
     text = _LINK.sub(r"\1", _IMAGE.sub(r"\1", text))
-    return _ADDRESS.sub(_without_scheme, _TAG.sub("", text))
-
-
-def _without_scheme(match: re.Match[str]) -> str:
-    """Show an address as code, which no renderer turns into a link."""
-    return f"`{match[0]}`"
+    # Without its scheme an address can still be read, and no renderer makes a link of it.
+    return _SCHEME.sub("", _TAG.sub("", text))
 
 
 def take_markers(sentence: str) -> tuple[str, list[int]]:

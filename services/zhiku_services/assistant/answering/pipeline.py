@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -24,13 +24,14 @@ from zhiku_platform.contracts.knowledge import FoundPassage, Passage, SearchResu
 from zhiku_platform.errors import ZhikuError
 from zhiku_services.assistant.answering.binding import Binder, speaks_other_language
 from zhiku_services.assistant.answering.draft import Draft
-from zhiku_services.assistant.answering.evidence import is_answerable
+from zhiku_services.assistant.answering.evidence import answer_probability, is_answerable
 from zhiku_services.assistant.answering.extraction import ScoredUnit, choose_quotes, score_units
 from zhiku_services.assistant.answering.followups import Rewrite, accept_model_rewrite, rewrite_by_rules
 from zhiku_services.assistant.answering.markup import neutralise, showable_prefix, take_markers
 from zhiku_services.assistant.answering.profile import ModelProfile
 from zhiku_services.assistant.answering.prompting import NO_ANSWER, Prompt, build_prompt
 from zhiku_services.assistant.answering.segments import SentenceStream
+from zhiku_services.assistant.answering.translation import translate_keywords
 from zhiku_services.assistant.answering.units import Unit
 from zhiku_services.assistant.answering.wording import (
     Tongue,
@@ -44,6 +45,8 @@ from zhiku_services.assistant.answering.words import terms
 SEARCH_LIMIT: Final = 8
 _NEAREST: Final = 2
 _RECHECK_EVERY_S: Final = 1.0
+# Above this probability the question's own language is searched alone; chosen by us.
+_SURE: Final = 0.85
 _REWRITE_TIMEOUT_S: Final = 8.0
 
 
@@ -84,7 +87,7 @@ class _SourceGoneError(Exception):
     """A passage that the model was given may no longer be read."""
 
 
-async def answer(question: Question, draft: Draft, tools: Tools) -> AsyncIterator[AnswerEvent]:
+async def answer(question: Question, draft: Draft, tools: Tools) -> AsyncGenerator[AnswerEvent]:
     """Write the answer to a question into `draft`, event by event.
 
     The caller applies the events to `draft`; everything else in it is set here.
@@ -103,21 +106,67 @@ async def answer(question: Question, draft: Draft, tools: Tools) -> AsyncIterato
         clock.lap("rewriting")
     query = rewrite.text if rewrite else question.text
     yield PhaseEvent(phase="searching")
-    found = await tools.search(query, question.knowledge_base_ids, SEARCH_LIMIT)
-    draft.searched = list(found.searched)
+    emphasised = rewrite.emphasised if rewrite else frozenset[str]()
+    attempt = await _search(query, question.knowledge_base_ids, emphasised, tools)
+    draft.searched = list(attempt.found.searched)
     clock.lap("searching")
-    yield PhaseEvent(phase="reading", passages=len(found.passages))
-    scored = score_units(query, found.passages, emphasised=rewrite.emphasised if rewrite else frozenset())
-    is_worth_it = is_answerable(query, found, scored)
+    yield PhaseEvent(phase="reading", passages=len(attempt.found.passages))
+    job = _Job(attempt.query, attempt.found, attempt.scored, draft, tools, tongue)
+    is_worth_it = is_answerable(attempt.query, attempt.found, attempt.scored)
     clock.lap("reading")
     if not is_worth_it:
-        async for event in _say_nothing_found(found, draft, tools, tongue):
+        async for event in _say_nothing_found(job):
             yield event
         return
     yield PhaseEvent(phase="writing")
-    async for event in _write(query, found.passages, scored, draft, tools, profile, tongue):
+    async for event in _write(job, profile):
         yield event
     clock.lap("writing")
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What there is to write from, and where it goes."""
+
+    query: str
+    found: SearchResult
+    scored: Sequence[ScoredUnit]
+    draft: Draft
+    tools: Tools
+    tongue: Tongue
+
+    @property
+    def passages(self) -> Sequence[FoundPassage]:
+        return self.found.passages
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """A query, what it found, and how sure we are, 0..1, that it answers."""
+
+    query: str
+    found: SearchResult
+    scored: Sequence[ScoredUnit]
+    probability: float
+
+
+async def _search(query: str, knowledge_base_ids: Sequence[str], emphasised: frozenset[str], tools: Tools) -> _Attempt:
+    """Search; where that does not surely answer, search documents in the other language with translated keywords."""
+    found = await tools.search(query, knowledge_base_ids, SEARCH_LIMIT)
+    own = _attempt(query, found, emphasised)
+    translated = translate_keywords(query)
+    if own.probability >= _SURE or translated is None:
+        return own
+    foreign = await tools.search(translated, knowledge_base_ids, SEARCH_LIMIT)
+    language = "en" if tongue_of(query) == "zh" else "zh"
+    passages = [item for item in foreign.passages if item.passage.language in {language, "other"}]
+    other = _attempt(translated, foreign.model_copy(update={"passages": passages}), frozenset())
+    return other if other.probability > own.probability else own
+
+
+def _attempt(query: str, found: SearchResult, emphasised: frozenset[str]) -> _Attempt:
+    scored = score_units(query, found.passages, emphasised=emphasised)
+    return _Attempt(query, found, scored, answer_probability(query, found, scored))
 
 
 async def _rewrite(question: Question, profile: ModelProfile | None, tools: Tools) -> Rewrite | None:
@@ -146,52 +195,35 @@ async def _rewrite(question: Question, profile: ModelProfile | None, tools: Tool
     return None if accepted in {None, question.text} else Rewrite(str(accepted), terms(question.text))
 
 
-async def _write(
-    query: str,
-    passages: Sequence[FoundPassage],
-    scored: Sequence[ScoredUnit],
-    draft: Draft,
-    tools: Tools,
-    profile: ModelProfile | None,
-    tongue: Tongue,
-) -> AsyncIterator[AnswerEvent]:
+async def _write(job: _Job, profile: ModelProfile | None) -> AsyncIterator[AnswerEvent]:
     """Let the model write if it can, else quote."""
-    reason: ResetEvent | None = None
     if profile is None:
-        reason = ResetEvent(reason="model_missing")
-    elif _can_write(profile, tongue, passages):
+        yield ResetEvent(reason="model_missing")
+    elif _can_write(profile, job):
         try:
-            async for event in _generate(query, passages, scored, draft, tools, profile, tongue):
+            async for event in _generate(job, profile):
                 yield event
         except _NoAnswerError:
-            if not draft.sentences:
-                draft.mode = AnswerMode.NO_EVIDENCE
-        except _ModelFailedError:
-            reason = ResetEvent(reason="model_failed")
-        except (_NotSupportedError, _SourceGoneError):
-            reason = ResetEvent(reason="unsupported")
-        else:
-            return
-        if draft.mode is AnswerMode.NO_EVIDENCE:
-            async for event in _say_nothing_found(
-                SearchResult(passages=list(passages), relevance=0.0, searched=draft.searched, timings_ms={}),
-                draft,
-                tools,
-                tongue,
-            ):
+            job.draft.forget_unfinished()
+            async for event in _say_nothing_found(job):
                 yield event
             return
-    draft.binder, draft.unfinished = None, ""
-    if reason is not None:
-        yield reason
-    async for event in _quote(query, passages, scored, draft, tools, tongue):
+        except _ModelFailedError:
+            yield ResetEvent(reason="model_failed")
+        except (_NotSupportedError, _SourceGoneError):
+            yield ResetEvent(reason="unsupported")
+        else:
+            job.draft.forget_unfinished()
+            return
+    job.draft.forget_unfinished()
+    async for event in _quote(job):
         yield event
 
 
-def _can_write(profile: ModelProfile, tongue: Tongue, passages: Sequence[FoundPassage]) -> bool:
+def _can_write(profile: ModelProfile, job: _Job) -> bool:
     """Whether the model speaks the language of the question and of the best passage."""
-    language = passages[0].passage.language
-    return profile.speaks(tongue) and (language == "other" or profile.speaks(language))
+    language = job.passages[0].passage.language
+    return profile.speaks(job.tongue) and (language == "other" or profile.speaks(language))
 
 
 async def bind_unfinished(draft: Draft, tools: Tools) -> list[AnswerEvent]:
@@ -215,40 +247,30 @@ async def bind_unfinished(draft: Draft, tools: Tools) -> list[AnswerEvent]:
 # Generated answers
 
 
-async def _generate(
-    query: str,
-    passages: Sequence[FoundPassage],
-    scored: Sequence[ScoredUnit],
-    draft: Draft,
-    tools: Tools,
-    profile: ModelProfile,
-    tongue: Tongue,
-) -> AsyncIterator[AnswerEvent]:
-    chosen = _passages_to_show(passages, scored, profile)
-    prompt = build_prompt(query, chosen, profile=profile, tongue=tongue, fence=secrets.token_hex(8))
-    writer = _Writer(prompt, draft, tools, profile, scored)
+async def _generate(job: _Job, profile: ModelProfile) -> AsyncIterator[AnswerEvent]:
+    chosen = _passages_to_show(job, profile)
+    prompt = build_prompt(job.query, chosen, profile=profile, tongue=job.tongue, fence=secrets.token_hex(8))
+    writer = _Writer(prompt, job, profile)
+    draft = job.draft
     draft.source_hashes.update({found.passage.id: found.passage.content_hash for found in prompt.passages})
     draft.model, draft.mode, draft.binder = profile.model, AnswerMode.GENERATED, writer.binder
-    async with aclosing(_model_text(tools.stream(prompt.request), profile)) as pieces:
+    async with aclosing(_model_text(job.tools.stream(prompt.request), profile)) as pieces:
         async for piece in pieces:
             async for event in writer.take(piece):
                 yield event
     async for event in writer.finish():
         yield event
-    draft.binder, draft.unfinished = None, ""
 
 
-def _passages_to_show(
-    passages: Sequence[FoundPassage], scored: Sequence[ScoredUnit], profile: ModelProfile
-) -> list[FoundPassage]:
+def _passages_to_show(job: _Job, profile: ModelProfile) -> list[FoundPassage]:
     """The passages for the prompt: all in order for a capable model, for a small one that of the best sentence."""
     if profile.follows_instructions:
-        return list(passages)
-    best = max(scored, key=lambda item: item.score)
-    return [passages[best.unit.passage]]
+        return list(job.passages)
+    best = max(job.scored, key=lambda item: item.score)
+    return [job.passages[best.unit.passage]]
 
 
-async def _model_text(stream: AsyncIterator[ChatDelta], profile: ModelProfile) -> AsyncIterator[str]:
+async def _model_text(stream: AsyncIterator[ChatDelta], profile: ModelProfile) -> AsyncGenerator[str]:
     """Pass on the model's text.
 
     Raises:
@@ -276,15 +298,12 @@ async def _model_text(stream: AsyncIterator[ChatDelta], profile: ModelProfile) -
 class _Writer:
     """Turns the model's text into previews, and into sentences bound to their sources."""
 
-    def __init__(
-        self, prompt: Prompt, draft: Draft, tools: Tools, profile: ModelProfile, scored: Sequence[ScoredUnit]
-    ) -> None:
+    def __init__(self, prompt: Prompt, job: _Job, profile: ModelProfile) -> None:
         self.binder = Binder(prompt.passages)
-        self._passages = prompt.passages
-        self._draft = draft
-        self._tools = tools
+        self._draft = job.draft
+        self._tools = job.tools
         self._profile = profile
-        self._expected = _expected_quotes(scored)
+        self._expected = _expected_quotes(job.scored)
         self._sentences = SentenceStream()
         self._shown = 0
         self._dropped = 0
@@ -342,7 +361,7 @@ class _Writer:
         if len(shown) <= self._shown or NO_ANSWER.startswith(shown.strip()) or NO_ANSWER in shown:
             return
         if time.monotonic() - self._checked_at > _RECHECK_EVERY_S:
-            ids = [found.passage.id for found in self._passages]
+            ids = [found.passage.id for found in self.binder.passages]
             if await self._tools.readable(ids) != set(ids):
                 raise _SourceGoneError
             self._checked_at = time.monotonic()
@@ -351,8 +370,8 @@ class _Writer:
 
 
 def _expected_quotes(scored: Sequence[ScoredUnit]) -> frozenset[str]:
-    ranked = sorted(scored, key=lambda item: -item.score)[:3]
-    return frozenset(item.unit.quote for item in ranked)
+    """What would be quoted first."""
+    return frozenset(item.unit.quote for item in choose_quotes(scored)[:1])
 
 
 async def bind_sentence(
@@ -428,51 +447,36 @@ def _citation(n: int, found: FoundPassage, quote: str) -> Citation:
 # Quotes
 
 
-async def _quote(
-    query: str,
-    passages: Sequence[FoundPassage],
-    scored: Sequence[ScoredUnit],
-    draft: Draft,
-    tools: Tools,
-    tongue: Tongue,
-) -> AsyncIterator[AnswerEvent]:
+async def _quote(job: _Job) -> AsyncIterator[AnswerEvent]:
     """Quote the best sentences; what may not be read at this moment is passed over for the next best."""
-    draft.mode = AnswerMode.EXTRACTIVE
-    readable = await tools.readable([found.passage.id for found in passages])
-    visible = [item for item in scored if passages[item.unit.passage].passage.id in readable]
-    chosen = choose_quotes(visible, query)
+    readable = await job.tools.readable([found.passage.id for found in job.passages])
+    visible = [item for item in job.scored if job.passages[item.unit.passage].passage.id in readable]
+    chosen = choose_quotes(visible, job.query)
     if not chosen:
-        async for event in _say_nothing_found(
-            SearchResult(passages=list(passages), relevance=0.0, searched=draft.searched, timings_ms={}),
-            draft,
-            tools,
-            tongue,
-        ):
+        async for event in _say_nothing_found(job):
             yield event
         return
-    yield SentenceEvent(index=0, sentence=Sentence(text=lead_in(tongue), citations=[]))
+    job.draft.mode = AnswerMode.EXTRACTIVE
+    yield SentenceEvent(index=0, sentence=Sentence(text=lead_in(job.tongue), citations=[]))
     for item in chosen:
-        sources = [(passages[item.unit.passage], item.unit)]
-        for event in await cite(neutralise(item.unit.text), sources, draft, tools):
+        sources = [(job.passages[item.unit.passage], item.unit)]
+        for event in await cite(neutralise(item.unit.text), sources, job.draft, job.tools):
             yield event
 
 
-async def _say_nothing_found(
-    found: SearchResult, draft: Draft, tools: Tools, tongue: Tongue
-) -> AsyncIterator[AnswerEvent]:
+async def _say_nothing_found(job: _Job) -> AsyncIterator[AnswerEvent]:
     """Say that nothing answers, what was searched, and which documents come nearest."""
-    draft.mode = AnswerMode.NO_EVIDENCE
-    text = nothing_found(tongue, found.searched)
-    yield SentenceEvent(index=len(draft.sentences), sentence=Sentence(text=text, citations=[]))
+    job.draft.mode = AnswerMode.NO_EVIDENCE
+    text = nothing_found(job.tongue, job.found.searched)
+    yield SentenceEvent(index=len(job.draft.sentences), sentence=Sentence(text=text, citations=[]))
     seen: set[str] = set()
-    for near in found.passages:
+    for near in job.passages:
         if near.passage.document_id in seen or len(seen) == _NEAREST:
             continue
         seen.add(near.passage.document_id)
         unit = Unit(0, 0, 0, 0, _opening(near.passage.text), "", "", "sentence")
-        for event in await cite(
-            nearest_document(tongue, near.passage.document_title), [(near, unit)], draft, tools
-        ):
+        words = nearest_document(job.tongue, near.passage.document_title)
+        for event in await cite(words, [(near, unit)], job.draft, job.tools):
             yield event
 
 

@@ -14,7 +14,10 @@ _ENDS = tuple("。！？；：.!?;:…”’」』）)")
 _LIST_MARK = re.compile(
     r"\s*(?:[-•*·▪●○]|\(?\d{1,2}[.)、．）]|[一二三四五六七八九十]{1,3}[、.]|[（(][一二三四五六七八九十\d]{1,3}[）)])\s*"
 )
+_BULLETS = "-•*·▪●○"
 _HEADING_CHARS = 60
+# Lines of running text that were wrapped are at least this wide, in Latin characters.
+_FULL_LINE = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +51,7 @@ def _cut(number: int, passage: Passage) -> Iterator[Unit]:
 
 def _sentences(number: int, text: str, context: str) -> Iterator[Unit]:
     heading = ""
-    position = 0
-    for start, end in _extents(text):
+    for position, (start, end) in enumerate(_extents(text)):
         quote = text[start:end]
         if _CELL in quote and quote.count(_CELL) >= 2:
             kind: Literal["sentence", "item", "row", "heading"] = "row"
@@ -59,7 +61,6 @@ def _sentences(number: int, text: str, context: str) -> Iterator[Unit]:
             kind = "item" if _LIST_MARK.match(quote) else "sentence"
         under = f"{context} {heading}" if kind != "heading" else context
         yield Unit(number, position, start, end, quote, one_line(quote), under, kind)
-        position += 1
 
 
 def _extents(text: str) -> Iterator[tuple[int, int]]:
@@ -78,41 +79,45 @@ def _extents(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _goes_on(before: str, after: str) -> bool:
-    """Tell whether a line break stands within a sentence: long line before it, no end, small letter after."""
-    if not after or not before:
+    """Tell whether a line break stands within a sentence: a full line without an end, and no new item after it."""
+    if not after or not before or before.endswith(_ENDS) or _LIST_MARK.match(after):
         return False
-    return not before.endswith(_ENDS) and after[0].islower() and len(before) > 30
+    width = sum(2 if char > "\u2e7f" else 1 for char in before)
+    return width >= _FULL_LINE or (after[0].islower() and width > _FULL_LINE // 2)
 
 
 def _is_heading(text: str, start: int, end: int) -> bool:
-    """A short line of its own without an end mark, with something under it."""
-    quote = text[start:end]
-    own_line = (start == 0 or text[start - 1] == "\n") and end < len(text) and text[end] == "\n"
+    """A short line of its own without an end mark or figures, with something longer or marked under it."""
+    if end >= len(text) or text[end] != "\n" or (start and text[start - 1] != "\n"):
+        return False
+    following = text[end:].lstrip("\n").split("\n", 1)[0]
+    return _is_heading_like(text[start:end]) and bool(following) and not _is_heading_like(following)
+
+
+def _is_heading_like(line: str) -> bool:
+    mark = _LIST_MARK.match(line)
+    if mark and line.lstrip()[0] in _BULLETS:
+        return False
+    words = line[mark.end() :] if mark else line
     return (
-        own_line
-        and len(quote) <= _HEADING_CHARS
-        and not quote.endswith(_ENDS)
-        and "，" not in quote
-        and (not _LIST_MARK.match(quote) or len(quote) <= 20)
+        len(line) <= _HEADING_CHARS
+        and not line.rstrip().endswith(_ENDS)
+        and not any(char in "，,；;|0123456789" for char in words)
     )
 
 
 def _rows(number: int, text: str, context: str) -> Iterator[Unit]:
-    lines = list(re.finditer(r"[^\n]+", text))
+    lines = list(re.finditer(r"[^\n]*\S[^\n]*", text))
     head: list[str] | None = None
     title: list[str] = []
     for position, line in enumerate(lines):
         cells = [cell.strip() for cell in line[0].split(_CELL.strip())]
         if head is None and len(cells) < 2:
             title.append(one_line(line[0]))
-            yield Unit(
-                number, position, line.start(), line.end(), line[0], one_line(line[0]), context, "heading"
-            )
+            yield Unit(number, position, line.start(), line.end(), line[0], one_line(line[0]), context, "heading")
         elif head is None:
             head = cells
-            yield Unit(
-                number, position, line.start(), line.end(), line[0], one_line(line[0]), context, "heading"
-            )
+            yield Unit(number, position, line.start(), line.end(), line[0], one_line(line[0]), context, "heading")
         else:
             under = " ".join([context, *title, *head])
             rendered = _render_row(head, cells) if len(cells) > 1 else one_line(line[0])

@@ -40,11 +40,7 @@ def sources_hidden(tongue: Tongue) -> str:
 def nothing_found(tongue: Tongue, searched: Sequence[str]) -> str:
     """Say that nothing answers, and what was searched."""
     if not searched:
-        return (
-            f"{_NOTHING[tongue]}{_NOWHERE[tongue]}"
-            if tongue == "zh"
-            else f"{_NOTHING[tongue]} {_NOWHERE[tongue]}"
-        )
+        return f"{_NOTHING[tongue]}{_NOWHERE[tongue]}" if tongue == "zh" else f"{_NOTHING[tongue]} {_NOWHERE[tongue]}"
     if tongue == "zh":
         return f"{_NOTHING[tongue]}已搜索：{'、'.join(searched)}。"
     return f"{_NOTHING[tongue]} Searched: {', '.join(searched)}."

@@ -16,13 +16,221 @@ _TOKEN: Final = re.compile(
     rf"(?P<han>[{_HAN}]+)|(?P<number>\d+(?:,\d{{3}})*(?:\.\d+)?%?)|(?P<word>[^\W\d_{_HAN}]+(?:['\u2019][a-z]+)?)"
 )
 _ENGLISH_STOP: Final = frozenset(
-    ["a", "an", "and", "any", "are", "as", "at", "be", "been", "being", "but", "by", "can", "could", "did", "do", "does", "doing", "done", "for", "from", "get", "gets", "had", "has", "have", "he", "her", "here", "his", "how", "i", "if", "in", "into", "is", "it", "its", "just", "may", "me", "might", "more", "most", "much", "must", "my", "no", "not", "of", "on", "one", "or", "our", "she", "should", "so", "some", "such", "than", "that", "the", "their", "them", "then", "there", "these", "they", "this", "those", "to", "us", "was", "we", "were", "what", "when", "where", "which", "who", "whom", "whose", "why", "will", "with", "would", "you", "your", "about", "many", "long", "often", "please", "tell", "s", "also", "want", "need", "needs"]
+    [
+        "a",
+        "an",
+        "and",
+        "any",
+        "are",
+        "as",
+        "at",
+        "be",
+        "been",
+        "being",
+        "but",
+        "by",
+        "can",
+        "could",
+        "did",
+        "do",
+        "does",
+        "doing",
+        "done",
+        "for",
+        "from",
+        "get",
+        "gets",
+        "had",
+        "has",
+        "have",
+        "he",
+        "her",
+        "here",
+        "his",
+        "how",
+        "i",
+        "if",
+        "in",
+        "into",
+        "is",
+        "it",
+        "its",
+        "just",
+        "may",
+        "me",
+        "might",
+        "more",
+        "most",
+        "much",
+        "must",
+        "my",
+        "no",
+        "not",
+        "of",
+        "on",
+        "one",
+        "or",
+        "our",
+        "she",
+        "should",
+        "so",
+        "some",
+        "such",
+        "than",
+        "that",
+        "the",
+        "their",
+        "them",
+        "then",
+        "there",
+        "these",
+        "they",
+        "this",
+        "those",
+        "to",
+        "us",
+        "was",
+        "we",
+        "were",
+        "what",
+        "when",
+        "where",
+        "which",
+        "who",
+        "whom",
+        "whose",
+        "why",
+        "will",
+        "with",
+        "would",
+        "you",
+        "your",
+        "about",
+        "many",
+        "long",
+        "often",
+        "please",
+        "tell",
+        "s",
+        "also",
+        "want",
+        "need",
+        "needs",
+    ]
 )
 # Chinese words that ask or bind and do not name anything; longest first, so that none hides another.
 _CHINESE_STOP: Final = re.compile(
     "|".join(
         sorted(
-            ["请问", "是什么", "什么", "为什么", "为何", "怎么样", "怎么", "怎样", "如何", "多少", "多久", "多长", "几个", "几种", "哪些", "哪个", "哪两个", "哪里", "哪儿", "哪年", "哪一年", "哪位", "哪", "谁", "何时", "何地", "何人", "什么时候", "是否", "能否", "可否", "可以", "应该", "应当", "需要", "我们", "你们", "他们", "它们", "公司的", "我", "你", "他", "她", "它", "的", "了", "吗", "呢", "吧", "啊", "么", "是", "在", "和", "与", "及", "或", "也", "都", "之", "其", "被", "把", "对", "从", "到", "为", "有", "这", "那", "个", "几", "由", "于", "以", "并", "而", "则", "等", "所", "请", "来", "去", "要", "能", "会", "一个", "一种", "进行", "属于", "叫", "做", "称", "最", "不", "该", "此", "就", "还", "又", "再", "说", "给", "让", "使", "得"],
+            [
+                "请问",
+                "是什么",
+                "什么",
+                "为什么",
+                "为何",
+                "怎么样",
+                "怎么",
+                "怎样",
+                "如何",
+                "多少",
+                "多久",
+                "多长",
+                "几个",
+                "几种",
+                "哪些",
+                "哪个",
+                "哪两个",
+                "哪里",
+                "哪儿",
+                "哪年",
+                "哪一年",
+                "哪位",
+                "哪",
+                "谁",
+                "何时",
+                "何地",
+                "何人",
+                "什么时候",
+                "是否",
+                "能否",
+                "可否",
+                "可以",
+                "应该",
+                "应当",
+                "需要",
+                "我们",
+                "你们",
+                "他们",
+                "它们",
+                "公司的",
+                "我",
+                "你",
+                "他",
+                "她",
+                "它",
+                "的",
+                "了",
+                "吗",
+                "呢",
+                "吧",
+                "啊",
+                "么",
+                "是",
+                "在",
+                "和",
+                "与",
+                "及",
+                "或",
+                "也",
+                "都",
+                "之",
+                "其",
+                "被",
+                "把",
+                "对",
+                "从",
+                "到",
+                "为",
+                "有",
+                "这",
+                "那",
+                "个",
+                "几",
+                "由",
+                "于",
+                "以",
+                "并",
+                "而",
+                "则",
+                "等",
+                "所",
+                "请",
+                "来",
+                "去",
+                "要",
+                "能",
+                "会",
+                "一个",
+                "一种",
+                "进行",
+                "属于",
+                "叫",
+                "做",
+                "称",
+                "最",
+                "不",
+                "该",
+                "此",
+                "就",
+                "还",
+                "又",
+                "再",
+                "说",
+                "给",
+                "让",
+                "使",
+                "得",
+            ],
             key=len,
             reverse=True,
         )
@@ -34,16 +242,29 @@ _CHINESE_DIGITS: Final[Mapping[str, int]] = {c: n for n, c in enumerate("零一�
 }
 _CHINESE_SCALES: Final[Mapping[str, int]] = {"十": 10, "百": 100, "千": 1000}
 _NUMERAL: Final = "零〇一二两三四五六七八九十百千万亿"
-_MEASURES: Final = (
-    "天日月年周个小分元倍次条人名项度级章款层楼岁届种位家座件份套块支册页步场站路号亩米公吨克升秒时工自"
-)
-_CHINESE_NUMBER: Final = re.compile(
-    rf"百分之(?P<percent>[{_NUMERAL}]+)|(?P<plain>[{_NUMERAL}]+)(?=[{_MEASURES}])"
-)
+_MEASURES: Final = "天日月年周个小分元倍次条人名项度级章款层楼岁届种位家座件份套块支册页步场站路号亩米公吨克升秒时工自"
+_CHINESE_NUMBER: Final = re.compile(rf"百分之(?P<percent>[{_NUMERAL}]+)|(?P<plain>[{_NUMERAL}]+)(?=[{_MEASURES}])")
 _ENGLISH_NUMBERS: Final[Mapping[str, str]] = {
     word: str(number)
     for number, word in enumerate(
-        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen"]
+        [
+            "zero",
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+            "thirteen",
+            "fourteen",
+            "fifteen",
+        ]
     )
     if number > 1
 } | {
@@ -76,12 +297,14 @@ _UNIT_AFTER: Final = re.compile(rf"\s*-?\s*(?P<unit>[{_HAN}]{{1,4}}|%|[A-Za-z]+)
 _DENIALS: Final[Mapping[str, re.Pattern[str]]] = {
     "prohibited": re.compile(
         r"不得|不可(?!避免|或缺|抗)|不能|不准|不许|不允许|不应|禁止|严禁|切勿|请勿|勿"
-        r"|\b(?:must|may|can|shall|should)\s?n[o']t\b|\bcannot\b|\bprohibit\w*|\bforbid\w*|\bnot (?:be )?(?:allowed|permitted)\b"
+        r"|\b(?:must|may|can|shall|should)\s?n[o']t\b|\bcannot\b|\bprohibit\w*|\bforbid\w*"
+        r"|\bnot (?:be )?(?:allowed|permitted)\b"
         r"|\bnever\b",
         re.IGNORECASE,
     ),
     "unneeded": re.compile(
-        r"无需|无须|不必|不需|不用|免于|免除|\b(?:need|do|does|have) ?n[o']t (?:have |need )?(?:to|require)?|\bnot required\b"
+        r"无需|无须|不必|不需|不用|免于|免除"
+        r"|\b(?:need|do|does|have) ?n[o']t (?:have |need )?(?:to|require)?|\bnot required\b"
         r"|\bno need\b|\bexempt\w*",
         re.IGNORECASE,
     ),
@@ -111,16 +334,25 @@ def fold(text: str) -> str:
 def terms(text: str) -> frozenset[str]:
     """Collect the content words of a text: stems of English words, pairs of Chinese characters, numbers.
 
-    A Chinese character that stands alone between words that carry no content is a term by itself.
+    A Chinese character that stands alone between words without content counts only if nothing else does.
     """
     found: set[str] = set(numbers(text))
+    single: set[str] = set()
     for match in _TOKEN.finditer(fold(text)):
         if match["han"]:
             for run in _CHINESE_STOP.split(match["han"]):
-                found.update(run[i : i + 2] for i in range(len(run) - 1)) if len(run) > 1 else found.add(run)
+                found.update(run[i : i + 2] for i in range(len(run) - 1))
+                single.update(run if len(run) == 1 else "")
         elif match["word"] and (word := match["word"]) not in _ENGLISH_STOP:
             found.add(_stem(word.replace("\u2019", "'").removesuffix("'s")))
-    return frozenset(found - {""})
+    return frozenset(found or single)
+
+
+def content_runs(word: str) -> list[str]:
+    """What carries content in a folded word or run of Chinese characters; single characters do not."""
+    if "\u3400" <= word[0] <= "\u9fff":
+        return [run for run in _CHINESE_STOP.split(word) if len(run) > 1]
+    return [] if word in _ENGLISH_STOP or len(word) == 1 else [word]
 
 
 @lru_cache(maxsize=8192)
@@ -150,9 +382,7 @@ def quantities(text: str) -> frozenset[tuple[str, str]]:
     found: set[tuple[str, str]] = set()
     for match in _TOKEN.finditer(folded):
         if match["number"]:
-            found.add(
-                (_plain(match["number"].rstrip("%")), _unit(folded, match.end("number"), match["number"]))
-            )
+            found.add((_plain(match["number"].rstrip("%")), _unit(folded, match.end("number"), match["number"])))
         elif match["word"] and match["word"] in _ENGLISH_NUMBERS:
             found.add((_ENGLISH_NUMBERS[match["word"]], _unit(folded, match.end(), "")))
     for match in _CHINESE_NUMBER.finditer(folded):
@@ -207,7 +437,7 @@ def denials(text: str) -> frozenset[str]:
 
 @lru_cache(maxsize=4096)
 def names(text: str) -> frozenset[str]:
-    """Collect what must not be invented: Latin words in a Chinese text, capitalised and quoted words in an English one."""
+    """Collect what must not be invented: Latin words in Chinese, capitals in English, what is quoted in both."""
     folded = unicodedata.normalize("NFKC", text)
     found = set(re.findall(r"[《「『“]([^》」』”]{1,40})[》」』”]", folded))
     if re.search(rf"[{_HAN}]", folded):
@@ -232,13 +462,23 @@ class Rarity:
             for term in text:
                 counts[term] = counts.get(term, 0) + 1
         total = len(texts)
+        # The floor keeps the topic, which every sentence of a text may name, from weighing nothing.
         return cls(
-            {term: log(1 + (total - n + 0.5) / (n + 0.5)) for term, n in counts.items()},
-            log(1 + 2 * total + 1),
+            {term: 0.3 + log(1 + (total - n + 0.5) / (n + 0.5)) for term, n in counts.items()},
+            0.3 + log(1 + 2 * total + 1),
         )
 
     def weigh(self, wanted: Iterable[str]) -> float:
         return sum(self.weights.get(term, self.unseen) for term in wanted)
+
+    def emphasising(self, emphasised: frozenset[str]) -> "Rarity":
+        """The same, with some terms weighing twice."""
+        doubled = {term: 2 * self.weights[term] for term in emphasised if term in self.weights}
+        return Rarity({**self.weights, **doubled}, self.unseen)
+
+    def known(self, wanted: frozenset[str]) -> frozenset[str]:
+        """Those of the terms that occur in any of the texts."""
+        return frozenset(term for term in wanted if term in self.weights)
 
     def coverage(self, wanted: frozenset[str], text: frozenset[str]) -> float:
         """The share of `wanted`, by weight, that `text` holds; 0 if nothing is wanted."""
