@@ -1,6 +1,6 @@
 """Builds the inference service."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
@@ -19,7 +19,7 @@ def create_app(settings: Settings, *, models: Models | None = None) -> FastAPI:
     served = models or open_models(settings)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None, None]:
         served.start()
         yield
         await served.close()

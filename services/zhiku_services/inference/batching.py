@@ -1,7 +1,8 @@
 """One embedding model, many callers: texts of concurrent callers run together, and questions run first.
 
-The model runs on a thread of its own, which also loads it, so that neither loading nor encoding holds up an event
-loop. Work is cut into slices small enough that a question waits for one slice and not for a whole document.
+The model runs on a thread of its own, which also loads it, so that neither loading nor encoding holds up an
+event loop. Work is cut into slices small enough that a question waits for one slice and not for a whole
+document.
 """
 
 import asyncio
@@ -61,7 +62,12 @@ class EmbeddingBatcher:
     """
 
     def __init__(
-        self, load: Callable[[], Embedder], *, max_waiting: int = 4096, slice_texts: int = 32, slice_characters: int = 2000
+        self,
+        load: Callable[[], Embedder],
+        *,
+        max_waiting: int = 4096,
+        slice_texts: int = 32,
+        slice_characters: int = 2000,
     ) -> None:
         self._load = load
         self._max_waiting = max_waiting
@@ -108,7 +114,9 @@ class EmbeddingBatcher:
         if self._failure is not None:
             raise self._failure
         if self._embedder is None:
-            raise ModelUnavailableError("The embedding model is loading.", remedy="Try again in a few seconds.")
+            raise ModelUnavailableError(
+                "The embedding model is loading.", remedy="Try again in a few seconds."
+            )
         return self._embedder
 
     @property
@@ -202,14 +210,17 @@ class EmbeddingBatcher:
         try:
             done = embedder.embed(texts, work.kind)
         except RuntimeError as error:
-            # The engines' own failures, such as no memory: this slice's callers are told, the thread lives on.
-            log.error("embedding_failed", error=type(error).__name__, texts=len(texts))
+            # An engine's own failure, such as no memory: this slice's callers are told, the thread lives on.
+            # Without the traceback, which may quote a text.
+            log.error("embedding_failed", error=type(error).__name__, texts=len(texts))  # noqa: TRY400
             self._fail(work, ModelUnavailableError("The embedding model failed.", remedy="Try again."))
             return
         self._seconds_per_text = (time.perf_counter() - began) / len(texts)
         first = 0
         for job, share in work.shares:
-            job.parts.append(Embedded(done.vectors[first : first + len(share)], done.tokens[first : first + len(share)]))
+            job.parts.append(
+                Embedded(done.vectors[first : first + len(share)], done.tokens[first : first + len(share)])
+            )
             first += len(share)
             if job.left == 0:
                 _settle(job.answer, _joined(job.parts))
@@ -246,7 +257,9 @@ def _settle(answer: Future[Embedded], result: Embedded | ZhikuError) -> None:
 
 
 def _joined(parts: Sequence[Embedded]) -> Embedded:
-    return Embedded(np.concatenate([part.vectors for part in parts]), [n for part in parts for n in part.tokens])
+    return Embedded(
+        np.concatenate([part.vectors for part in parts]), [n for part in parts for n in part.tokens]
+    )
 
 
 def _stopping() -> ModelUnavailableError:

@@ -1,15 +1,15 @@
 """Compare embedding engines: what each one's vectors find, and how fast it makes them.
 
-Quality is nDCG@10 of exact search (dot products of unit vectors, numpy) over BEIR folders: their first 200 judged
-queries, and as many documents as are asked for, the relevant ones always among them. Speed is passages per
-second of processor time on one thread, which neighbours on a busy machine disturb least, and of the clock on one
-and two threads, over passages of 200 to 300 tokens.
+Quality is nDCG@10 of exact search (dot products of unit vectors, numpy) over BEIR folders: their first 200
+judged queries, and as many documents as are asked for, the relevant ones always among them. Speed is passages
+per second of processor time on one thread, which neighbours on a busy machine disturb least, and of the clock
+on one and two threads, over passages of 200 to 300 tokens.
 """
 
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -66,7 +66,9 @@ def bench_embedding(
         per_cpu_second, per_second = passages_per_second(single, timed)
         speeds = {1: per_second}
         for count in set(threads) - {1}:
-            speeds[count] = passages_per_second(load_embedder(model, backend=backend, threads=count), timed)[1]
+            speeds[count] = passages_per_second(load_embedder(model, backend=backend, threads=count), timed)[
+                1
+            ]
         report(f"{backend}: {per_cpu_second:.2f} passages per second of processor time")
         ndcg: dict[str, float] = {}
         for one in loaded:
@@ -80,7 +82,9 @@ def fastest_faithful(results: Sequence[EngineResult]) -> Backend:
     """The fastest engine that loses at most `MAX_LOSS` nDCG to torch on each set."""
     torch = next(result for result in results if result.backend is Backend.TORCH)
     faithful = [
-        result for result in results if all(torch.ndcg[name] - ndcg <= MAX_LOSS for name, ndcg in result.ndcg.items())
+        result
+        for result in results
+        if all(torch.ndcg[name] - ndcg <= MAX_LOSS for name, ndcg in result.ndcg.items())
     ]
     return max(faithful, key=lambda result: result.per_cpu_second).backend
 
@@ -89,7 +93,8 @@ def as_markdown(results: Sequence[EngineResult]) -> str:
     """The table of the documentation."""
     sets = list(results[0].ndcg)
     threads = sorted(results[0].per_second)
-    head = ["engine", *(f"{name} nDCG@10" for name in sets), "passages / cpu-s", *(f"/s, {n} thr." for n in threads)]
+    quality_heads = [f"{name} nDCG@10" for name in sets]
+    head = ["engine", *quality_heads, "passages / cpu-s", *(f"/s, {count} thr." for count in threads)]
     lines = [head, ["---"] * len(head)]
     for result in results:
         quality = [f"{result.ndcg[name]:.4f}" for name in sets]
@@ -159,11 +164,14 @@ def ndcg_at_10(ranked: Sequence[str], gains: Mapping[str, int]) -> float:
 def timed_passages(sets: Sequence[RetrievalSet], counter: TokenCounter) -> list[str]:
     """Passages of 200 to 300 tokens, spread evenly over the sets that have any."""
     pools = [
-        [text for text, count in zip(one.documents, counter.count_all(one.documents), strict=True) if 200 <= count <= 300]
-        for one in sets
+        [text for text, count in _counted(one.documents, counter) if 200 <= count <= 300] for one in sets
     ]
     mixed = [text for row in zip(*filter(None, pools), strict=False) for text in row]
     return mixed[:_TIMED_PASSAGES]
+
+
+def _counted(texts: Sequence[str], counter: TokenCounter) -> Iterable[tuple[str, int]]:
+    return zip(texts, counter.count_all(texts), strict=True)
 
 
 def passages_per_second(embedder: Embedder, passages: Sequence[str]) -> tuple[float, float]:

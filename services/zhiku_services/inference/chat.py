@@ -1,6 +1,6 @@
 """What every chat engine does, whatever runs the model."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from zhiku_platform.contracts.inference import ChatDelta, ChatRequest, ModelInfo
@@ -13,7 +13,7 @@ class ChatEngine(Protocol):
         """Begin loading in the background; returns at once, and a second call does nothing."""
         ...
 
-    def stream(self, request: ChatRequest) -> AsyncIterator[ChatDelta]:
+    def stream(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
         """Generate an answer piece by piece; the last piece alone has a `finish_reason`.
 
         Closing the iterator stops the generation.

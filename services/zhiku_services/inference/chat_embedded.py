@@ -1,21 +1,22 @@
 """Chat with a small model in this process: llama.cpp's own server, on a loopback port that needs a key.
 
-Calling the server over its socket rather than through the binding's Python callback costs a millisecond and lets a
-caller leave while the prompt is still being read: the callback is first called after that, and reading a long
-prompt on one core takes seconds.
+Calling the server over its socket rather than through the binding's Python callback costs a millisecond and
+lets a caller leave while the prompt is still being read: the callback is first called after that, and reading
+a long prompt on one core takes seconds.
 """
 
 import asyncio
 import math
 import secrets
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Future
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import xllamacpp
+import xllamacpp as _untyped_llama
 
 from zhiku_platform.contracts.inference import ChatDelta, ChatRequest, ModelInfo, ModelState
 from zhiku_platform.errors import ZhikuError
@@ -26,6 +27,8 @@ from zhiku_services.inference.errors import ModelUnavailableError, OverloadedErr
 
 log = get_logger(__name__)
 
+llama: Any = _untyped_llama
+
 _READ_AT_ONCE = 128
 """Prompt tokens between two looks at whether the caller is still there: about a second on one core."""
 
@@ -34,16 +37,19 @@ _READ_AT_ONCE = 128
 class LlamaServer:
     """A running server; it stops when the last reference goes."""
 
-    engine: xllamacpp.Server
+    engine: Any
     base_url: str
     api_key: str
 
 
-def run_llama_server(model: Path, *, context_tokens: int, slots: int, threads: int) -> LlamaServer:
-    """Load a GGUF file and serve it on a free port of 127.0.0.1, to holders of a fresh random key alone."""
+def run_llama_server(
+    model: Path, *, alias: str, context_tokens: int, slots: int, threads: int
+) -> LlamaServer:
+    """Load a GGUF file and serve it as `alias` on a free port of 127.0.0.1, to holders of a fresh random key alone."""
     key = secrets.token_urlsafe(32)
-    params = xllamacpp.CommonParams()
+    params = llama.CommonParams()
     params.model.path = str(model)
+    params.model_alias = {alias}
     params.n_ctx = context_tokens * slots
     params.n_parallel = slots
     params.n_batch = params.n_ubatch = _READ_AT_ONCE
@@ -58,12 +64,12 @@ def run_llama_server(model: Path, *, context_tokens: int, slots: int, threads: i
     params.fit_params = False
     # The prompt cache may otherwise grow to 8 GiB; the slots' own state already keeps the shared beginning.
     params.cache_ram_mib = 0
-    engine = xllamacpp.Server(params)
+    engine = llama.Server(params)
     return LlamaServer(engine, f"{engine.listening_address}/v1", key)
 
 
 class EmbeddedChat:
-    """A `ChatEngine` that answers `slots` callers at a time, lets `waiting` more wait, and refuses the rest."""
+    """A `ChatEngine` that answers `slots` callers at a time, lets `waiting` more wait, refuses the rest."""
 
     def __init__(
         self,
@@ -88,13 +94,16 @@ class EmbeddedChat:
         with self._starting:
             if self._loaded is None:
                 self._loaded = Future()
-                threading.Thread(target=self._load, args=(self._loaded,), name="load-chat", daemon=True).start()
+                threading.Thread(
+                    target=self._load, args=(self._loaded,), name="load-chat", daemon=True
+                ).start()
 
     def _load(self, loaded: Future[tuple[LlamaServer, ChatEndpoint]]) -> None:
         try:
             model = self._find()
             server = run_llama_server(
                 model.folder / "model.gguf",
+                alias=self._spec.id,
                 context_tokens=self._spec.context_tokens,
                 slots=self._slots,
                 threads=self._threads,
@@ -103,18 +112,21 @@ class EmbeddedChat:
             log.warning("chat_model_not_loaded", model=self._spec.id, code=error.code)
             loaded.set_exception(error)
         except (RuntimeError, OSError) as error:
-            log.error("chat_model_not_loaded", model=self._spec.id, error=type(error).__name__)
+            log.exception("chat_model_not_loaded", model=self._spec.id, error=type(error).__name__)
             loaded.set_exception(
                 ModelUnavailableError("The chat model could not be loaded.", remedy="Run `zhiku doctor`.")
             )
         else:
-            loaded.set_result((server, ChatEndpoint(server.base_url, api_key=server.api_key, model=self._spec.id)))
+            loaded.set_result(
+                (server, ChatEndpoint(server.base_url, api_key=server.api_key, model=self._spec.id))
+            )
             log.info("chat_model_loaded", model=self._spec.id)
 
-    async def stream(self, request: ChatRequest) -> AsyncIterator[ChatDelta]:
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
         if request.model not in {None, self._spec.id}:
             raise UnknownModelError(
-                f"No model named `{request.model}` is served here.", remedy=f"Ask for `{self._spec.id}`, or for none."
+                f"No model named `{request.model}` is served here.",
+                remedy=f"Ask for `{self._spec.id}`, or for none.",
             )
         endpoint = await self._endpoint()
         async with self._slot(), aclosing(endpoint.stream(request)) as deltas:
@@ -128,10 +140,12 @@ class EmbeddedChat:
         return endpoint
 
     @asynccontextmanager
-    async def _slot(self) -> AsyncIterator[None]:
+    async def _slot(self) -> AsyncGenerator[None, None]:
         if self._inside >= self._slots + self._waiting:
             seconds = math.ceil(self._inside / self._slots) * 10
-            raise OverloadedError("The chat model has too many questions waiting.", retry_after_s=min(seconds, 60))
+            raise OverloadedError(
+                "The chat model has too many questions waiting.", retry_after_s=min(seconds, 60)
+            )
         self._inside += 1
         try:
             async with self._free:

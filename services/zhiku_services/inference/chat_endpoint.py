@@ -1,6 +1,6 @@
 """Chat through any OpenAI-compatible endpoint: vLLM, llama.cpp's server, a provider."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Literal
 
@@ -40,7 +40,10 @@ class ChatEndpoint:
         silence_s: float = _SILENCE_S,
     ) -> None:
         self._model = model
+        self._listed: list[str] = []
         self._base_url = base_url
+        self._state = ModelState.LOADING
+        self._problem: str | None = None
         self._context_tokens = context_tokens
         self._client = openai.AsyncOpenAI(
             base_url=base_url,
@@ -50,24 +53,35 @@ class ChatEndpoint:
         )
 
     def start(self) -> None:
-        """Nothing to load here."""
+        """Nothing is loaded here; whether the endpoint answers is known after the first question."""
 
-    async def stream(self, request: ChatRequest) -> AsyncIterator[ChatDelta]:
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
         try:
-            model = request.model or await self._default_model()
+            model = await self._served(request.model)
             async with await self._open(model, request) as chunks, aclosing(_deltas(chunks)) as deltas:
+                self._state, self._problem = ModelState.READY, None
                 async for delta in deltas:
                     yield delta
         except openai.APIError as error:
-            raise _meaning(error, request.model) from error
+            meaning = _meaning(error, request.model)
+            if isinstance(meaning, ModelUnavailableError):
+                self._state, self._problem = ModelState.MISSING, str(meaning)
+            raise meaning from error
 
-    async def _default_model(self) -> str:
-        if self._model is None:
-            listed = (await self._client.models.list()).data
-            if not listed:
-                raise ModelUnavailableError("The chat endpoint serves no model.", remedy="Set `ZHIKU_CHAT_MODEL`.")
-            self._model = listed[0].id
-        return self._model
+    async def _served(self, wanted: str | None) -> str:
+        """The name to ask for; checked here because some servers answer to any name with what they have."""
+        if wanted is None and self._model is not None:
+            return self._model
+        if wanted is None or wanted not in self._listed:
+            self._listed = [model.id for model in (await self._client.models.list()).data]
+        if not self._listed:
+            raise ModelUnavailableError("The chat endpoint serves no model.", remedy="Look into its own log.")
+        if wanted is None:
+            self._model = self._listed[0]
+            return self._model
+        if wanted not in self._listed:
+            raise _unknown(wanted)
+        return wanted
 
     async def _open(self, model: str, request: ChatRequest) -> openai.AsyncStream[ChatCompletionChunk]:
         return await self._client.chat.completions.create(
@@ -85,10 +99,11 @@ class ChatEndpoint:
         return ModelInfo(
             id=self._model or "default",
             role="chat",
-            state=ModelState.READY,
+            state=self._state,
             languages=[],
             origin=f"endpoint {self._base_url}",
             context_tokens=self._context_tokens,
+            problem=self._problem,
         )
 
     async def close(self) -> None:
@@ -107,7 +122,7 @@ def _messages(messages: Sequence[ChatMessage]) -> list[ChatCompletionMessagePara
     return made
 
 
-async def _deltas(chunks: openai.AsyncStream[ChatCompletionChunk]) -> AsyncIterator[ChatDelta]:
+async def _deltas(chunks: openai.AsyncStream[ChatCompletionChunk]) -> AsyncGenerator[ChatDelta, None]:
     """Turn chunks into deltas; the finish and the token counts, which come apart, leave together and last."""
     finish: Literal["stop", "length"] | None = None
     prompt_tokens = completion_tokens = None
@@ -125,24 +140,32 @@ async def _deltas(chunks: openai.AsyncStream[ChatCompletionChunk]) -> AsyncItera
 
 
 def _meaning(error: openai.APIError, model: str | None) -> ZhikuError:
-    """Say what an endpoint's error means to a caller; its own message may quote the prompt and is not passed on."""
+    """Say what an endpoint's error means to a caller; its own message may quote the prompt."""
     if isinstance(error, openai.APIConnectionError):
         return ModelUnavailableError(
-            "The chat endpoint cannot be reached.", remedy="Check `ZHIKU_CHAT_BASE_URL`, and that it is running."
+            "The chat endpoint cannot be reached.",
+            remedy="Check `ZHIKU_CHAT_BASE_URL`, and that it is running.",
         )
     if any(mark in f"{error.type} {error.code} {error.message}" for mark in _TOO_LONG):
         return ContextTooLongError(
-            "The question and its passages do not fit the model's context.", remedy="Ask with fewer or shorter passages."
+            "The question and its passages do not fit the model's context.",
+            remedy="Ask with fewer or shorter passages.",
         )
     status = error.status_code if isinstance(error, openai.APIStatusError) else None
     if status == 404:
-        return UnknownModelError(
-            f"The chat endpoint serves no model named `{model}`.", remedy="Choose one that `/api/v1/models` lists."
-        )
+        return _unknown(model)
     if status in {429, 503}:
         return OverloadedError("The chat endpoint is busy.", retry_after_s=_RETRY_AFTER_S)
     if status in {401, 403}:
-        return ModelUnavailableError("The chat endpoint refused our key.", remedy="Correct `ZHIKU_CHAT_API_KEY`.")
+        return ModelUnavailableError(
+            "The chat endpoint refused our key.", remedy="Correct `ZHIKU_CHAT_API_KEY`."
+        )
     return ModelUnavailableError(
         f"The chat endpoint failed with status {status}.", remedy="Look into the endpoint's own log."
+    )
+
+
+def _unknown(model: str | None) -> UnknownModelError:
+    return UnknownModelError(
+        f"The chat endpoint serves no model named `{model}`.", remedy="Choose one that `/api/v1/models` lists."
     )

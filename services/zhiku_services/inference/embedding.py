@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer import modules
 from tokenizers import Tokenizer
 
 from zhiku_platform.contracts.inference import TextKind
@@ -38,7 +38,7 @@ _BATCH = 1
 class Embedded:
     """Unit vectors, float32 of shape (texts, dimensions), in the order of the texts.
 
-    `tokens` counts what the model read of each: without prefix and special tokens, and without what was cut off.
+    `tokens` counts what the model read of each text: no prefix, no special tokens, nothing that was cut off.
     """
 
     vectors: Vectors
@@ -101,8 +101,12 @@ def load_embedder(model: ResolvedModel, *, backend: Backend, threads: int) -> Se
     loaders = {
         Backend.TORCH: lambda: _torch_model(folder, threads),
         Backend.ONNX_INT8: lambda: _graph_model(folder, onnx_graph(_graph_path(model), threads=threads)),
-        Backend.OPENVINO: lambda: _graph_model(folder, openvino_graph(folder, threads=threads, precision="f32")),
-        Backend.OPENVINO_BF16: lambda: _graph_model(folder, openvino_graph(folder, threads=threads, precision="bf16")),
+        Backend.OPENVINO: lambda: _graph_model(
+            folder, openvino_graph(folder, threads=threads, precision="f32")
+        ),
+        Backend.OPENVINO_BF16: lambda: _graph_model(
+            folder, openvino_graph(folder, threads=threads, precision="bf16")
+        ),
     }
     return SentenceEmbedder(model, loaders[backend](), TokenCounter(model.folder))
 
@@ -138,15 +142,17 @@ def _graph_model(folder: Path, graph: Graph) -> SentenceTransformer:
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     listed = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
     encoder = GraphEncoder(graph, tokenizer, max_tokens=MAX_TOKENS)
-    return SentenceTransformer(modules=[encoder, *(_later_module(folder, entry) for entry in listed[1:])], device="cpu")
+    later = [_later_module(folder, entry) for entry in listed[1:]]
+    return SentenceTransformer(modules=[encoder, *later], device="cpu")
 
 
 def _later_module(folder: Path, entry: Mapping[str, str]) -> Any:
-    """Load a pooling, dense or normalising module by the name in `modules.json`."""
+    """Load a pooling, dense or normalising module by the class that `modules.json` names."""
     package, name = entry["type"].rsplit(".", 1)
-    if package.split(".")[0] != "sentence_transformers":
+    kind = getattr(modules, name, None) if package.split(".")[0] == "sentence_transformers" else None
+    if kind is None:
         raise ModelMissingError(
-            f"`{folder}` names the module `{entry['type']}`, and only sentence-transformers' own are loaded.",
+            f"`{folder}` names the module `{entry['type']}`, which is not one of sentence-transformers' own.",
             remedy="Use another model, or set `ZHIKU_EMBEDDING_BACKEND=torch`.",
         )
-    return getattr(import_module(package), name).load(str(folder), subfolder=entry["path"])
+    return kind.load(str(folder), subfolder=entry["path"])

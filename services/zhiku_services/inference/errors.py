@@ -1,13 +1,13 @@
 """What can go wrong with a model.
 
-    ServiceUnavailableError
-    ├── ModelMissingError         503  model_missing       nothing on disk; the remedy is a command
-    ├── ModelCorruptError         503  model_corrupt       what is on disk is not what was pinned
-    ├── ModelUnavailableError     503  model_unavailable   loading, stopped, or the endpoint does not answer
-    └── OverloadedError           503  overloaded          the queue is full; carries `retry_after_s`
-    UnprocessableError
-    ├── ContextTooLongError       422  context_too_long    the prompt and the answer do not fit the model
-    └── UnknownModelError         422  unknown_model       no model of that name is served
+ServiceUnavailableError
+├── ModelMissingError         503  model_missing       nothing on disk; the remedy is a command
+├── ModelCorruptError         503  model_corrupt       what is on disk is not what was pinned
+├── ModelUnavailableError     503  model_unavailable   loading, stopped, or the endpoint does not answer
+└── OverloadedError           503  overloaded          the queue is full; carries `retry_after_s`
+UnprocessableError
+├── ContextTooLongError       422  context_too_long    the prompt and the answer do not fit the model
+└── UnknownModelError         422  unknown_model       no model of that name is served
 """
 
 from zhiku_platform.errors import ServiceUnavailableError, UnprocessableError

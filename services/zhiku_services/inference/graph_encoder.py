@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import onnxruntime
+import openvino
 import torch
 from sentence_transformers.base.modules import InputModule
 from tokenizers import Tokenizer
@@ -29,15 +31,16 @@ class GraphEncoder(InputModule):
     """The first module of a `SentenceTransformer`, standing in for its `Transformer`."""
 
     def __init__(self, graph: Graph, tokenizer: Tokenizer, *, max_tokens: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # sentence-transformers left it untyped
         self._graph = graph
+        self._encode = tokenizer.encode_batch_fast
         self.tokenizer = tokenizer
         self.max_seq_length = max_tokens
         tokenizer.enable_truncation(max_tokens)
         tokenizer.enable_padding(pad_id=_pad_id(tokenizer))
 
     def preprocess(self, inputs: Sequence[Any], prompt: str | None = None, **_: Any) -> dict[str, Any]:
-        found = self.tokenizer.encode_batch_fast([(prompt or "") + text for text in inputs])
+        found = self._encode([(prompt or "") + text for text in inputs])
         return {
             "input_ids": torch.tensor([text.ids for text in found], dtype=torch.int64),
             "attention_mask": torch.tensor([text.attention_mask for text in found], dtype=torch.int64),
@@ -54,8 +57,6 @@ class GraphEncoder(InputModule):
 
 def onnx_graph(path: Path, *, threads: int) -> Graph:
     """Open an ONNX file with ONNX Runtime on `threads` threads."""
-    import onnxruntime
-
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     # A spinning pool burns a core between batches that parsing needs.
@@ -65,19 +66,21 @@ def onnx_graph(path: Path, *, threads: int) -> Graph:
 
     def run(ids: Tokens, mask: Tokens) -> TokenEmbeddings:
         feeds = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-        output: TokenEmbeddings = session.run(None, {name: feeds[name] for name in names})[0]
-        return output
+        output = session.run(None, {name: feeds[name] for name in names})[0]
+        return np.asarray(output, dtype=np.float32)
 
     return run
 
 
 def openvino_graph(folder: Path, *, threads: int, precision: Literal["f32", "bf16"]) -> Graph:
-    """Convert a folder's torch model to OpenVINO, in memory, computing in `precision` on `threads` threads."""
-    import openvino
-
+    """Convert a folder's torch model to OpenVINO, in memory, computing in `precision`."""
     traced = openvino.convert_model(_TokensOnly(folder), example_input=(_EXAMPLE, torch.ones_like(_EXAMPLE)))
     traced.reshape({feed: openvino.PartialShape([-1, -1]) for feed in traced.inputs})
-    options = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
+    options = {
+        "INFERENCE_NUM_THREADS": threads,
+        "INFERENCE_PRECISION_HINT": precision,
+        "PERFORMANCE_HINT": "LATENCY",
+    }
     request = openvino.Core().compile_model(traced, "CPU", options).create_infer_request()
 
     def run(ids: Tokens, mask: Tokens) -> TokenEmbeddings:

@@ -1,4 +1,4 @@
-"""The models that this process serves, behind one object: built from the settings, loaded in the background."""
+"""The models that this process serves: chosen by the settings, loaded in the background."""
 
 from dataclasses import dataclass
 
@@ -37,7 +37,7 @@ class Models:
         self.embedding.close()
 
     def require_ready(self) -> None:
-        """Pass once embeddings can be made; without a chat model answers are extractive, so it may be missing.
+        """Pass once embeddings can be made; chat may be missing, for answers are then extractive.
 
         Raises:
             ModelMissingError: the embedding model is not installed.

@@ -47,8 +47,8 @@ def tokenizer(vocabulary: Vocabulary) -> Tokenizer:
     """The tokenizer of XLM-RoBERTa, which the model was trained with.
 
     SentencePiece's `nmt_nfkc` rules differ from plain NFKC, as a comparison of the container's character map
-    with NFKC over all of Unicode shows: some control characters vanish, some separators become spaces, and the
-    fullwidth tilde, frequent in Chinese ranges, stays. (Rare letters newer than the rules are left to NFKC.)
+    with NFKC over all of Unicode shows: some control characters vanish, some separators become spaces, and
+    the fullwidth tilde, frequent in Chinese ranges, stays. Rare letters newer than the rules are left as is.
     """
     built = Tokenizer(models.Unigram(vocabulary.pieces, unk_id=vocabulary.unk))
     built.normalizer = normalizers.Sequence(
@@ -78,7 +78,9 @@ def _tensors(container: E5Container) -> dict[str, Float32]:
     tensors = {
         "embeddings.word_embeddings.weight": container.matrix("emb.word", shape.vocabulary, shape.hidden),
         "embeddings.position_embeddings.weight": container.vector("emb.pos", shape.positions, shape.hidden),
-        "embeddings.token_type_embeddings.weight": container.vector("emb.type", shape.token_types, shape.hidden),
+        "embeddings.token_type_embeddings.weight": container.vector(
+            "emb.type", shape.token_types, shape.hidden
+        ),
         "embeddings.LayerNorm.weight": container.vector("emb.ln.w", shape.hidden),
         "embeddings.LayerNorm.bias": container.vector("emb.ln.b", shape.hidden),
     }
@@ -100,7 +102,9 @@ def _layer_tensors(container: E5Container, layer: int) -> dict[str, Float32]:
     norms = {"aln": "attention.output.LayerNorm", "oln": "output.LayerNorm"}
     tensors: dict[str, Float32] = {}
     for short, (name, rows, columns) in linear.items():
-        tensors[f"encoder.layer.{layer}.{name}.weight"] = container.matrix(f"l{layer}.{short}.w", rows, columns)
+        tensors[f"encoder.layer.{layer}.{name}.weight"] = container.matrix(
+            f"l{layer}.{short}.w", rows, columns
+        )
         tensors[f"encoder.layer.{layer}.{name}.bias"] = container.vector(f"l{layer}.{short}.b", rows)
     for short, name in norms.items():
         tensors[f"encoder.layer.{layer}.{name}.weight"] = container.vector(f"l{layer}.{short}.w", hidden)

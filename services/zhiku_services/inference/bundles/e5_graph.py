@@ -1,9 +1,9 @@
 """Write an E5S1 container as an ONNX graph that computes in 8 bits.
 
-The word table keeps its 4-bit blocks, exactly. Every other matrix becomes int8 with a scale per output column;
-activations are quantised per text while it runs. Weights use 7 of the 8 bits (-64 to 64): on processors without
-VNNI the 8-bit products are summed in pairs in 16 bits, which full-range weights would overflow, so that the same
-text would get different vectors on different machines.
+The word table keeps its 4-bit blocks, exactly. Every other matrix becomes int8 with a scale per output
+column; activations are quantised per text while it runs. Weights use 7 of the 8 bits (-64 to 64): without
+VNNI a processor sums 8-bit products in pairs in 16 bits, which full-range weights would overflow, so that the
+same text would get different vectors on different machines.
 
 Built node by node, in ONNX Runtime's fused operators, because a traced export has some 1,300 nodes that the
 runtime's optimiser does not fuse back, and because the same container then always gives the same file.
@@ -11,6 +11,7 @@ runtime's optimiser does not fuse back, and because the same container then alwa
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -46,7 +47,7 @@ class _Builder:
             helper.make_tensor_value_info(name, TensorProto.INT64, ["texts", "tokens"])
             for name in ("input_ids", "attention_mask")
         ]
-        dimensions = ["texts", "tokens", self._shape.hidden]
+        dimensions: list[str | int | None] = ["texts", "tokens", self._shape.hidden]
         output = helper.make_tensor_value_info("last_hidden_state", TensorProto.FLOAT, dimensions)
         graph = helper.make_graph(self._nodes, "multilingual-e5-small", tokens, [output], self._constants)
         return helper.make_model(
@@ -74,7 +75,9 @@ class _Builder:
         self._node("Slice", [self._constant("place", places), zero, length, zero], "place.rows")
         self._node("Add", ["word.rows", "place.rows"], "embedded")
         norm = [self._vector("emb.ln.w"), self._vector("emb.ln.b")]
-        return self._node("LayerNormalization", ["embedded", *norm], "embedded.norm", axis=-1, epsilon=shape.epsilon)
+        return self._node(
+            "LayerNormalization", ["embedded", *norm], "embedded.norm", axis=-1, epsilon=shape.epsilon
+        )
 
     def _layer(self, at: str, hidden: str, mask: str) -> str:
         wide, narrow = self._shape.feed_forward, self._shape.hidden
@@ -82,7 +85,9 @@ class _Builder:
         projected = self._linear(f"{at}.ao", attended, narrow, narrow, bias=True)
         middle = self._add_and_norm(f"{at}.aln", projected, hidden)
         inner = self._linear(f"{at}.fi", middle, wide, narrow, bias=False)
-        active = self._node("BiasGelu", [inner, self._vector(f"{at}.fi.b", wide)], f"{at}.active", domain=_FUSED)
+        active = self._node(
+            "BiasGelu", [inner, self._vector(f"{at}.fi.b", wide)], f"{at}.active", domain=_FUSED
+        )
         outer = self._linear(f"{at}.fo", active, narrow, wide, bias=True)
         return self._add_and_norm(f"{at}.oln", outer, middle)
 
@@ -123,7 +128,7 @@ class _Builder:
         return name
 
     def _node(
-        self, operator: str, feeds: Sequence[str], output: str, *, domain: str = "", **attributes: float | str
+        self, operator: str, feeds: Sequence[str], output: str, *, domain: str = "", **attributes: Any
     ) -> str:
         self._nodes.append(helper.make_node(operator, list(feeds), [output], domain=domain, **attributes))
         return output

