@@ -1,10 +1,15 @@
 import { createReadStream, readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { convertCssVariables, defaultCssVariablesResolver, mergeMantineTheme, DEFAULT_THEME } from "@mantine/core";
+import {
+  convertCssVariables,
+  defaultCssVariablesResolver,
+  mergeMantineTheme,
+  DEFAULT_THEME,
+} from "@mantine/core";
 import react from "@vitejs/plugin-react";
 import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
-import { theme } from "./src/theme/theme";
+import { theme } from "./src/theme/theme.ts";
 
 const root = import.meta.dirname;
 const gateway = process.env["ZHIKU_GATEWAY"] ?? "http://127.0.0.1:8000";

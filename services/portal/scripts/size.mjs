@@ -10,7 +10,8 @@ const manifest = JSON.parse(readFileSync(new URL(".vite/manifest.json", folder),
 const seen = new Set();
 function follow(key) {
   if (seen.has(key)) return;
-  if (!manifest[key]) throw new Error(`${key} is not in the build's manifest; name the first page's module here`);
+  if (!manifest[key])
+    throw new Error(`${key} is not in the build's manifest; name the first page's module here`);
   seen.add(key);
   for (const next of manifest[key].imports ?? []) follow(next);
 }
@@ -24,7 +25,9 @@ for (const key of seen) {
   total += bytes;
   process.stdout.write(`${(bytes / 1000).toFixed(1).padStart(8)} kB  ${file}\n`);
 }
-process.stdout.write(`${(total / 1000).toFixed(1).padStart(8)} kB  initial JavaScript, of ${BUDGET_BYTES / 1000} kB\n`);
+process.stdout.write(
+  `${(total / 1000).toFixed(1).padStart(8)} kB  initial JavaScript, of ${BUDGET_BYTES / 1000} kB\n`,
+);
 if (total > BUDGET_BYTES) {
   process.stderr.write("Over the budget: load something later, or drop it.\n");
   process.exit(1);

@@ -33,17 +33,23 @@ export const api = createClient<paths>({
 api.use(protect);
 
 /** The body of a successful call. Raises `ProblemError` for anything else. */
-export async function unwrap<T>(call: Promise<{ data?: T; error?: unknown; response: Response }>): Promise<T> {
+export async function unwrap<T>(
+  call: Promise<{ data?: T; error?: unknown; response: Response }>,
+): Promise<T> {
   const { data, error, response } = await call;
   if (!response.ok) throw toProblem(response.status, error);
   return data as T;
 }
 
 /** Open an event stream. Raises `ProblemError` when the server refuses or nothing answers. */
-export async function openStream(path: string, init: RequestInit): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
+export async function openStream(
+  path: string,
+  init: RequestInit,
+): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
   const headers = new Headers(init.headers);
   headers.set("Accept", "text/event-stream");
-  if (init.method === "POST") for (const [name, value] of Object.entries(csrfHeaders())) headers.set(name, value);
+  if (init.method === "POST")
+    for (const [name, value] of Object.entries(csrfHeaders())) headers.set(name, value);
   const response = await globalThis.fetch(path, { ...init, headers, credentials: "same-origin" });
   if (!response.ok) throw await problemOf(response);
   if (!response.body) throw new TypeError("the response has no body");

@@ -1,7 +1,9 @@
 import type { Page } from "./types";
 
 /** Follow a listing to its end. Only for listings that are short by nature, such as knowledge bases. */
-export async function everyPage<T>(fetchPage: (cursor: string | undefined) => Promise<Page<T>>): Promise<T[]> {
+export async function everyPage<T>(
+  fetchPage: (cursor: string | undefined) => Promise<Page<T>>,
+): Promise<T[]> {
   const items: T[] = [];
   let cursor: string | undefined;
   do {

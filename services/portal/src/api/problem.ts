@@ -27,7 +27,8 @@ function isProblemBody(body: unknown): body is ProblemBody {
 
 /** Turn what the server said, problem+json or not, into a `ProblemError`. */
 export function toProblem(status: number, body: unknown): ProblemError {
-  if (!isProblemBody(body)) return new ProblemError(status, status === 401 ? "not_signed_in" : "internal", "", "");
+  if (!isProblemBody(body))
+    return new ProblemError(status, status === 401 ? "not_signed_in" : "internal", "", "");
   return new ProblemError(status, String(body.code), String(body.detail), String(body.remedy ?? ""));
 }
 

@@ -4,380 +4,18 @@
  */
 
 export interface paths {
-  "/api/v1/session": {
+  "/api/v1/answers/{answer_id}": {
     parameters: {
       query?: never;
       header?: never;
       path?: never;
       cookie?: never;
     };
-    /** Get Session */
-    get: operations["get_session_api_v1_session_get"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/v1/auth/logout": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    get?: never;
-    put?: never;
-    /** Logout */
-    post: operations["logout_api_v1_auth_logout_post"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/v1/knowledge-bases": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /** List Kbs */
-    get: operations["list_kbs_api_v1_knowledge_bases_get"];
-    put?: never;
-    /** Create Kb */
-    post: operations["create_kb_api_v1_knowledge_bases_post"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/v1/knowledge-bases/{knowledge_base_id}": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /** Get Kb */
-    get: operations["get_kb_api_v1_knowledge_bases__knowledge_base_id__get"];
-    put?: never;
-    post?: never;
-    /** Del Kb */
-    delete: operations["del_kb_api_v1_knowledge_bases__knowledge_base_id__delete"];
-    options?: never;
-    head?: never;
-    /** Patch Kb */
-    patch: operations["patch_kb_api_v1_knowledge_bases__knowledge_base_id__patch"];
-    trace?: never;
-  };
-  "/api/v1/knowledge-bases/{knowledge_base_id}/documents": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /** Kb Docs */
-    get: operations["kb_docs_api_v1_knowledge_bases__knowledge_base_id__documents_get"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/v1/knowledge-bases/{knowledge_base_id}/grants": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /** Grants */
-    get: operations["grants_api_v1_knowledge_bases__knowledge_base_id__grants_get"];
-    put?: never;
-    /** Add Grant */
-    post: operations["add_grant_api_v1_knowledge_bases__knowledge_base_id__grants_post"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/v1/knowledge-bases/{knowledge_base_id}/grants/{grant_id}": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    get?: never;
-    put?: never;
-    post?: never;
-    /** Del Grant */
-    delete: operations["del_grant_api_v1_knowledge_bases__knowledge_base_id__grants__grant_id__delete"];
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/v1/knowledge-bases/{knowledge_base_id}/uploads": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    get?: never;
-    put?: never;
-    /** Upload */
-    post: operations["upload_api_v1_knowledge_bases__knowledge_base_id__uploads_post"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/v1/document-versions": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /** Versions */
-    get: operations["versions_api_v1_document_versions_get"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/v1/document-versions/{version_id}": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /** Version */
-    get: operations["version_api_v1_document_versions__version_id__get"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/v1/document-versions/{version_id}/retry": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    get?: never;
-    put?: never;
-    /** Retry */
-    post: operations["retry_api_v1_document_versions__version_id__retry_post"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/v1/document-versions/{version_id}/cancel": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    get?: never;
-    put?: never;
-    /** Cancel */
-    post: operations["cancel_api_v1_document_versions__version_id__cancel_post"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/v1/documents/{document_id}": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /** Doc */
-    get: operations["doc_api_v1_documents__document_id__get"];
-    put?: never;
-    post?: never;
-    /** Del Doc */
-    delete: operations["del_doc_api_v1_documents__document_id__delete"];
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/v1/documents/{document_id}/acl": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    get?: never;
-    /** Acl */
-    put: operations["acl_api_v1_documents__document_id__acl_put"];
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/v1/documents/{document_id}/content": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /** Content */
-    get: operations["content_api_v1_documents__document_id__content_get"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/v1/documents/{document_id}/passages": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /** Doc Passages */
-    get: operations["doc_passages_api_v1_documents__document_id__passages_get"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/v1/passages/{passage_id}": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /** Passage */
-    get: operations["passage_api_v1_passages__passage_id__get"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/v1/search": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    get?: never;
-    put?: never;
-    /** Search */
-    post: operations["search_api_v1_search_post"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/v1/conversations": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /** Convs */
-    get: operations["convs_api_v1_conversations_get"];
-    put?: never;
-    /** New Conv */
-    post: operations["new_conv_api_v1_conversations_post"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/v1/conversations/{conversation_id}": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /** Conv */
-    get: operations["conv_api_v1_conversations__conversation_id__get"];
-    put?: never;
-    post?: never;
-    /** Conv Del */
-    delete: operations["conv_del_api_v1_conversations__conversation_id__delete"];
-    options?: never;
-    head?: never;
-    /** Conv Patch */
-    patch: operations["conv_patch_api_v1_conversations__conversation_id__patch"];
-    trace?: never;
-  };
-  "/api/v1/conversations/{conversation_id}/questions": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    get?: never;
-    put?: never;
-    /** Ask */
-    post: operations["ask_api_v1_conversations__conversation_id__questions_post"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/v1/answers/{answer_id}/stream": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /** Astream */
-    get: operations["astream_api_v1_answers__answer_id__stream_get"];
+    /**
+     * Get Answer
+     * @description Get one of your answers.
+     */
+    get: operations["get_answer_api_v1_answers__answer_id__get"];
     put?: never;
     post?: never;
     delete?: never;
@@ -395,23 +33,29 @@ export interface paths {
     };
     get?: never;
     put?: never;
-    /** Stop */
-    post: operations["stop_api_v1_answers__answer_id__stop_post"];
+    /**
+     * Stop Answer
+     * @description Stop one of your answers; what is written of it stays.
+     */
+    post: operations["stop_answer_api_v1_answers__answer_id__stop_post"];
     delete?: never;
     options?: never;
     head?: never;
     patch?: never;
     trace?: never;
   };
-  "/api/v1/answers/{answer_id}": {
+  "/api/v1/answers/{answer_id}/stream": {
     parameters: {
       query?: never;
       header?: never;
       path?: never;
       cookie?: never;
     };
-    /** Get Answer */
-    get: operations["get_answer_api_v1_answers__answer_id__get"];
+    /**
+     * Resume Answer
+     * @description Stream what you have not yet seen of one of your answers.
+     */
+    get: operations["resume_answer_api_v1_answers__answer_id__stream_get"];
     put?: never;
     post?: never;
     delete?: never;
@@ -427,11 +71,17 @@ export interface paths {
       path?: never;
       cookie?: never;
     };
-    /** Keys */
-    get: operations["keys_api_v1_api_keys_get"];
+    /**
+     * List Api Keys
+     * @description List your API keys.
+     */
+    get: operations["list_api_keys_api_v1_api_keys_get"];
     put?: never;
-    /** New Key */
-    post: operations["new_key_api_v1_api_keys_post"];
+    /**
+     * Create Api Key
+     * @description Create an API key; its secret is shown this once.
+     */
+    post: operations["create_api_key_api_v1_api_keys_post"];
     delete?: never;
     options?: never;
     head?: never;
@@ -448,8 +98,443 @@ export interface paths {
     get?: never;
     put?: never;
     post?: never;
-    /** Del Key */
-    delete: operations["del_key_api_v1_api_keys__api_key_id__delete"];
+    /**
+     * Revoke Api Key
+     * @description Revoke one of your API keys.
+     */
+    delete: operations["revoke_api_key_api_v1_api_keys__api_key_id__delete"];
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/auth/callback": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Finish Login
+     * @description Take the browser back from the identity provider, and begin a session.
+     */
+    get: operations["finish_login_api_v1_auth_callback_get"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/auth/login": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Log In
+     * @description Send the browser to the identity provider.
+     */
+    get: operations["log_in_api_v1_auth_login_get"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/auth/logout": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Log Out
+     * @description End the session.
+     */
+    post: operations["log_out_api_v1_auth_logout_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/conversations": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * List Conversations
+     * @description List your conversations, the one last used first.
+     */
+    get: operations["list_conversations_api_v1_conversations_get"];
+    put?: never;
+    /**
+     * Create Conversation
+     * @description Open a conversation.
+     */
+    post: operations["create_conversation_api_v1_conversations_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/conversations/{conversation_id}": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Get Conversation
+     * @description Get one of your conversations with its answers.
+     */
+    get: operations["get_conversation_api_v1_conversations__conversation_id__get"];
+    put?: never;
+    post?: never;
+    /**
+     * Delete Conversation
+     * @description Delete one of your conversations with its answers.
+     */
+    delete: operations["delete_conversation_api_v1_conversations__conversation_id__delete"];
+    options?: never;
+    head?: never;
+    /**
+     * Change Conversation
+     * @description Rename one of your conversations.
+     */
+    patch: operations["change_conversation_api_v1_conversations__conversation_id__patch"];
+    trace?: never;
+  };
+  "/api/v1/conversations/{conversation_id}/questions": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Ask Question
+     * @description Ask a question and stream its answer; the answer is written to its end even if you leave.
+     */
+    post: operations["ask_question_api_v1_conversations__conversation_id__questions_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/document-versions": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * List Document Versions
+     * @description List document versions, newest first: those of a knowledge base that you edit, else your uploads.
+     */
+    get: operations["list_document_versions_api_v1_document_versions_get"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/document-versions/{version_id}": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Get Document Version
+     * @description Get one version: its state, progress, and why it failed.
+     */
+    get: operations["get_document_version_api_v1_document_versions__version_id__get"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/document-versions/{version_id}/cancel": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Cancel Document Version
+     * @description Stop a version on its way.
+     */
+    post: operations["cancel_document_version_api_v1_document_versions__version_id__cancel_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/document-versions/{version_id}/retry": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Retry Document Version
+     * @description Try a stopped version again.
+     */
+    post: operations["retry_document_version_api_v1_document_versions__version_id__retry_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/documents/{document_id}": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Get Document
+     * @description Get one document.
+     */
+    get: operations["get_document_api_v1_documents__document_id__get"];
+    put?: never;
+    post?: never;
+    /**
+     * Delete Document
+     * @description Delete a document: it goes out of the index, then its bytes go.
+     */
+    delete: operations["delete_document_api_v1_documents__document_id__delete"];
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/documents/{document_id}/acl": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    /**
+     * Set Document Acl
+     * @description Change who may read a document; you need to be an editor, and to be able to read it.
+     */
+    put: operations["set_document_acl_api_v1_documents__document_id__acl_put"];
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/documents/{document_id}/content": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Get Document Content
+     * @description Get the original bytes; ranges are supported.
+     */
+    get: operations["get_document_content_api_v1_documents__document_id__content_get"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/documents/{document_id}/passages": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * List Passages
+     * @description List a document's passages in reading order.
+     */
+    get: operations["list_passages_api_v1_documents__document_id__passages_get"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/knowledge-bases": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * List Knowledge Bases
+     * @description List the knowledge bases that you may view.
+     */
+    get: operations["list_knowledge_bases_api_v1_knowledge_bases_get"];
+    put?: never;
+    /**
+     * Create Knowledge Base
+     * @description Create a knowledge base that you own.
+     */
+    post: operations["create_knowledge_base_api_v1_knowledge_bases_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/knowledge-bases/{knowledge_base_id}": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Get Knowledge Base
+     * @description Get one knowledge base.
+     */
+    get: operations["get_knowledge_base_api_v1_knowledge_bases__knowledge_base_id__get"];
+    put?: never;
+    post?: never;
+    /**
+     * Delete Knowledge Base
+     * @description Delete an empty knowledge base that you own.
+     */
+    delete: operations["delete_knowledge_base_api_v1_knowledge_bases__knowledge_base_id__delete"];
+    options?: never;
+    head?: never;
+    /**
+     * Change Knowledge Base
+     * @description Rename or describe a knowledge base that you own.
+     */
+    patch: operations["change_knowledge_base_api_v1_knowledge_bases__knowledge_base_id__patch"];
+    trace?: never;
+  };
+  "/api/v1/knowledge-bases/{knowledge_base_id}/documents": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * List Documents
+     * @description List the documents that you may read.
+     */
+    get: operations["list_documents_api_v1_knowledge_bases__knowledge_base_id__documents_get"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/knowledge-bases/{knowledge_base_id}/grants": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * List Grants
+     * @description List who has which role on a knowledge base that you own.
+     */
+    get: operations["list_grants_api_v1_knowledge_bases__knowledge_base_id__grants_get"];
+    put?: never;
+    /**
+     * Add Grant
+     * @description Give a user or group a role on a knowledge base that you own.
+     */
+    post: operations["add_grant_api_v1_knowledge_bases__knowledge_base_id__grants_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/knowledge-bases/{knowledge_base_id}/grants/{grant_id}": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    post?: never;
+    /**
+     * Remove Grant
+     * @description Take a role away.
+     */
+    delete: operations["remove_grant_api_v1_knowledge_bases__knowledge_base_id__grants__grant_id__delete"];
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/knowledge-bases/{knowledge_base_id}/uploads": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Upload Document
+     * @description Upload a document. The answer comes when it is stored; with an `Idempotency-Key` it may be repeated.
+     */
+    post: operations["upload_document_api_v1_knowledge_bases__knowledge_base_id__uploads_post"];
+    delete?: never;
     options?: never;
     head?: never;
     patch?: never;
@@ -462,8 +547,175 @@ export interface paths {
       path?: never;
       cookie?: never;
     };
-    /** Models */
-    get: operations["models_api_v1_models_get"];
+    /**
+     * List Models
+     * @description List the models, and what is missing of them.
+     */
+    get: operations["list_models_api_v1_models_get"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/passages/{passage_id}": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Get Passage
+     * @description Get one passage.
+     */
+    get: operations["get_passage_api_v1_passages__passage_id__get"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/search": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Run Search
+     * @description Search the passages that you may read.
+     */
+    post: operations["run_search_api_v1_search_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/session": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Get Session
+     * @description Say who is signed in, and what they may do.
+     */
+    get: operations["get_session_api_v1_session_get"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/sources": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * List Sources
+     * @description List the sources of knowledge bases that you edit.
+     */
+    get: operations["list_sources_api_v1_sources_get"];
+    put?: never;
+    /**
+     * Create Source
+     * @description Configure a source.
+     */
+    post: operations["create_source_api_v1_sources_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/sources/{source_id}": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    post?: never;
+    /**
+     * Delete Source
+     * @description Delete a source with its documents.
+     */
+    delete: operations["delete_source_api_v1_sources__source_id__delete"];
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/sources/{source_id}/sync": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Sync Source
+     * @description Bring the knowledge base up to date with a source.
+     */
+    post: operations["sync_source_api_v1_sources__source_id__sync_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/syncs/{sync_id}": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Get Sync
+     * @description Get a sync: its state and what it has done.
+     */
+    get: operations["get_sync_api_v1_syncs__sync_id__get"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/syncs/{sync_id}/skipped": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * List Skipped Entries
+     * @description List what a sync left out.
+     */
+    get: operations["list_skipped_entries_api_v1_syncs__sync_id__skipped_get"];
     put?: never;
     post?: never;
     delete?: never;
@@ -481,34 +733,34 @@ export interface components {
      * @description A question and what was said to it. A hidden source takes its sentences with it.
      */
     Answer: {
-      /** Id */
-      id: string;
-      /** Conversation Id */
-      conversation_id: string;
-      /** Question */
-      question: string;
-      /** Rewritten Question */
-      rewritten_question: string | null;
-      state: components["schemas"]["AnswerState"];
-      mode: components["schemas"]["AnswerMode"] | null;
-      /** Text */
-      text: string;
-      /** Sentences */
-      sentences: components["schemas"]["Sentence"][];
       /** Citations */
       citations: components["schemas"]["Citation"][];
-      /** Searched */
-      searched: string[];
-      /** Timings Ms */
-      timings_ms: {
-        [key: string]: number;
-      };
-      problem?: components["schemas"]["AnswerProblem"] | null;
+      /** Conversation Id */
+      conversation_id: string;
       /**
        * Created At
        * Format: date-time
        */
       created_at: string;
+      /** Id */
+      id: string;
+      mode: components["schemas"]["AnswerMode"] | null;
+      problem?: components["schemas"]["AnswerProblem"] | null;
+      /** Question */
+      question: string;
+      /** Rewritten Question */
+      rewritten_question: string | null;
+      /** Searched */
+      searched: string[];
+      /** Sentences */
+      sentences: components["schemas"]["Sentence"][];
+      state: components["schemas"]["AnswerState"];
+      /** Text */
+      text: string;
+      /** Timings Ms */
+      timings_ms: {
+        [key: string]: number;
+      };
     };
     /**
      * AnswerMode
@@ -531,14 +783,6 @@ export interface components {
     AnswerState: "streaming" | "done" | "stopped" | "failed";
     /** ApiKey */
     ApiKey: {
-      /** Id */
-      id: string;
-      /** Name */
-      name: string;
-      /** Prefix */
-      prefix: string;
-      /** Scopes */
-      scopes: components["schemas"]["ApiKeyScope"][];
       /**
        * Created At
        * Format: date-time
@@ -549,8 +793,16 @@ export interface components {
        * Format: date-time
        */
       expires_at: string;
+      /** Id */
+      id: string;
       /** Last Used At */
       last_used_at: string | null;
+      /** Name */
+      name: string;
+      /** Prefix */
+      prefix: string;
+      /** Scopes */
+      scopes: components["schemas"]["ApiKeyScope"][];
     };
     /**
      * ApiKeyScope
@@ -558,64 +810,48 @@ export interface components {
      * @enum {string}
      */
     ApiKeyScope: "ask" | "search" | "ingest";
-    /** Body_upload_api_v1_knowledge_bases__knowledge_base_id__uploads_post */
-    Body_upload_api_v1_knowledge_bases__knowledge_base_id__uploads_post: {
-      /** File */
-      file: string;
-      /** Readers */
-      readers?: string | null;
-    };
     /**
      * Citation
      * @description The passage that a sentence stands on. `quote` is verbatim from the passage's text.
      */
     Citation: {
-      /** N */
-      n: number;
-      /** Passage Id */
-      passage_id: string;
-      /** Document Id */
-      document_id: string;
       /** Document */
       document: string;
-      /** Knowledge Base Id */
-      knowledge_base_id: string;
+      /** Document Id */
+      document_id: string;
       /** Heading Path */
       heading_path: string[];
+      /** Knowledge Base Id */
+      knowledge_base_id: string;
+      /** N */
+      n: number;
       /** Page */
       page: number | null;
-      /** Regions */
-      regions: components["schemas"]["Region"][];
+      /** Passage Id */
+      passage_id: string;
       /** Quote */
       quote: string;
+      /** Regions */
+      regions: components["schemas"]["Region"][];
       /** Score */
       score: number;
-    };
-    /** CitationEvent */
-    CitationEvent: {
-      /**
-       * @description discriminator enum property added by openapi-typescript
-       * @enum {string}
-       */
-      type: "citation";
-      citation: components["schemas"]["Citation"];
     };
     /**
      * Conversation
      * @description `title` is the first question, cut; it is shown only to the conversation's owner.
      */
     Conversation: {
-      /** Id */
-      id: string;
-      /** Title */
-      title: string;
-      /** Knowledge Base Ids */
-      knowledge_base_ids: string[];
       /**
        * Created At
        * Format: date-time
        */
       created_at: string;
+      /** Id */
+      id: string;
+      /** Knowledge Base Ids */
+      knowledge_base_ids: string[];
+      /** Title */
+      title: string;
       /**
        * Updated At
        * Format: date-time
@@ -629,9 +865,9 @@ export interface components {
     };
     /** ConversationDetail */
     ConversationDetail: {
-      conversation: components["schemas"]["Conversation"];
       /** Answers */
       answers: components["schemas"]["Answer"][];
+      conversation: components["schemas"]["Conversation"];
     };
     /**
      * CreatedApiKey
@@ -647,28 +883,28 @@ export interface components {
      * @description A document that the caller may read.
      */
     Document: {
+      /** Content Hash */
+      content_hash: string;
       /** Id */
       id: string;
       /** Knowledge Base Id */
       knowledge_base_id: string;
-      /** Title */
-      title: string;
-      /** Path */
-      path: string;
+      /** Level */
+      level: number;
       /** Media Type */
       media_type: string;
-      /** Size Bytes */
-      size_bytes: number;
       /** Pages */
       pages: number | null;
       /** Passages */
       passages: number;
-      /** Content Hash */
-      content_hash: string;
-      /** Level */
-      level: number;
+      /** Path */
+      path: string;
       /** Readers */
       readers: string[] | null;
+      /** Size Bytes */
+      size_bytes: number;
+      /** Title */
+      title: string;
       /**
        * Updated At
        * Format: date-time
@@ -677,68 +913,56 @@ export interface components {
     };
     /** DocumentAcl */
     DocumentAcl: {
-      /** Readers */
-      readers: string[] | null;
       /**
        * Level
        * @default 0
        */
       level: number;
+      /** Readers */
+      readers: string[] | null;
     };
     /** DocumentVersion */
     DocumentVersion: {
-      /** Id */
-      id: string;
-      /** Document Id */
-      document_id: string;
-      /** Knowledge Base Id */
-      knowledge_base_id: string;
-      /** Source Id */
-      source_id: string | null;
-      /** Path */
-      path: string;
-      /** Title */
-      title: string;
-      /** Media Type */
-      media_type: string;
-      /** Size Bytes */
-      size_bytes: number;
-      /** Content Hash */
-      content_hash: string;
-      state: components["schemas"]["VersionState"];
       /** Attempt */
       attempt: number;
-      progress: components["schemas"]["Progress"];
+      /** Content Hash */
+      content_hash: string;
+      /**
+       * Created At
+       * Format: date-time
+       */
+      created_at: string;
+      /** Document Id */
+      document_id: string;
+      /** Id */
+      id: string;
+      /** Knowledge Base Id */
+      knowledge_base_id: string;
+      /** Media Type */
+      media_type: string;
       /** Passages */
       passages: number | null;
+      /** Path */
+      path: string;
+      progress: components["schemas"]["Progress"];
       reason: components["schemas"]["Reason"] | null;
+      /** Size Bytes */
+      size_bytes: number;
+      /** Source Id */
+      source_id: string | null;
+      state: components["schemas"]["VersionState"];
+      /** Title */
+      title: string;
       /**
        * Unchanged
        * @default false
        */
       unchanged: boolean;
       /**
-       * Created At
-       * Format: date-time
-       */
-      created_at: string;
-      /**
        * Updated At
        * Format: date-time
        */
       updated_at: string;
-    };
-    /**
-     * DoneEvent
-     * @description The whole answer; the stream ends here.
-     */
-    DoneEvent: {
-      /**
-       * @description discriminator enum property added by openapi-typescript
-       * @enum {string}
-       */
-      type: "done";
-      answer: components["schemas"]["Answer"];
     };
     /**
      * FoundPassage
@@ -747,30 +971,30 @@ export interface components {
      *     `word_overlap` is the share of the query's content words, weighed by rarity, that the passage holds.
      */
     FoundPassage: {
+      /** Cosine */
+      cosine: number | null;
       passage: components["schemas"]["Passage"];
       /** Score */
       score: number;
-      /** Cosine */
-      cosine: number | null;
       /** Word Overlap */
       word_overlap: number;
     };
     /** Grant */
     Grant: {
-      /** Subject */
-      subject: string;
-      role: components["schemas"]["GrantRole"];
-      /** Id */
-      id: string;
-      /** Knowledge Base Id */
-      knowledge_base_id: string;
-      /** Granted By */
-      granted_by: string;
       /**
        * Created At
        * Format: date-time
        */
       created_at: string;
+      /** Granted By */
+      granted_by: string;
+      /** Id */
+      id: string;
+      /** Knowledge Base Id */
+      knowledge_base_id: string;
+      role: components["schemas"]["GrantRole"];
+      /** Subject */
+      subject: string;
     };
     /**
      * GrantRole
@@ -778,58 +1002,63 @@ export interface components {
      * @enum {string}
      */
     GrantRole: "viewer" | "editor" | "owner";
+    /** HTTPValidationError */
+    HTTPValidationError: {
+      /** Detail */
+      detail?: components["schemas"]["ValidationError"][];
+    };
     /** KnowledgeBase */
     KnowledgeBase: {
-      /** Id */
-      id: string;
-      /** Name */
-      name: string;
-      /** Description */
-      description: string;
-      /**
-       * Language
-       * @enum {string}
-       */
-      language: "zh" | "en" | "mixed";
-      role: components["schemas"]["GrantRole"];
-      /** Documents */
-      documents: number;
       /**
        * Created At
        * Format: date-time
        */
       created_at: string;
+      /** Description */
+      description: string;
+      /** Documents */
+      documents: number;
+      /** Id */
+      id: string;
+      /**
+       * Language
+       * @enum {string}
+       */
+      language: "zh" | "en" | "mixed";
+      /** Name */
+      name: string;
+      role: components["schemas"]["GrantRole"];
     };
     /** KnowledgeBaseChange */
     KnowledgeBaseChange: {
-      /** Name */
-      name?: string | null;
       /** Description */
       description?: string | null;
+      /** Name */
+      name?: string | null;
     };
     /**
      * ModelInfo
      * @description One model of the catalogue; `problem` says what is missing and how to get it.
      */
     ModelInfo: {
+      /** Context Tokens */
+      context_tokens: number;
       /** Id */
       id: string;
+      /** Languages */
+      languages: string[];
+      /** Origin */
+      origin: string;
+      /** Problem */
+      problem?: string | null;
       /**
        * Role
        * @enum {string}
        */
       role: "chat" | "embedding";
-      state: components["schemas"]["ModelState"];
-      /** Languages */
-      languages: string[];
-      /** Origin */
-      origin: string;
       /** Sha256 */
       sha256?: string | null;
-      /** Context Tokens */
-      context_tokens: number;
-      /** Problem */
-      problem?: string | null;
+      state: components["schemas"]["ModelState"];
     };
     /** ModelList */
     ModelList: {
@@ -843,15 +1072,15 @@ export interface components {
     ModelState: "ready" | "loading" | "missing";
     /** NewApiKey */
     NewApiKey: {
-      /** Name */
-      name: string;
-      /** Scopes */
-      scopes: components["schemas"]["ApiKeyScope"][];
       /**
        * Expires In Days
        * @default 90
        */
       expires_in_days: number;
+      /** Name */
+      name: string;
+      /** Scopes */
+      scopes: components["schemas"]["ApiKeyScope"][];
     };
     /** NewConversation */
     NewConversation: {
@@ -866,14 +1095,12 @@ export interface components {
      * @description `subject` is an ACL token: `user:SUB`, `group:NAME` or `everyone`.
      */
     NewGrant: {
+      role: components["schemas"]["GrantRole"];
       /** Subject */
       subject: string;
-      role: components["schemas"]["GrantRole"];
     };
     /** NewKnowledgeBase */
     NewKnowledgeBase: {
-      /** Name */
-      name: string;
       /**
        * Description
        * @default
@@ -885,13 +1112,35 @@ export interface components {
        * @enum {string}
        */
       language: "zh" | "en" | "mixed";
+      /** Name */
+      name: string;
     };
     /** NewQuestion */
     NewQuestion: {
-      /** Text */
-      text: string;
       /** Knowledge Base Ids */
       knowledge_base_ids?: string[] | null;
+      /** Text */
+      text: string;
+    };
+    /**
+     * NewSource
+     * @description `config` is the connector's own; a secret in it can be written and never read back.
+     */
+    NewSource: {
+      /** Config */
+      config: {
+        [key: string]: string | number | boolean;
+      };
+      /**
+       * Connector
+       * @default files
+       * @constant
+       */
+      connector: "files";
+      /** Knowledge Base Id */
+      knowledge_base_id: string;
+      /** Name */
+      name: string;
     };
     /** Page[ApiKey] */
     Page_ApiKey_: {
@@ -942,78 +1191,57 @@ export interface components {
       /** Next Cursor */
       next_cursor?: string | null;
     };
+    /** Page[SkippedEntry] */
+    Page_SkippedEntry_: {
+      /** Items */
+      items: components["schemas"]["SkippedEntry"][];
+      /** Next Cursor */
+      next_cursor?: string | null;
+    };
+    /** Page[Source] */
+    Page_Source_: {
+      /** Items */
+      items: components["schemas"]["Source"][];
+      /** Next Cursor */
+      next_cursor?: string | null;
+    };
     /**
      * Passage
      * @description A passage that the caller may read now.
      */
     Passage: {
-      /** Id */
-      id: string;
+      /** Content Hash */
+      content_hash: string;
       /** Document Id */
       document_id: string;
-      /** Knowledge Base Id */
-      knowledge_base_id: string;
       /** Document Title */
       document_title: string;
-      /** Ordinal */
-      ordinal: number;
-      kind: components["schemas"]["PassageKind"];
-      /** Text */
-      text: string;
       /** Heading Path */
       heading_path: string[];
-      /** Page */
-      page: number | null;
-      /** Regions */
-      regions: components["schemas"]["Region"][];
+      /** Id */
+      id: string;
+      kind: components["schemas"]["PassageKind"];
+      /** Knowledge Base Id */
+      knowledge_base_id: string;
       /**
        * Language
        * @enum {string}
        */
       language: "zh" | "en" | "other";
-      /** Content Hash */
-      content_hash: string;
+      /** Ordinal */
+      ordinal: number;
+      /** Page */
+      page: number | null;
+      /** Regions */
+      regions: components["schemas"]["Region"][];
+      /** Text */
+      text: string;
     };
     /**
      * PassageKind
      * @enum {string}
      */
     PassageKind: "text" | "table";
-    /**
-     * PhaseEvent
-     * @description What the assistant is doing; `passages` is set while reading.
-     */
-    PhaseEvent: {
-      /**
-       * @description discriminator enum property added by openapi-typescript
-       * @enum {string}
-       */
-      type: "phase";
-      /**
-       * Phase
-       * @enum {string}
-       */
-      phase: "rewriting" | "searching" | "reading" | "writing";
-      /** Passages */
-      passages?: number | null;
-    };
-    /** Problem */
-    Problem: {
-      /** Type */
-      type: string;
-      /** Title */
-      title: string;
-      /** Status */
-      status: number;
-      /** Detail */
-      detail: string;
-      /** Code */
-      code: string;
-      /** Remedy */
-      remedy: string;
-      /** Request Id */
-      request_id?: string | null;
-    };
     /**
      * Progress
      * @description How far a version is: unit `done` of `total` in the stage; `eta_s` None while unknown.
@@ -1024,14 +1252,14 @@ export interface components {
        * @default 0
        */
       done: number;
-      /** Total */
-      total?: number | null;
       /** Eta S */
       eta_s?: number | null;
       /** Heartbeat At */
       heartbeat_at?: string | null;
       /** Queue Position */
       queue_position?: number | null;
+      /** Total */
+      total?: number | null;
     };
     /**
      * Reason
@@ -1040,12 +1268,12 @@ export interface components {
     Reason: {
       /** Code */
       code: string;
-      /** Stage */
-      stage: string;
       /** Detail */
       detail: string;
       /** Remedy */
       remedy: string;
+      /** Stage */
+      stage: string;
     };
     /**
      * Region
@@ -1056,28 +1284,12 @@ export interface components {
       page: number;
       /** X0 */
       x0: number;
-      /** Y0 */
-      y0: number;
       /** X1 */
       x1: number;
+      /** Y0 */
+      y0: number;
       /** Y1 */
       y1: number;
-    };
-    /**
-     * ResetEvent
-     * @description Forget the text shown so far: the model's words were not supported, quotes follow.
-     */
-    ResetEvent: {
-      /**
-       * @description discriminator enum property added by openapi-typescript
-       * @enum {string}
-       */
-      type: "reset";
-      /**
-       * Reason
-       * @enum {string}
-       */
-      reason: "unsupported" | "model_failed" | "model_missing";
     };
     /**
      * SearchMode
@@ -1089,8 +1301,6 @@ export interface components {
      * @description `knowledge_base_ids` empty means every knowledge base the caller may view.
      */
     SearchRequest: {
-      /** Query */
-      query: string;
       /**
        * Knowledge Base Ids
        * @default []
@@ -1103,6 +1313,8 @@ export interface components {
       limit: number;
       /** @default hybrid */
       mode: components["schemas"]["SearchMode"];
+      /** Query */
+      query: string;
     };
     /**
      * SearchResult
@@ -1127,74 +1339,112 @@ export interface components {
      * @description One sentence of the answer and the numbers of its citations.
      */
     Sentence: {
-      /** Text */
-      text: string;
       /** Citations */
       citations: number[];
-    };
-    /**
-     * SentenceEvent
-     * @description A finished sentence, bound to its citations, replacing the preview text up to here.
-     */
-    SentenceEvent: {
-      /**
-       * @description discriminator enum property added by openapi-typescript
-       * @enum {string}
-       */
-      type: "sentence";
-      /** Index */
-      index: number;
-      sentence: components["schemas"]["Sentence"];
+      /** Text */
+      text: string;
     };
     /**
      * Session
      * @description The signed-in user. `csrf_token` goes into the `X-CSRF-Token` header of every change.
      */
     Session: {
-      /** Sub */
-      sub: string;
-      /** Name */
-      name: string;
-      /** Email */
-      email: string;
-      /** Department */
-      department: string;
-      /** Roles */
-      roles: string[];
-      /** Permissions */
-      permissions: string[];
       /** Csrf Token */
       csrf_token: string;
+      /** Department */
+      department: string;
+      /** Email */
+      email: string;
       /**
        * Expires At
        * Format: date-time
        */
       expires_at: string;
-    };
-    /** StartEvent */
-    StartEvent: {
-      /**
-       * @description discriminator enum property added by openapi-typescript
-       * @enum {string}
-       */
-      type: "start";
-      /** Answer Id */
-      answer_id: string;
-      /** Conversation Id */
-      conversation_id: string;
+      /** Name */
+      name: string;
+      /** Permissions */
+      permissions: string[];
+      /** Roles */
+      roles: string[];
+      /** Sub */
+      sub: string;
     };
     /**
-     * TextEvent
-     * @description Text to append as a preview; the sentence events that follow are what counts.
+     * SkippedEntry
+     * @description What a sync left out: a stable code, what happened, and what its owner can do.
      */
-    TextEvent: {
+    SkippedEntry: {
+      /** Code */
+      code: string;
+      /** Detail */
+      detail: string;
+      /** Path */
+      path: string;
+      /** Remedy */
+      remedy: string;
+    };
+    /** Source */
+    Source: {
+      /** Config */
+      config: {
+        [key: string]: string | number | boolean;
+      };
+      /** Connector */
+      connector: string;
       /**
-       * @description discriminator enum property added by openapi-typescript
-       * @enum {string}
+       * Created At
+       * Format: date-time
        */
-      type: "text";
-      /** Text */
-      text: string;
+      created_at: string;
+      /** Id */
+      id: string;
+      /** Knowledge Base Id */
+      knowledge_base_id: string;
+      /** Last Sync Id */
+      last_sync_id: string | null;
+      /** Name */
+      name: string;
+    };
+    /** Sync */
+    Sync: {
+      /** Added */
+      added: number;
+      /** Changed */
+      changed: number;
+      /** Deleted */
+      deleted: number;
+      /** Finished At */
+      finished_at: string | null;
+      /** Id */
+      id: string;
+      reason: components["schemas"]["Reason"] | null;
+      /** Skipped */
+      skipped: number;
+      /** Source Id */
+      source_id: string;
+      /** Started At */
+      started_at: string | null;
+      state: components["schemas"]["SyncState"];
+      /** Unchanged */
+      unchanged: number;
+    };
+    /**
+     * SyncState
+     * @enum {string}
+     */
+    SyncState: "queued" | "running" | "done" | "failed";
+    /** ValidationError */
+    ValidationError: {
+      /** Context */
+      ctx?: Record<string, never>;
+      /** Input */
+      input?: unknown;
+      /** Location */
+      loc: (string | number)[];
+      /** Message */
+      msg: string;
+      /** Error Type */
+      type: string;
     };
     /**
      * VersionState
@@ -1221,7 +1471,102 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
-  get_session_api_v1_session_get: {
+  get_answer_api_v1_answers__answer_id__get: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        answer_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Answer"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  stop_answer_api_v1_answers__answer_id__stop_post: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        answer_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Answer"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  resume_answer_api_v1_answers__answer_id__stream_get: {
+    parameters: {
+      query?: never;
+      header?: {
+        "Last-Event-ID"?: number;
+      };
+      path: {
+        answer_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Answer events, numbered from 1 */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "text/event-stream": unknown;
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  list_api_keys_api_v1_api_keys_get: {
     parameters: {
       query?: never;
       header?: never;
@@ -1236,22 +1581,127 @@ export interface operations {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["Session"];
-        };
-      };
-      /** @description Default Response */
-      default: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": unknown;
-          "application/json": components["schemas"]["Problem"];
+          "application/json": components["schemas"]["Page_ApiKey_"];
         };
       };
     };
   };
-  logout_api_v1_auth_logout_post: {
+  create_api_key_api_v1_api_keys_post: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["NewApiKey"];
+      };
+    };
+    responses: {
+      /** @description Successful Response */
+      201: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["CreatedApiKey"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  revoke_api_key_api_v1_api_keys__api_key_id__delete: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        api_key_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      204: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content?: never;
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  finish_login_api_v1_auth_callback_get: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": unknown;
+        };
+      };
+    };
+  };
+  log_in_api_v1_auth_login_get: {
+    parameters: {
+      query?: {
+        next?: string;
+        prompt?: ("login" | "select_account") | null;
+        ui_locales?: string | null;
+      };
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": unknown;
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  log_out_api_v1_auth_logout_post: {
     parameters: {
       query?: never;
       header?: never;
@@ -1267,22 +1717,496 @@ export interface operations {
         };
         content?: never;
       };
-      /** @description Default Response */
-      default: {
+    };
+  };
+  list_conversations_api_v1_conversations_get: {
+    parameters: {
+      query?: {
+        cursor?: string;
+        limit?: number;
+      };
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/problem+json": unknown;
-          "application/json": components["schemas"]["Problem"];
+          "application/json": components["schemas"]["Page_Conversation_"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
         };
       };
     };
   };
-  list_kbs_api_v1_knowledge_bases_get: {
+  create_conversation_api_v1_conversations_post: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["NewConversation"];
+      };
+    };
+    responses: {
+      /** @description Successful Response */
+      201: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Conversation"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  get_conversation_api_v1_conversations__conversation_id__get: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        conversation_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["ConversationDetail"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  delete_conversation_api_v1_conversations__conversation_id__delete: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        conversation_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      204: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content?: never;
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  change_conversation_api_v1_conversations__conversation_id__patch: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        conversation_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["ConversationChange"];
+      };
+    };
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Conversation"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  ask_question_api_v1_conversations__conversation_id__questions_post: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        conversation_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["NewQuestion"];
+      };
+    };
+    responses: {
+      /** @description Answer events, numbered from 1 */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "text/event-stream": unknown;
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  list_document_versions_api_v1_document_versions_get: {
     parameters: {
       query?: {
-        cursor?: string | null;
+        knowledge_base_id?: string | null;
+        state?: components["schemas"]["VersionState"] | null;
+        cursor?: string;
+        limit?: number;
+      };
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Page_DocumentVersion_"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  get_document_version_api_v1_document_versions__version_id__get: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        version_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["DocumentVersion"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  cancel_document_version_api_v1_document_versions__version_id__cancel_post: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        version_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["DocumentVersion"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  retry_document_version_api_v1_document_versions__version_id__retry_post: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        version_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["DocumentVersion"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  get_document_api_v1_documents__document_id__get: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        document_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Document"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  delete_document_api_v1_documents__document_id__delete: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        document_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      202: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": unknown;
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  set_document_acl_api_v1_documents__document_id__acl_put: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        document_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["DocumentAcl"];
+      };
+    };
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Document"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  get_document_content_api_v1_documents__document_id__content_get: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        document_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content?: never;
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  list_passages_api_v1_documents__document_id__passages_get: {
+    parameters: {
+      query?: {
+        cursor?: string;
+        limit?: number;
+        page?: number | null;
+      };
+      header?: never;
+      path: {
+        document_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Page_Passage_"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  list_knowledge_bases_api_v1_knowledge_bases_get: {
+    parameters: {
+      query?: {
+        cursor?: string;
+        limit?: number;
       };
       header?: never;
       path?: never;
@@ -1299,19 +2223,18 @@ export interface operations {
           "application/json": components["schemas"]["Page_KnowledgeBase_"];
         };
       };
-      /** @description Default Response */
-      default: {
+      /** @description Validation Error */
+      422: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/problem+json": unknown;
-          "application/json": components["schemas"]["Problem"];
+          "application/json": components["schemas"]["HTTPValidationError"];
         };
       };
     };
   };
-  create_kb_api_v1_knowledge_bases_post: {
+  create_knowledge_base_api_v1_knowledge_bases_post: {
     parameters: {
       query?: never;
       header?: never;
@@ -1333,19 +2256,18 @@ export interface operations {
           "application/json": components["schemas"]["KnowledgeBase"];
         };
       };
-      /** @description Default Response */
-      default: {
+      /** @description Validation Error */
+      422: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/problem+json": unknown;
-          "application/json": components["schemas"]["Problem"];
+          "application/json": components["schemas"]["HTTPValidationError"];
         };
       };
     };
   };
-  get_kb_api_v1_knowledge_bases__knowledge_base_id__get: {
+  get_knowledge_base_api_v1_knowledge_bases__knowledge_base_id__get: {
     parameters: {
       query?: never;
       header?: never;
@@ -1365,19 +2287,18 @@ export interface operations {
           "application/json": components["schemas"]["KnowledgeBase"];
         };
       };
-      /** @description Default Response */
-      default: {
+      /** @description Validation Error */
+      422: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/problem+json": unknown;
-          "application/json": components["schemas"]["Problem"];
+          "application/json": components["schemas"]["HTTPValidationError"];
         };
       };
     };
   };
-  del_kb_api_v1_knowledge_bases__knowledge_base_id__delete: {
+  delete_knowledge_base_api_v1_knowledge_bases__knowledge_base_id__delete: {
     parameters: {
       query?: never;
       header?: never;
@@ -1395,19 +2316,18 @@ export interface operations {
         };
         content?: never;
       };
-      /** @description Default Response */
-      default: {
+      /** @description Validation Error */
+      422: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/problem+json": unknown;
-          "application/json": components["schemas"]["Problem"];
+          "application/json": components["schemas"]["HTTPValidationError"];
         };
       };
     };
   };
-  patch_kb_api_v1_knowledge_bases__knowledge_base_id__patch: {
+  change_knowledge_base_api_v1_knowledge_bases__knowledge_base_id__patch: {
     parameters: {
       query?: never;
       header?: never;
@@ -1431,22 +2351,22 @@ export interface operations {
           "application/json": components["schemas"]["KnowledgeBase"];
         };
       };
-      /** @description Default Response */
-      default: {
+      /** @description Validation Error */
+      422: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/problem+json": unknown;
-          "application/json": components["schemas"]["Problem"];
+          "application/json": components["schemas"]["HTTPValidationError"];
         };
       };
     };
   };
-  kb_docs_api_v1_knowledge_bases__knowledge_base_id__documents_get: {
+  list_documents_api_v1_knowledge_bases__knowledge_base_id__documents_get: {
     parameters: {
       query?: {
-        cursor?: string | null;
+        cursor?: string;
+        limit?: number;
       };
       header?: never;
       path: {
@@ -1465,19 +2385,18 @@ export interface operations {
           "application/json": components["schemas"]["Page_Document_"];
         };
       };
-      /** @description Default Response */
-      default: {
+      /** @description Validation Error */
+      422: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/problem+json": unknown;
-          "application/json": components["schemas"]["Problem"];
+          "application/json": components["schemas"]["HTTPValidationError"];
         };
       };
     };
   };
-  grants_api_v1_knowledge_bases__knowledge_base_id__grants_get: {
+  list_grants_api_v1_knowledge_bases__knowledge_base_id__grants_get: {
     parameters: {
       query?: never;
       header?: never;
@@ -1497,14 +2416,13 @@ export interface operations {
           "application/json": components["schemas"]["Page_Grant_"];
         };
       };
-      /** @description Default Response */
-      default: {
+      /** @description Validation Error */
+      422: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/problem+json": unknown;
-          "application/json": components["schemas"]["Problem"];
+          "application/json": components["schemas"]["HTTPValidationError"];
         };
       };
     };
@@ -1533,19 +2451,18 @@ export interface operations {
           "application/json": components["schemas"]["Grant"];
         };
       };
-      /** @description Default Response */
-      default: {
+      /** @description Validation Error */
+      422: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/problem+json": unknown;
-          "application/json": components["schemas"]["Problem"];
+          "application/json": components["schemas"]["HTTPValidationError"];
         };
       };
     };
   };
-  del_grant_api_v1_knowledge_bases__knowledge_base_id__grants__grant_id__delete: {
+  remove_grant_api_v1_knowledge_bases__knowledge_base_id__grants__grant_id__delete: {
     parameters: {
       query?: never;
       header?: never;
@@ -1564,24 +2481,21 @@ export interface operations {
         };
         content?: never;
       };
-      /** @description Default Response */
-      default: {
+      /** @description Validation Error */
+      422: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/problem+json": unknown;
-          "application/json": components["schemas"]["Problem"];
+          "application/json": components["schemas"]["HTTPValidationError"];
         };
       };
     };
   };
-  upload_api_v1_knowledge_bases__knowledge_base_id__uploads_post: {
+  upload_document_api_v1_knowledge_bases__knowledge_base_id__uploads_post: {
     parameters: {
       query?: never;
-      header?: {
-        "idempotency-key"?: string | null;
-      };
+      header?: never;
       path: {
         knowledge_base_id: string;
       };
@@ -1589,7 +2503,15 @@ export interface operations {
     };
     requestBody: {
       content: {
-        "multipart/form-data": components["schemas"]["Body_upload_api_v1_knowledge_bases__knowledge_base_id__uploads_post"];
+        "multipart/form-data": {
+          /** Format: binary */
+          file: string;
+          level?: number;
+          /** @description Where it stands in the knowledge base */
+          path?: string;
+          /** @description A JSON list of ACL tokens */
+          readers?: string;
+        };
       };
     };
     responses: {
@@ -1602,25 +2524,20 @@ export interface operations {
           "application/json": components["schemas"]["DocumentVersion"];
         };
       };
-      /** @description Default Response */
-      default: {
+      /** @description Validation Error */
+      422: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/problem+json": unknown;
-          "application/json": components["schemas"]["Problem"];
+          "application/json": components["schemas"]["HTTPValidationError"];
         };
       };
     };
   };
-  versions_api_v1_document_versions_get: {
+  list_models_api_v1_models_get: {
     parameters: {
-      query?: {
-        knowledge_base_id?: string | null;
-        state?: components["schemas"]["VersionState"] | null;
-        cursor?: string | null;
-      };
+      query?: never;
       header?: never;
       path?: never;
       cookie?: never;
@@ -1633,281 +2550,12 @@ export interface operations {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["Page_DocumentVersion_"];
-        };
-      };
-      /** @description Default Response */
-      default: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": unknown;
-          "application/json": components["schemas"]["Problem"];
+          "application/json": components["schemas"]["ModelList"];
         };
       };
     };
   };
-  version_api_v1_document_versions__version_id__get: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        version_id: string;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description Successful Response */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["DocumentVersion"];
-        };
-      };
-      /** @description Default Response */
-      default: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": unknown;
-          "application/json": components["schemas"]["Problem"];
-        };
-      };
-    };
-  };
-  retry_api_v1_document_versions__version_id__retry_post: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        version_id: string;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description Successful Response */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["DocumentVersion"];
-        };
-      };
-      /** @description Default Response */
-      default: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": unknown;
-          "application/json": components["schemas"]["Problem"];
-        };
-      };
-    };
-  };
-  cancel_api_v1_document_versions__version_id__cancel_post: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        version_id: string;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description Successful Response */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["DocumentVersion"];
-        };
-      };
-      /** @description Default Response */
-      default: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": unknown;
-          "application/json": components["schemas"]["Problem"];
-        };
-      };
-    };
-  };
-  doc_api_v1_documents__document_id__get: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        document_id: string;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description Successful Response */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["Document"];
-        };
-      };
-      /** @description Default Response */
-      default: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": unknown;
-          "application/json": components["schemas"]["Problem"];
-        };
-      };
-    };
-  };
-  del_doc_api_v1_documents__document_id__delete: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        document_id: string;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description Successful Response */
-      204: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content?: never;
-      };
-      /** @description Default Response */
-      default: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": unknown;
-          "application/json": components["schemas"]["Problem"];
-        };
-      };
-    };
-  };
-  acl_api_v1_documents__document_id__acl_put: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        document_id: string;
-      };
-      cookie?: never;
-    };
-    requestBody: {
-      content: {
-        "application/json": components["schemas"]["DocumentAcl"];
-      };
-    };
-    responses: {
-      /** @description Successful Response */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["DocumentAcl"];
-        };
-      };
-      /** @description Default Response */
-      default: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": unknown;
-          "application/json": components["schemas"]["Problem"];
-        };
-      };
-    };
-  };
-  content_api_v1_documents__document_id__content_get: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        document_id: string;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description Successful Response */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content?: never;
-      };
-      /** @description Default Response */
-      default: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": unknown;
-          "application/json": components["schemas"]["Problem"];
-        };
-      };
-    };
-  };
-  doc_passages_api_v1_documents__document_id__passages_get: {
-    parameters: {
-      query?: {
-        page?: number | null;
-        cursor?: string | null;
-      };
-      header?: never;
-      path: {
-        document_id: string;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description Successful Response */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["Page_Passage_"];
-        };
-      };
-      /** @description Default Response */
-      default: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": unknown;
-          "application/json": components["schemas"]["Problem"];
-        };
-      };
-    };
-  };
-  passage_api_v1_passages__passage_id__get: {
+  get_passage_api_v1_passages__passage_id__get: {
     parameters: {
       query?: never;
       header?: never;
@@ -1927,19 +2575,18 @@ export interface operations {
           "application/json": components["schemas"]["Passage"];
         };
       };
-      /** @description Default Response */
-      default: {
+      /** @description Validation Error */
+      422: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/problem+json": unknown;
-          "application/json": components["schemas"]["Problem"];
+          "application/json": components["schemas"]["HTTPValidationError"];
         };
       };
     };
   };
-  search_api_v1_search_post: {
+  run_search_api_v1_search_post: {
     parameters: {
       query?: never;
       header?: never;
@@ -1961,22 +2608,42 @@ export interface operations {
           "application/json": components["schemas"]["SearchResult"];
         };
       };
-      /** @description Default Response */
-      default: {
+      /** @description Validation Error */
+      422: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/problem+json": unknown;
-          "application/json": components["schemas"]["Problem"];
+          "application/json": components["schemas"]["HTTPValidationError"];
         };
       };
     };
   };
-  convs_api_v1_conversations_get: {
+  get_session_api_v1_session_get: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Session"];
+        };
+      };
+    };
+  };
+  list_sources_api_v1_sources_get: {
     parameters: {
       query?: {
-        cursor?: string | null;
+        cursor?: string;
+        limit?: number;
       };
       header?: never;
       path?: never;
@@ -1990,22 +2657,21 @@ export interface operations {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["Page_Conversation_"];
+          "application/json": components["schemas"]["Page_Source_"];
         };
       };
-      /** @description Default Response */
-      default: {
+      /** @description Validation Error */
+      422: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/problem+json": unknown;
-          "application/json": components["schemas"]["Problem"];
+          "application/json": components["schemas"]["HTTPValidationError"];
         };
       };
     };
   };
-  new_conv_api_v1_conversations_post: {
+  create_source_api_v1_sources_post: {
     parameters: {
       query?: never;
       header?: never;
@@ -2014,7 +2680,7 @@ export interface operations {
     };
     requestBody: {
       content: {
-        "application/json": components["schemas"]["NewConversation"];
+        "application/json": components["schemas"]["NewSource"];
       };
     };
     responses: {
@@ -2024,27 +2690,88 @@ export interface operations {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["Conversation"];
+          "application/json": components["schemas"]["Source"];
         };
       };
-      /** @description Default Response */
-      default: {
+      /** @description Validation Error */
+      422: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/problem+json": unknown;
-          "application/json": components["schemas"]["Problem"];
+          "application/json": components["schemas"]["HTTPValidationError"];
         };
       };
     };
   };
-  conv_api_v1_conversations__conversation_id__get: {
+  delete_source_api_v1_sources__source_id__delete: {
     parameters: {
       query?: never;
       header?: never;
       path: {
-        conversation_id: string;
+        source_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      202: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": unknown;
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  sync_source_api_v1_sources__source_id__sync_post: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        source_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      202: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Sync"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  get_sync_api_v1_syncs__sync_id__get: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        sync_id: string;
       };
       cookie?: never;
     };
@@ -2056,138 +2783,29 @@ export interface operations {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["ConversationDetail"];
+          "application/json": components["schemas"]["Sync"];
         };
       };
-      /** @description Default Response */
-      default: {
+      /** @description Validation Error */
+      422: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/problem+json": unknown;
-          "application/json": components["schemas"]["Problem"];
+          "application/json": components["schemas"]["HTTPValidationError"];
         };
       };
     };
   };
-  conv_del_api_v1_conversations__conversation_id__delete: {
+  list_skipped_entries_api_v1_syncs__sync_id__skipped_get: {
     parameters: {
-      query?: never;
+      query?: {
+        cursor?: string;
+        limit?: number;
+      };
       header?: never;
       path: {
-        conversation_id: string;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description Successful Response */
-      204: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content?: never;
-      };
-      /** @description Default Response */
-      default: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": unknown;
-          "application/json": components["schemas"]["Problem"];
-        };
-      };
-    };
-  };
-  conv_patch_api_v1_conversations__conversation_id__patch: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        conversation_id: string;
-      };
-      cookie?: never;
-    };
-    requestBody: {
-      content: {
-        "application/json": components["schemas"]["ConversationChange"];
-      };
-    };
-    responses: {
-      /** @description Successful Response */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["Conversation"];
-        };
-      };
-      /** @description Default Response */
-      default: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": unknown;
-          "application/json": components["schemas"]["Problem"];
-        };
-      };
-    };
-  };
-  ask_api_v1_conversations__conversation_id__questions_post: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        conversation_id: string;
-      };
-      cookie?: never;
-    };
-    requestBody: {
-      content: {
-        "application/json": components["schemas"]["NewQuestion"];
-      };
-    };
-    responses: {
-      /** @description Successful Response */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "text/event-stream": unknown;
-          "application/json":
-            | components["schemas"]["StartEvent"]
-            | components["schemas"]["PhaseEvent"]
-            | components["schemas"]["TextEvent"]
-            | components["schemas"]["CitationEvent"]
-            | components["schemas"]["SentenceEvent"]
-            | components["schemas"]["ResetEvent"]
-            | components["schemas"]["DoneEvent"];
-        };
-      };
-      /** @description Default Response */
-      default: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["Problem"];
-        };
-      };
-    };
-  };
-  astream_api_v1_answers__answer_id__stream_get: {
-    parameters: {
-      query?: never;
-      header?: {
-        "last-event-id"?: string | null;
-      };
-      path: {
-        answer_id: string;
+        sync_id: string;
       };
       cookie?: never;
     };
@@ -2199,212 +2817,16 @@ export interface operations {
           [name: string]: unknown;
         };
         content: {
-          "text/event-stream": unknown;
-          "application/json":
-            | components["schemas"]["StartEvent"]
-            | components["schemas"]["PhaseEvent"]
-            | components["schemas"]["TextEvent"]
-            | components["schemas"]["CitationEvent"]
-            | components["schemas"]["SentenceEvent"]
-            | components["schemas"]["ResetEvent"]
-            | components["schemas"]["DoneEvent"];
+          "application/json": components["schemas"]["Page_SkippedEntry_"];
         };
       };
-      /** @description Default Response */
-      default: {
+      /** @description Validation Error */
+      422: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["Problem"];
-        };
-      };
-    };
-  };
-  stop_api_v1_answers__answer_id__stop_post: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        answer_id: string;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description Successful Response */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["Answer"];
-        };
-      };
-      /** @description Default Response */
-      default: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": unknown;
-          "application/json": components["schemas"]["Problem"];
-        };
-      };
-    };
-  };
-  get_answer_api_v1_answers__answer_id__get: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        answer_id: string;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description Successful Response */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["Answer"];
-        };
-      };
-      /** @description Default Response */
-      default: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": unknown;
-          "application/json": components["schemas"]["Problem"];
-        };
-      };
-    };
-  };
-  keys_api_v1_api_keys_get: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description Successful Response */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["Page_ApiKey_"];
-        };
-      };
-      /** @description Default Response */
-      default: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": unknown;
-          "application/json": components["schemas"]["Problem"];
-        };
-      };
-    };
-  };
-  new_key_api_v1_api_keys_post: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    requestBody: {
-      content: {
-        "application/json": components["schemas"]["NewApiKey"];
-      };
-    };
-    responses: {
-      /** @description Successful Response */
-      201: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["CreatedApiKey"];
-        };
-      };
-      /** @description Default Response */
-      default: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": unknown;
-          "application/json": components["schemas"]["Problem"];
-        };
-      };
-    };
-  };
-  del_key_api_v1_api_keys__api_key_id__delete: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        api_key_id: string;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description Successful Response */
-      204: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content?: never;
-      };
-      /** @description Default Response */
-      default: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": unknown;
-          "application/json": components["schemas"]["Problem"];
-        };
-      };
-    };
-  };
-  models_api_v1_models_get: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description Successful Response */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["ModelList"];
-        };
-      };
-      /** @description Default Response */
-      default: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": unknown;
-          "application/json": components["schemas"]["Problem"];
+          "application/json": components["schemas"]["HTTPValidationError"];
         };
       };
     };

@@ -24,16 +24,7 @@ export type ApiKey = Schemas["ApiKey"];
 export type ApiKeyScope = Schemas["ApiKeyScope"];
 export type ModelInfo = Schemas["ModelInfo"];
 
-export type AnswerEvent =
-  | Schemas["StartEvent"]
-  | Schemas["PhaseEvent"]
-  | Schemas["TextEvent"]
-  | Schemas["CitationEvent"]
-  | Schemas["SentenceEvent"]
-  | Schemas["ResetEvent"]
-  | Schemas["DoneEvent"];
-
-export type Phase = Schemas["PhaseEvent"]["phase"];
+export type { AnswerEvent, Phase } from "./events";
 
 /** One page of a listing; `next_cursor` is null on the last. */
 export interface Page<T> {

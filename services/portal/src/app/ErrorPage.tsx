@@ -1,6 +1,6 @@
 import { Button, Container, Stack, Text, Title } from "@mantine/core";
-import { Link } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
+import { LinkButton } from "@/ui/links";
 import { Seal } from "@/ui/Seal";
 
 export function NotFoundPage() {
@@ -15,9 +15,9 @@ export function NotFoundPage() {
         <Text c="dimmed" ta="center">
           {t("error.notFoundText")}
         </Text>
-        <Button component={Link} to="/" mt="sm">
+        <LinkButton to="/" mt="sm">
           {t("error.home")}
-        </Button>
+        </LinkButton>
       </Stack>
     </Container>
   );

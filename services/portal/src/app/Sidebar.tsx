@@ -1,9 +1,10 @@
-import { ActionIcon, Button, UnstyledButton } from "@mantine/core";
+import { ActionIcon, UnstyledButton } from "@mantine/core";
 import { IconBooks, IconKey, IconPencilPlus, IconSearch, IconTextScan2, IconX } from "@tabler/icons-react";
 import { Link } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { ConversationList } from "@/features/conversations/components/ConversationList";
 import { AccountMenu } from "@/features/session/components/AccountMenu";
+import { LinkButton } from "@/ui/links";
 import { Seal } from "@/ui/Seal";
 import classes from "./Sidebar.module.css";
 
@@ -23,14 +24,26 @@ export function Sidebar({ onPalette, onClose }: Props) {
           <span className={classes.latin}>Zhiku</span>
         </Link>
         {onClose && (
-          <ActionIcon variant="subtle" color="gray" size="lg" aria-label={t("nav.closeMenu")} onClick={onClose}>
+          <ActionIcon
+            variant="subtle"
+            color="gray"
+            size="lg"
+            aria-label={t("nav.closeMenu")}
+            onClick={onClose}
+          >
             <IconX size={18} />
           </ActionIcon>
         )}
       </div>
-      <Button component={Link} to="/" leftSection={<IconPencilPlus size={17} />} justify="flex-start" data-testid="new-question" onClick={() => onClose?.()}>
+      <LinkButton
+        to="/"
+        leftSection={<IconPencilPlus size={17} />}
+        justify="flex-start"
+        data-testid="new-question"
+        onClick={() => onClose?.()}
+      >
         {t("nav.newQuestion")}
-      </Button>
+      </LinkButton>
       <UnstyledButton className={classes.palette} onClick={onPalette} aria-label={t("nav.palette")}>
         <IconSearch size={16} />
         <span className={classes.paletteLabel}>{t("nav.palette")}</span>

@@ -1,7 +1,7 @@
 import { ActionIcon, Center, Container, Drawer, Loader } from "@mantine/core";
 import { useDisclosure, useHotkeys } from "@mantine/hooks";
 import { IconMenu2, IconSearch } from "@tabler/icons-react";
-import { Link, Navigate, Outlet, useLocation } from "@tanstack/react-router";
+import { Link, Outlet, useLocation, useRouter } from "@tanstack/react-router";
 import { Suspense, lazy, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useSession } from "@/features/session/hooks/useSession";
@@ -15,14 +15,10 @@ const Palette = lazy(() => import("@/features/palette/components/Palette"));
 /** Everything that needs a session. A stranger is sent to the login page and back here afterwards. */
 export function SignedInShell() {
   const session = useSession();
-  const location = useLocation();
-  const wasSignedIn = useRef(false);
-  if (session.data) wasSignedIn.current = true;
+  const [wasSignedIn, setWasSignedIn] = useState(false);
+  if (session.data && !wasSignedIn) setWasSignedIn(true);
   if (session.data) return <Frame />;
-  if (session.data === null) {
-    const search = { next: location.href, expired: wasSignedIn.current || undefined } as const;
-    return <Navigate to="/login" search={search} replace />;
-  }
+  if (session.data === null) return <ToLogin isExpired={wasSignedIn} />;
   if (session.error) {
     return (
       <Container size="xs" py={80}>
@@ -35,6 +31,16 @@ export function SignedInShell() {
       <Loader />
     </Center>
   );
+}
+
+/** Leave for the login page, once, from whatever address was asked for. */
+function ToLogin({ isExpired }: { isExpired: boolean }) {
+  const router = useRouter();
+  useEffect(() => {
+    const next = router.history.location.href;
+    void router.navigate({ to: "/login", search: { next, expired: isExpired || undefined }, replace: true });
+  }, [router, isExpired]);
+  return null;
 }
 
 function Frame() {
@@ -51,14 +57,26 @@ function Frame() {
         {t("app.skip")}
       </a>
       <header className={classes.bar}>
-        <ActionIcon variant="subtle" color="gray" size="lg" aria-label={t("nav.openMenu")} onClick={menu.open}>
+        <ActionIcon
+          variant="subtle"
+          color="gray"
+          size="lg"
+          aria-label={t("nav.openMenu")}
+          onClick={menu.open}
+        >
           <IconMenu2 size={20} />
         </ActionIcon>
         <Link to="/" className={classes.brand}>
           <Seal size={24} />
           {t("app.name")}
         </Link>
-        <ActionIcon variant="subtle" color="gray" size="lg" aria-label={t("nav.palette")} onClick={palette.open}>
+        <ActionIcon
+          variant="subtle"
+          color="gray"
+          size="lg"
+          aria-label={t("nav.palette")}
+          onClick={palette.open}
+        >
           <IconSearch size={19} />
         </ActionIcon>
       </header>

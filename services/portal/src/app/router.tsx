@@ -3,16 +3,20 @@ import { CrashPage, NotFoundPage } from "./ErrorPage";
 import { SignedInShell } from "./SignedInShell";
 
 const text = (value: unknown): string | undefined => (typeof value === "string" && value ? value : undefined);
-const page = (value: unknown): number | undefined => (Number.isInteger(Number(value)) && Number(value) > 0 ? Number(value) : undefined);
+const page = (value: unknown): number | undefined =>
+  Number.isInteger(Number(value)) && Number(value) > 0 ? Number(value) : undefined;
 
 const root = createRootRoute({ notFoundComponent: NotFoundPage, errorComponent: CrashPage });
 
 const login = createRoute({
   getParentRoute: () => root,
   path: "/login",
-  validateSearch: (search: Record<string, unknown>): { next?: string | undefined; expired?: true | undefined } => ({
+  validateSearch: (
+    search: Record<string, unknown>,
+  ): { next?: string | undefined; expired?: true | undefined; switch?: true | undefined } => ({
     next: text(search["next"]),
     expired: search["expired"] ? true : undefined,
+    switch: search["switch"] ? true : undefined,
   }),
   component: lazyRouteComponent(() => import("@/features/session/components/LoginPage"), "LoginPage"),
 });
@@ -22,12 +26,19 @@ const shell = createRoute({ getParentRoute: () => root, id: "shell", component: 
 const loadChat = lazyRouteComponent(() => import("@/features/conversations/components/ChatPage"), "ChatPage");
 
 /** `cite` is the open citation, `ANSWER:NUMBER`, so that the back button closes it. */
-const validateChat = (search: Record<string, unknown>): { cite?: string | undefined; kb?: string | undefined } => ({
+const validateChat = (
+  search: Record<string, unknown>,
+): { cite?: string | undefined; kb?: string | undefined } => ({
   cite: text(search["cite"]),
   kb: text(search["kb"]),
 });
 
-const ask = createRoute({ getParentRoute: () => shell, path: "/", component: loadChat, validateSearch: validateChat });
+const ask = createRoute({
+  getParentRoute: () => shell,
+  path: "/",
+  component: loadChat,
+  validateSearch: validateChat,
+});
 
 const conversation = createRoute({
   getParentRoute: () => shell,
@@ -52,14 +63,18 @@ const knowledgeBase = createRoute({
     () => import("@/features/knowledge-bases/components/KnowledgeBasePage"),
     "KnowledgeBasePage",
   ),
-  validateSearch: (search: Record<string, unknown>): { tab?: string | undefined } => ({ tab: text(search["tab"]) }),
+  validateSearch: (search: Record<string, unknown>): { tab?: string | undefined } => ({
+    tab: text(search["tab"]),
+  }),
 });
 
 const document = createRoute({
   getParentRoute: () => shell,
   path: "/documents/$documentId",
   component: lazyRouteComponent(() => import("@/features/documents/components/DocumentPage"), "DocumentPage"),
-  validateSearch: (search: Record<string, unknown>): { page?: number | undefined; passage?: string | undefined } => ({
+  validateSearch: (
+    search: Record<string, unknown>,
+  ): { page?: number | undefined; passage?: string | undefined } => ({
     page: page(search["page"]),
     passage: text(search["passage"]),
   }),

@@ -40,5 +40,7 @@ function size(bytes: number, language: string): string {
   const power = Math.min(UNITS.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3));
   const value = bytes / 1000 ** power;
   const digits = { style: "unit", unit: UNITS[power] ?? "byte", unitDisplay: "narrow" } as const;
-  return new Intl.NumberFormat(language, { ...digits, maximumFractionDigits: value < 10 ? 1 : 0 }).format(value);
+  return new Intl.NumberFormat(language, { ...digits, maximumFractionDigits: value < 10 ? 1 : 0 }).format(
+    value,
+  );
 }

@@ -76,6 +76,8 @@ export const theme = createTheme({
     // Locking the page behind a dialogue injects a <style>, which the content security policy forbids.
     Modal: { defaultProps: { lockScroll: false, centered: true, radius: "lg" } },
     Drawer: { defaultProps: { lockScroll: false } },
-    Tooltip: { defaultProps: { withArrow: true, openDelay: 300, events: { hover: true, focus: true, touch: false } } },
+    Tooltip: {
+      defaultProps: { withArrow: true, openDelay: 300, events: { hover: true, focus: true, touch: false } },
+    },
   },
 });

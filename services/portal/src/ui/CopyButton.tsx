@@ -30,7 +30,13 @@ export function CopyButton({ text, label, withText = false }: Props) {
   }
   return (
     <Tooltip label={isCopied ? t("common.copied") : label}>
-      <ActionIcon variant="subtle" color="gray" size="md" aria-label={isCopied ? t("common.copied") : label} onClick={copy}>
+      <ActionIcon
+        variant="subtle"
+        color="gray"
+        size="md"
+        aria-label={isCopied ? t("common.copied") : label}
+        onClick={copy}
+      >
         {icon}
       </ActionIcon>
     </Tooltip>

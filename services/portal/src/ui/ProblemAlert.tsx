@@ -10,7 +10,14 @@ export function ProblemAlert({ error, onRetry }: { error: unknown; onRetry?: () 
   const problem = asProblem(error);
   const { detail, remedy } = useProblemText()(problem);
   return (
-    <Alert role="alert" color="cinnabar" variant="light" icon={<IconAlertTriangle />} title={detail} data-testid="problem">
+    <Alert
+      role="alert"
+      color="cinnabar"
+      variant="light"
+      icon={<IconAlertTriangle />}
+      title={detail}
+      data-testid="problem"
+    >
       <Stack gap={6}>
         <Text size="sm">{remedy}</Text>
         <Group justify="space-between">

@@ -13,19 +13,15 @@ interface Said {
 
 /**
  * What went wrong and what to do, in the reader's language where the code is known, else as the server
- * said it. The server's own words are kept in English: they name the thing, the translation cannot.
+ * said it. In English the server's own words come first: they can name the very thing.
  */
 export function useProblemText(): (problem: Said) => ProblemText {
   const { t, i18n } = useTranslation();
   return ({ code, detail, remedy }) => {
-    const known = i18n.exists(`problem.${code}`);
-    const translated = known
-      ? (t(`problem.${code}` as "problem.network", { returnObjects: true }) as ProblemText)
-      : { detail: t("error.unknown"), remedy: t("error.unknownRemedy") };
-    const keepServerWords = i18n.language === "en" || !known;
-    return {
-      detail: (keepServerWords && detail) || translated.detail,
-      remedy: (keepServerWords && remedy) || translated.remedy,
-    };
+    const isKnown = i18n.exists(`problem.${code}`);
+    const key = (isKnown ? `problem.${code}` : "problem.internal") as "problem.internal";
+    const translated: ProblemText = { detail: t(`${key}.detail`), remedy: t(`${key}.remedy`) };
+    if (isKnown && i18n.language !== "en") return translated;
+    return { detail: detail || translated.detail, remedy: remedy || translated.remedy };
   };
 }

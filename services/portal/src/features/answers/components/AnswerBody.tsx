@@ -28,22 +28,35 @@ export function AnswerBody({ said, openCitation, onOpen }: Props) {
     said.citations
       .filter(({ n }) => sentence.citations.includes(n))
       .map((citation) => (
-        <CitationChip key={citation.n} citation={citation} isOpen={openCitation === citation.n} onOpen={onOpen} />
+        <CitationChip
+          key={citation.n}
+          citation={citation}
+          isOpen={openCitation === citation.n}
+          onOpen={onOpen}
+        />
       ));
   if (said.isExtractive) return <Extracts said={said} chips={chips} />;
   const isCited = said.sentences.some(({ citations }) => citations.length > 0);
   const blocks = blocksOf(said.sentences);
   return (
-    <div className={classes.body} lang={languageOf(said.sentences.map(({ text }) => text).join("") + said.rest)}>
+    <div
+      className={classes.body}
+      lang={languageOf(said.sentences.map(({ text }) => text).join("") + said.rest)}
+    >
       {blocks.map((block, index) => (
         // Sentences only ever grow at the end, so their position names them.
-        // oxlint-disable-next-line react/no-array-index-key
-        <p key={index} className={block.kind === "item" ? classes.item : undefined} data-marker={listMarker(block)}>
+        <p
+          key={index}
+          className={block.kind === "item" ? classes.item : undefined}
+          data-marker={listMarker(block)}
+        >
           {block.sentences.map((sentence, position) => (
-            // oxlint-disable-next-line react/no-array-index-key
             <Fragment key={position}>
               {position > 0 && gapBetween(block.sentences[position - 1]?.text ?? "", sentence.text)}
-              <SentenceText sentence={sentence} isUnsupported={isCited && !said.isStreaming && sentence.citations.length === 0} />
+              <SentenceText
+                sentence={sentence}
+                isUnsupported={isCited && !said.isStreaming && sentence.citations.length === 0}
+              />
               {chips(sentence)}
             </Fragment>
           ))}
@@ -87,7 +100,6 @@ function Extracts({ said, chips }: { said: Said; chips: (sentence: Sentence) => 
   return (
     <div className={classes.body}>
       {said.sentences.map((sentence, index) => (
-        // oxlint-disable-next-line react/no-array-index-key
         <blockquote key={index} className={classes.extract} lang={languageOf(sentence.text)}>
           <span className={classes.quote}>{sentence.text.trim()}</span>
           <footer className={classes.origin}>

@@ -1,22 +1,13 @@
-import { Fragment } from "react";
-import Markdown, { type Components } from "react-markdown";
-import rehypeSanitize, { type Options } from "rehype-sanitize";
+import { lazy, Suspense } from "react";
+import { plainText } from "../lib/plain-text";
 
-// What a model writes is untrusted. Only emphasis and code survive: a link keeps its words and loses its
-// address, an image vanishes, so that nothing in an answer can load or lead anywhere but our citations.
-const SCHEMA: Options = {
-  tagNames: ["p", "strong", "em", "del", "code", "br"],
-  attributes: {},
-  strip: ["script", "style"],
-};
+const SafeMarkdown = lazy(() => import("./SafeMarkdown"));
 
-const COMPONENTS: Components = { p: ({ children }) => <Fragment>{children}</Fragment> };
-
-/** One sentence of model text, inline. */
+/** One sentence of model text, inline; its words alone until the Markdown renderer has been fetched. */
 export function AnswerMarkdown({ text }: { text: string }) {
   return (
-    <Markdown skipHtml rehypePlugins={[[rehypeSanitize, SCHEMA]]} components={COMPONENTS}>
-      {text.trim()}
-    </Markdown>
+    <Suspense fallback={plainText(text)}>
+      <SafeMarkdown text={text} />
+    </Suspense>
   );
 }

@@ -29,7 +29,13 @@ export function LiveAnswerView({ stream, openCitation, onOpen, onRetry }: Props)
     isStreaming,
   };
   return (
-    <article className={classes.answer} aria-label={t("answer.label")} aria-busy={isStreaming} data-testid="answer" data-state={state === "failed" ? "failed" : "streaming"}>
+    <article
+      className={classes.answer}
+      aria-label={t("answer.label")}
+      aria-busy={isStreaming}
+      data-testid="answer"
+      data-state={state === "failed" ? "failed" : "streaming"}
+    >
       {isStreaming && (
         <Group gap="xs" mb={6} c="dimmed" data-testid="phase">
           <Loader size={16} type="dots" aria-hidden />

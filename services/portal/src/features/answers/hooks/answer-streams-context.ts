@@ -13,7 +13,8 @@ export const AnswerStreamsProvider = AnswerStreamsContext.Provider;
 /** The application's answers in flight; a finished one goes into the cache of its conversation. */
 export function makeAnswerStreams(queries: QueryClient): AnswerStreams {
   return new AnswerStreams({
-    stop: (answer_id) => unwrap(api.POST("/api/v1/answers/{answer_id}/stop", { params: { path: { answer_id } } })),
+    stop: (answer_id) =>
+      unwrap(api.POST("/api/v1/answers/{answer_id}/stop", { params: { path: { answer_id } } })),
     onDone(answer) {
       const key = conversationKeys.detail(answer.conversation_id);
       queries.setQueryData<ConversationDetail>(key, (detail) => detail && withAnswer(detail, answer));
@@ -43,5 +44,7 @@ export function useAnswerStreams(): AnswerStreams {
 /** The answer in flight of a conversation, if there is one. */
 export function useAnswerStream(conversationId: string | undefined): AnswerStream | undefined {
   const streams = useAnswerStreams();
-  return useSyncExternalStore(streams.subscribe, () => (conversationId ? streams.get(conversationId) : undefined));
+  return useSyncExternalStore(streams.subscribe, () =>
+    conversationId ? streams.get(conversationId) : undefined,
+  );
 }

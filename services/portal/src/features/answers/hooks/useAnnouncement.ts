@@ -1,4 +1,4 @@
-import { useEffect, useState } from "react";
+import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { Answer } from "@/api/types";
 import type { AnswerStream } from "../lib/answer-streams";
@@ -11,9 +11,7 @@ export function useAnnouncement(stream: AnswerStream | undefined, last: Answer |
   const phase = usePhaseText(stream);
   const [awaited, setAwaited] = useState<string | null>(null);
   const answerId = stream?.live.answerId ?? null;
-  useEffect(() => {
-    if (answerId) setAwaited(answerId);
-  }, [answerId]);
+  if (answerId && answerId !== awaited) setAwaited(answerId);
   if (stream) return stream.state === "failed" ? t("answer.failed") : phase;
   if (!last || last.id !== awaited) return "";
   if (last.state === "stopped") return t("answer.stopped");

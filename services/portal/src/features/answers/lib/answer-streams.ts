@@ -97,7 +97,7 @@ export class AnswerStreams {
   private async follow(conversationId: string, signal: AbortSignal, open: Open): Promise<void> {
     const delays = this.options.retryDelaysMs ?? RETRY_DELAYS_MS;
     let attempt = open;
-    for (let failures = 0; ; ) {
+    for (let failures = 0; ;) {
       const before = this.streams.get(conversationId)?.live.lastEventId ?? 0;
       try {
         // Attempts follow each other; the next one resumes where this one ended.
@@ -143,15 +143,20 @@ export class AnswerStreams {
         this.finish(conversationId, live.final);
         return;
       }
-      this.update(conversationId, { live, state: stream.state === "reconnecting" ? "streaming" : stream.state });
-      if (event.type === "start" && stream.state === "stopping") await this.requestStop(conversationId, event.answer_id);
+      this.update(conversationId, {
+        live,
+        state: stream.state === "reconnecting" ? "streaming" : stream.state,
+      });
+      if (event.type === "start" && stream.state === "stopping")
+        await this.requestStop(conversationId, event.answer_id);
     }
   }
 
   private async requestStop(conversationId: string, answerId: string): Promise<void> {
     try {
       const answer = await this.options.stop(answerId);
-      if (answer.state !== "streaming" && this.streams.has(conversationId)) this.finish(conversationId, answer);
+      if (answer.state !== "streaming" && this.streams.has(conversationId))
+        this.finish(conversationId, answer);
     } catch (error) {
       this.update(conversationId, { state: "streaming" });
       this.options.onProblem(asProblem(error));

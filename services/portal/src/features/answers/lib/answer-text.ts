@@ -1,4 +1,5 @@
 import type { Answer, Citation, Sentence } from "@/api/types";
+import { plainText } from "./plain-text";
 
 const CJK = /[\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]/;
 const LIST_ITEM = /^\s*([-*•]|\d{1,3}[.)、])\s+/;
@@ -70,7 +71,12 @@ interface CopyWords {
 /** The answer as text to paste elsewhere: numbered sources below it, and who wrote it. */
 export function copyText(answer: Answer, words: CopyWords): string {
   const body = blocksOf(answer.sentences)
-    .map(({ sentences }) => sentences.map(withNumbers).reduce((a, b) => a + gapBetween(a, b) + b, "").trim())
+    .map(({ sentences }) =>
+      sentences
+        .map(withNumbers)
+        .reduce((a, b) => a + gapBetween(a, b) + b, "")
+        .trim(),
+    )
     .join("\n\n");
   const sources = usedCitations(answer).map(({ n, document, page }) =>
     [`[${n}] ${document}`, page === null ? [] : words.page(page)].flat().join(", "),
@@ -82,5 +88,5 @@ export function copyText(answer: Answer, words: CopyWords): string {
 }
 
 function withNumbers({ text, citations }: Sentence): string {
-  return text.trim() + (citations.length ? ` ${citations.map((n) => `[${n}]`).join("")}` : "");
+  return plainText(text) + (citations.length ? ` ${citations.map((n) => `[${n}]`).join("")}` : "");
 }

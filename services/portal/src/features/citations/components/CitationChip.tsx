@@ -23,7 +23,16 @@ export function CitationChip({ citation, isOpen, onOpen }: Props) {
   const label = useCitationLabel();
   const card = useCard();
   return (
-    <Popover opened={card.isShown} position="top" width={320} shadow="md" withArrow trapFocus={false} returnFocus={false} withRoles={false}>
+    <Popover
+      opened={card.isShown}
+      position="top"
+      width={320}
+      shadow="md"
+      withArrow
+      trapFocus={false}
+      returnFocus={false}
+      withRoles={false}
+    >
       <Popover.Target>
         <UnstyledButton
           className={classes.chip}
@@ -46,7 +55,10 @@ export function CitationChip({ citation, isOpen, onOpen }: Props) {
 
 function CitationCard({ citation }: { citation: Citation }) {
   const { t } = useTranslation();
-  const place = [...citation.heading_path, ...(citation.page === null ? [] : [t("common.page", { page: citation.page })])];
+  const place = [
+    ...citation.heading_path,
+    ...(citation.page === null ? [] : [t("common.page", { page: citation.page })]),
+  ];
   return (
     <div data-testid="citation-card">
       <Text fw={600} size="sm" className={classes.title}>

@@ -29,7 +29,9 @@ export function SourceList({ citations, openCitation, onOpen }: Props) {
             >
               <span className={classes.number}>{citation.n}</span>
               <span className={classes.document}>{citation.document}</span>
-              {citation.page !== null && <span className={classes.page}>{t("common.page", { page: citation.page })}</span>}
+              {citation.page !== null && (
+                <span className={classes.page}>{t("common.page", { page: citation.page })}</span>
+              )}
             </UnstyledButton>
           </li>
         ))}

@@ -1,6 +1,14 @@
 import { ActionIcon, Text, Textarea, Tooltip } from "@mantine/core";
 import { IconArrowUp, IconPlayerStopFilled } from "@tabler/icons-react";
-import { type KeyboardEvent, type ReactNode, type Ref, useEffect, useImperativeHandle, useRef, useState } from "react";
+import {
+  type KeyboardEvent,
+  type ReactNode,
+  type Ref,
+  useEffect,
+  useImperativeHandle,
+  useRef,
+  useState,
+} from "react";
 import { useTranslation } from "react-i18next";
 import { readDraft, writeDraft } from "@/features/session/lib/drafts";
 import { isSendKey } from "../lib/enter-key";
@@ -27,7 +35,16 @@ interface Props {
   onStop: () => void;
 }
 
-export function Composer({ ref, draft, isAnswering, isStopping, lastQuestion, scope, onSend, onStop }: Props) {
+export function Composer({
+  ref,
+  draft,
+  isAnswering,
+  isStopping,
+  lastQuestion,
+  scope,
+  onSend,
+  onStop,
+}: Props) {
   const { t } = useTranslation();
   const [text, setText] = useState(() => readDraft(draft));
   const box = useRef<HTMLTextAreaElement>(null);
@@ -71,6 +88,8 @@ export function Composer({ ref, draft, isAnswering, isStopping, lastQuestion, sc
         autosize
         minRows={1}
         maxRows={9}
+        // The box is what one comes here for; on a touch screen the keyboard would cover the page.
+        // oxlint-disable-next-line jsx-a11y/no-autofocus
         autoFocus={window.matchMedia("(hover: hover)").matches}
         aria-label={t("chat.composer")}
         placeholder={t("chat.placeholder")}
@@ -90,13 +109,28 @@ export function Composer({ ref, draft, isAnswering, isStopping, lastQuestion, sc
         </Text>
         {isAnswering ? (
           <Tooltip label={t("chat.stop")}>
-            <ActionIcon size={38} radius="xl" color="cinnabar" loading={isStopping} aria-label={t("chat.stop")} onClick={onStop} data-testid="stop">
+            <ActionIcon
+              size={38}
+              radius="xl"
+              color="cinnabar"
+              loading={isStopping}
+              aria-label={t("chat.stop")}
+              onClick={onStop}
+              data-testid="stop"
+            >
               <IconPlayerStopFilled size={18} />
             </ActionIcon>
           </Tooltip>
         ) : (
           <Tooltip label={t("chat.send")}>
-            <ActionIcon type="submit" size={38} radius="xl" disabled={!canSend} aria-label={t("chat.send")} data-testid="send">
+            <ActionIcon
+              type="submit"
+              size={38}
+              radius="xl"
+              disabled={!canSend}
+              aria-label={t("chat.send")}
+              data-testid="send"
+            >
               <IconArrowUp size={20} />
             </ActionIcon>
           </Tooltip>

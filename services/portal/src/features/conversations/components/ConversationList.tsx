@@ -13,7 +13,7 @@ import classes from "./ConversationList.module.css";
 export function ConversationList() {
   const { t } = useTranslation();
   const conversations = useConversations();
-  const items = conversations.data?.pages.flatMap(({ items }) => items) ?? [];
+  const items = conversations.data?.pages.flatMap((page) => page.items) ?? [];
   return (
     <nav className={classes.list} aria-label={t("chat.history")}>
       <Text component="h2" className={classes.heading}>
@@ -55,7 +55,12 @@ function ConversationItem({ conversation }: { conversation: Conversation }) {
   const close = () => setDialog(null);
   return (
     <li className={classes.item} data-testid="conversation-item">
-      <Link to="/chat/$conversationId" params={{ conversationId: conversation.id }} className={classes.link} title={title}>
+      <Link
+        to="/chat/$conversationId"
+        params={{ conversationId: conversation.id }}
+        className={classes.link}
+        title={title}
+      >
         {title}
       </Link>
       {stream && stream.state !== "failed" && <Loader size={14} aria-label={t("chat.answering")} />}
@@ -76,7 +81,11 @@ function ConversationItem({ conversation }: { conversation: Conversation }) {
           <Menu.Item leftSection={<IconPencil size={16} />} onClick={() => setDialog("rename")}>
             {t("chat.rename")}
           </Menu.Item>
-          <Menu.Item leftSection={<IconTrash size={16} />} color="cinnabar" onClick={() => setDialog("delete")}>
+          <Menu.Item
+            leftSection={<IconTrash size={16} />}
+            color="cinnabar"
+            onClick={() => setDialog("delete")}
+          >
             {t("chat.delete")}
           </Menu.Item>
         </Menu.Dropdown>

@@ -21,7 +21,8 @@ export function useChat(conversationId: string | undefined) {
   const unfinished = answers.find(({ state }) => state === "streaming");
 
   useEffect(() => {
-    if (conversationId && unfinished && !streams.get(conversationId)) void streams.attach(conversationId, unfinished);
+    if (conversationId && unfinished && !streams.get(conversationId))
+      void streams.attach(conversationId, unfinished);
   }, [conversationId, unfinished, streams]);
 
   // A question that the server never took is kept as the draft: the page may be gone before it is retried.
@@ -54,7 +55,9 @@ export function useChat(conversationId: string | undefined) {
     draft,
     stream,
     startError: start.error,
-    finished: stream ? answers.filter(({ id, state }) => id !== stream.live.answerId && state !== "streaming") : answers,
+    finished: stream
+      ? answers.filter(({ id, state }) => id !== stream.live.answerId && state !== "streaming")
+      : answers,
     isAnswering: stream !== undefined && stream.state !== "failed",
     ask,
     retry,

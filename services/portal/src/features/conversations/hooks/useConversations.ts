@@ -32,7 +32,8 @@ export function useConversation(conversation_id: string | undefined) {
 export function useStartConversation() {
   const queries = useQueryClient();
   return useMutation({
-    mutationFn: (knowledge_base_ids: string[]) => unwrap(api.POST("/api/v1/conversations", { body: { knowledge_base_ids } })),
+    mutationFn: (knowledge_base_ids: string[]) =>
+      unwrap(api.POST("/api/v1/conversations", { body: { knowledge_base_ids } })),
     onSuccess: (conversation) => {
       queries.setQueryData(conversationKeys.detail(conversation.id), { conversation, answers: [] });
       void queries.invalidateQueries({ queryKey: conversationKeys.list });
@@ -44,7 +45,12 @@ export function useRenameConversation(conversation_id: string) {
   const queries = useQueryClient();
   return useMutation({
     mutationFn: (title: string) =>
-      unwrap(api.PATCH("/api/v1/conversations/{conversation_id}", { params: { path: { conversation_id } }, body: { title } })),
+      unwrap(
+        api.PATCH("/api/v1/conversations/{conversation_id}", {
+          params: { path: { conversation_id } },
+          body: { title },
+        }),
+      ),
     onSuccess: () => {
       void queries.invalidateQueries({ queryKey: conversationKeys.list });
       void queries.invalidateQueries({ queryKey: conversationKeys.detail(conversation_id) });
@@ -55,7 +61,10 @@ export function useRenameConversation(conversation_id: string) {
 export function useDeleteConversation(conversation_id: string) {
   const queries = useQueryClient();
   return useMutation({
-    mutationFn: () => unwrap(api.DELETE("/api/v1/conversations/{conversation_id}", { params: { path: { conversation_id } } })),
+    mutationFn: () =>
+      unwrap(
+        api.DELETE("/api/v1/conversations/{conversation_id}", { params: { path: { conversation_id } } }),
+      ),
     onSuccess: () => {
       queries.removeQueries({ queryKey: conversationKeys.detail(conversation_id) });
       void queries.invalidateQueries({ queryKey: conversationKeys.list });

@@ -1,10 +1,17 @@
-import { ActionIcon, Avatar, Menu, Tooltip, UnstyledButton, useComputedColorScheme, useMantineColorScheme } from "@mantine/core";
+import {
+  ActionIcon,
+  Avatar,
+  Menu,
+  Tooltip,
+  UnstyledButton,
+  useComputedColorScheme,
+  useMantineColorScheme,
+} from "@mantine/core";
 import { IconLogout, IconMoon, IconSettings, IconSun } from "@tabler/icons-react";
-import { Link, useNavigate } from "@tanstack/react-router";
+import { Link } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { currentLanguage, setLanguage } from "@/i18n";
 import { useSession, useSignOut } from "../hooks/useSession";
-import { forgetDrafts } from "../lib/drafts";
 import classes from "./AccountMenu.module.css";
 
 /** Who is signed in, and the two switches that everyone looks for: language and light. */
@@ -12,18 +19,17 @@ export function AccountMenu() {
   const { t } = useTranslation();
   const session = useSession();
   const signOut = useSignOut();
-  const navigate = useNavigate();
   if (!session.data) return null;
   const { name, department } = session.data;
-  const leave = () => {
-    forgetDrafts();
-    signOut.mutate(undefined, { onSuccess: () => void navigate({ to: "/login" }) });
-  };
   return (
     <div className={classes.bar}>
       <Menu position="top-start" width={220}>
         <Menu.Target>
-          <UnstyledButton className={classes.account} aria-label={t("nav.account", { name })} data-testid="account-menu">
+          <UnstyledButton
+            className={classes.account}
+            aria-label={t("nav.account", { name })}
+            data-testid="account-menu"
+          >
             <Avatar color="pine" size={32} radius="xl" aria-hidden>
               {initials(name)}
             </Avatar>
@@ -37,7 +43,11 @@ export function AccountMenu() {
           <Menu.Item component={Link} to="/settings" leftSection={<IconSettings size={16} />}>
             {t("nav.settings")}
           </Menu.Item>
-          <Menu.Item leftSection={<IconLogout size={16} />} onClick={leave} data-testid="sign-out">
+          <Menu.Item
+            leftSection={<IconLogout size={16} />}
+            onClick={() => signOut.mutate()}
+            data-testid="sign-out"
+          >
             {t("nav.signOut")}
           </Menu.Item>
         </Menu.Dropdown>

@@ -1,7 +1,14 @@
 import { Alert, Button, Text, Title } from "@mantine/core";
 import { useDocumentTitle } from "@mantine/hooks";
-import { IconArrowRight, IconFileCheck, IconInfoCircle, IconLock, IconMessageCircleQuestion } from "@tabler/icons-react";
-import { Navigate, useSearch } from "@tanstack/react-router";
+import {
+  IconArrowRight,
+  IconFileCheck,
+  IconInfoCircle,
+  IconLock,
+  IconMessageCircleQuestion,
+} from "@tabler/icons-react";
+import { useRouter, useSearch } from "@tanstack/react-router";
+import { useEffect } from "react";
 import { useTranslation } from "react-i18next";
 import { ProblemAlert } from "@/ui/ProblemAlert";
 import { Seal } from "@/ui/Seal";
@@ -17,11 +24,15 @@ const POINTS = [
 ] as const;
 
 export function LoginPage() {
-  const { t } = useTranslation();
-  const { next = "/", expired } = useSearch({ from: "/login" });
+  const { t, i18n } = useTranslation();
+  const { next = "/", expired, switch: isSwitching = false } = useSearch({ from: "/login" });
   const session = useSession();
   useDocumentTitle(t("app.title", { page: t("login.signIn") }));
-  if (session.data) return <Navigate href={localPath(next)} replace />;
+  const router = useRouter();
+  const isSignedIn = Boolean(session.data);
+  useEffect(() => {
+    if (isSignedIn) router.history.replace(localPath(next));
+  }, [isSignedIn, next, router]);
   return (
     <main className={classes.page}>
       <div className={classes.switches}>
@@ -45,10 +56,12 @@ export function LoginPage() {
               {t("login.expired")}
             </Alert>
           )}
-          {session.error ? <ProblemAlert error={session.error} onRetry={() => void session.refetch()} /> : null}
+          {session.error ? (
+            <ProblemAlert error={session.error} onRetry={() => void session.refetch()} />
+          ) : null}
           <Button
             component="a"
-            href={signInUrl(next)}
+            href={signInUrl({ next, language: i18n.language, isSwitching })}
             size="lg"
             mt="xl"
             rightSection={<IconArrowRight size={18} />}
@@ -79,7 +92,10 @@ function Sheet() {
   return (
     <svg className={classes.sheet} viewBox="0 0 360 300" aria-hidden="true">
       <rect className={classes.paper} x="90" y="14" width="230" height="272" rx="6" />
-      <path className={classes.lines} d="M116 50h96M116 78h178M116 94h168M116 110h178M116 126h120M116 206h178M116 222h150M116 238h178M116 254h92" />
+      <path
+        className={classes.lines}
+        d="M116 50h96M116 78h178M116 94h168M116 110h178M116 126h120M116 206h178M116 222h150M116 238h178M116 254h92"
+      />
       <rect className={classes.mark} x="110" y="148" width="190" height="34" rx="3" />
       <path className={classes.linesMarked} d="M116 158h178M116 173h140" />
       <path className={classes.thread} d="M110 165H78c-14 0-14 26-14 38" />

@@ -1,7 +1,8 @@
-import { queryOptions, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { queryOptions, useMutation, useQuery } from "@tanstack/react-query";
 import { api, setCsrfToken, unwrap } from "@/api/client";
 import { isSignedOut } from "@/api/problem";
 import type { Session } from "@/api/types";
+import { forgetDrafts } from "../lib/drafts";
 
 /** The signed-in user, or null for a stranger. */
 export const sessionQuery = queryOptions({
@@ -24,14 +25,19 @@ export function useSession() {
   return useQuery(sessionQuery);
 }
 
+/** Whether the signed-in user has a permission, such as `knowledge_base:create`. */
+export function useMay(permission: string): boolean {
+  const { data } = useSession();
+  return data?.permissions.includes(permission) ?? false;
+}
+
 export function useSignOut() {
-  const queries = useQueryClient();
   return useMutation({
     mutationFn: () => unwrap(api.POST("/api/v1/auth/logout")),
     onSuccess: () => {
-      setCsrfToken(null);
-      queries.clear();
-      queries.setQueryData(sessionQuery.queryKey, null);
+      forgetDrafts();
+      // A fresh page: nothing that the reader saw stays in memory.
+      window.location.assign("/login?switch=true");
     },
   });
 }

@@ -1,0 +1,53 @@
+import { describe, expect, test } from "vitest";
+import en from "./en.json";
+import zh from "./zh-CN.json";
+
+type Tree = { [key: string]: string | Tree };
+
+function flat(tree: Tree, path = ""): Map<string, string> {
+  return new Map(
+    Object.entries(tree).flatMap(([key, value]) =>
+      typeof value === "string" ? [[path + key, value] as const] : [...flat(value, `${path}${key}.`)],
+    ),
+  );
+}
+
+/** Chinese has one plural form, English two: a key counts by its stem. */
+const stem = (key: string) => key.replace(/_(one|other)$/, "");
+const variables = (text: string) => [...text.matchAll(/\{\{(\w+)\}\}/g)].map(([, name]) => name ?? "").toSorted();
+
+const english = flat(en);
+const chinese = flat(zh);
+
+describe("the two languages", () => {
+  test("say the same things", () => {
+    const stems = (texts: Map<string, string>) => [...new Set([...texts.keys()].map(stem))].toSorted();
+    expect(stems(chinese)).toEqual(stems(english));
+  });
+
+  test("have every plural form that their language needs", () => {
+    for (const key of english.keys()) if (key.endsWith("_one")) expect(english.has(`${stem(key)}_other`)).toBe(true);
+    expect([...chinese.keys()].filter((key) => key.endsWith("_one"))).toEqual([]);
+  });
+
+  test.each([...english])("%s takes the same variables in both", (key, text) => {
+    const other = chinese.get(key) ?? chinese.get(`${stem(key)}_other`);
+    expect(variables(other ?? "")).toEqual(variables(text));
+  });
+
+  test("leave nothing empty", () => {
+    for (const text of [...english.values(), ...chinese.values()]) expect(text.trim()).not.toBe("");
+  });
+
+  test("the Chinese texts are Chinese", () => {
+    const inEnglish = [...chinese].filter(([, text]) => !/\p{Script=Han}/u.test(text)).map(([key]) => key);
+    expect(inEnglish).toEqual([
+      "palette.switchLanguage",
+      "access.namePlaceholder",
+      "citation.position",
+      "upload.formats",
+      "upload.readersPlaceholder",
+      "upload.units",
+    ].toSorted((a, b) => [...chinese.keys()].indexOf(a) - [...chinese.keys()].indexOf(b)));
+  });
+});
