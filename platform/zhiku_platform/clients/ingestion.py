@@ -45,7 +45,7 @@ class IngestionClient(ServiceClient):
                 return self._upload(principal, knowledge_base_id, opened, path, readers, level, idempotency_key)
         return self._upload(principal, knowledge_base_id, file, path, readers, level, idempotency_key)
 
-    def _upload(  # noqa: PLR0917 - the arguments of `upload`, in its order
+    def _upload(
         self,
         principal: Principal,
         knowledge_base_id: str,

@@ -18,7 +18,8 @@ from zhiku_platform.contracts.knowledge import KnowledgeBase
 from zhiku_platform.errors import NotFoundError
 from zhiku_platform.settings import Settings
 from zhiku_services.embedded.home import socket_path
-from zhiku_services.gateway.app import find_principal
+from zhiku_services.gateway.app import issuer_of, open_database
+from zhiku_services.gateway.directory import find_principal
 
 SERVICES = ("knowledge", "ingestion", "assistant", "inference")
 
@@ -40,7 +41,12 @@ class Clients:
         Raises:
             NotFoundError: the directory has no such user.
         """
-        found = find_principal(self.settings, username)
+        database = open_database(self.settings)
+        try:
+            with database.read() as session:
+                found = find_principal(username, issuer=issuer_of(self.settings), session=session)
+        finally:
+            database.close()
         if found is None:
             raise NotFoundError("user")
         return found
@@ -85,9 +91,7 @@ def connect(settings: Settings) -> Iterator[Clients]:
     thread = threading.Thread(target=loop.run_forever, name="event-loop", daemon=True)
     thread.start()
     sync = {
-        name: httpx2.Client(
-            transport=httpx2.HTTPTransport(uds=uds), base_url=f"http://zhiku/{name}", timeout=None
-        )
+        name: httpx2.Client(transport=httpx2.HTTPTransport(uds=uds), base_url=f"http://zhiku/{name}", timeout=None)
         for name in SERVICES
     }
     streaming = {

@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import json
 import os
 import secrets
 import tempfile
@@ -74,6 +75,19 @@ def is_running(home: Path) -> bool:
         except BlockingIOError:
             return True
     return False
+
+
+def announce(settings: Settings) -> None:
+    """Leave word in the home of the address that its process serves."""
+    (settings.home / "run" / "address.json").write_text(
+        json.dumps({"host": settings.host, "port": settings.port}), encoding="utf-8"
+    )
+
+
+def as_announced(settings: Settings) -> Settings:
+    """The settings with the address that the process running on this home serves."""
+    path = settings.home / "run" / "address.json"
+    return settings.model_copy(update=json.loads(path.read_text(encoding="utf-8"))) if path.exists() else settings
 
 
 def socket_path(home: Path) -> Path:

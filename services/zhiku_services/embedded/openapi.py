@@ -30,5 +30,3 @@ def document() -> dict[str, Any]:
 def render() -> str:
     """The document as JSON with sorted keys, so that two versions can be compared."""
     return json.dumps(document(), ensure_ascii=False, indent=2, sort_keys=True)
-
-

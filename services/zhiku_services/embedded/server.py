@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from zhiku_platform.errors import ConflictError
 from zhiku_services.embedded.app import Embedded
-from zhiku_services.embedded.home import socket_path
+from zhiku_services.embedded.home import announce, socket_path
 
 _START_TIMEOUT_S = 30
 _STOP_TIMEOUT_S = 10
@@ -40,6 +40,7 @@ class Server:
         settings = self._embedded.settings
         self._serve(self._embedded.public, _listen(settings.host, settings.port))
         self._serve(self._embedded.private, _listen_privately(socket_path(settings.home)))
+        announce(settings)
         return self
 
     def __exit__(
