@@ -69,6 +69,7 @@ export default defineConfig({
     environment: "jsdom",
     setupFiles: ["./src/test/setup.ts"],
     css: false,
+    isolate: false,
     testTimeout: 15_000,
   },
 });

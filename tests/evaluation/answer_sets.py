@@ -67,9 +67,7 @@ def clapnq(data: Path) -> Iterator[Item]:
                         if text
                     ],
                     "answerable": answerable,
-                    "documents": [
-                        _document(passage["text"], passage["title"]) for passage in row["passages"]
-                    ],
+                    "documents": [_document(passage["text"], passage["title"]) for passage in row["passages"]],
                 }
 
 
@@ -128,9 +126,7 @@ def half_of(item: Item) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("set", choices=sorted(SETS))
     parser.add_argument("--half", choices=["dev", "report", "all"], default="report")
     parser.add_argument("--limit", type=int, default=0, help="at most so many items, chosen by a seed")

@@ -67,7 +67,7 @@ def _wait_for_start(process: subprocess.Popen[bytes], timeout_s: float) -> None:
 
 
 def _serve_inside(folder: str, door: socket.socket) -> None:
-    from milvus import MilvusServer, MilvusServerConfig  # noqa: PLC0415 - only the child needs the package
+    from milvus import MilvusServer, MilvusServerConfig
 
     _bring_up_loopback()
     config = MilvusServerConfig(data_dir=folder)

@@ -7,13 +7,14 @@ import { RouterProvider } from "@tanstack/react-router";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { makeQueryClient } from "./app/query-client";
-import { router } from "./app/router";
+import { makeRouter } from "./app/router";
 import { AnswerStreamsProvider, makeAnswerStreams } from "./features/answers/hooks/answer-streams-context";
 import "./i18n";
 import { theme } from "./theme/theme";
 import "./theme/tokens.css";
 import "./theme/global.css";
 
+const router = makeRouter();
 const queries = makeQueryClient();
 const streams = makeAnswerStreams(queries);
 const colorSchemes = localStorageColorSchemeManager({ key: "zhiku.color-scheme" });

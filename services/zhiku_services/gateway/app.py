@@ -114,9 +114,7 @@ class _ServeProvider:
         await (self._provider if is_for_provider else self._app)(scope, receive, send)
 
 
-def _door(
-    settings: Settings, database: Database, http: httpx2.AsyncClient, clock: Callable[[], datetime]
-) -> Door:
+def _door(settings: Settings, database: Database, http: httpx2.AsyncClient, clock: Callable[[], datetime]) -> Door:
     digests = Digests(settings.secret_key.get_secret_value())
     secret = settings.oidc_client_secret
     return Door(

@@ -37,9 +37,7 @@ class Authenticate:
             await self._app(scope, receive, send)
             return
         scope["headers"] = [
-            (name, value)
-            for name, value in scope["headers"]
-            if not name.lower().startswith(_INTERNAL_HEADERS)
+            (name, value) for name, value in scope["headers"] if not name.lower().startswith(_INTERNAL_HEADERS)
         ]
         request = Request(scope)
         if scope["path"].startswith(GUARDED_PATHS):

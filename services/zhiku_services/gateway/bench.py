@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from statistics import quantiles
 from typing import Annotated, Any
@@ -56,9 +57,7 @@ def measure(requests: int = 2000, warm_up: int = 200) -> dict[str, float | int]:
                 process.join()
 
 
-def _ask(
-    settings: Settings, key: str, ports: tuple[int, int], requests: int, warm_up: int
-) -> dict[str, float | int]:
+def _ask(settings: Settings, key: str, ports: tuple[int, int], requests: int, warm_up: int) -> dict[str, float | int]:
     service_port, gateway_port = ports
     signer = PrincipalSigner(settings.secret_key.get_secret_value())
     principal = _principal(settings)
@@ -121,7 +120,7 @@ def _principal(settings: Settings) -> Any:
     return found
 
 
-def _start(target: Callable[..., None], *args: object) -> multiprocessing.process.BaseProcess:
+def _start(target: Callable[..., None], *args: object) -> BaseProcess:
     process = multiprocessing.get_context("spawn").Process(target=target, args=args, daemon=True)
     process.start()
     return process
@@ -139,8 +138,7 @@ def _serve_service(settings: Settings, port: int) -> None:
 
 def _serve_gateway(settings: Settings, port: int, service_port: int) -> None:
     client = httpx2.AsyncClient(base_url=f"http://127.0.0.1:{service_port}")
-    upstreams = dict.fromkeys(("knowledge", "ingestion", "assistant", "inference"), client)
-    _serve(create_app(settings, database=open_database(settings), upstreams=upstreams), port)
+    _serve(create_app(settings, database=open_database(settings), upstreams={"inference": client}), port)
 
 
 def _serve(app: ASGIApp, port: int) -> None:

@@ -24,9 +24,7 @@ USER_COLUMNS = (
 """What `principal_of` reads. Selected as columns, a caller is found in a quarter of the time of objects."""
 
 
-def mirror_users(
-    users: Iterable[DirectoryUser], *, issuer: str, tenant: str, at: datetime, session: Session
-) -> None:
+def mirror_users(users: Iterable[DirectoryUser], *, issuer: str, tenant: str, at: datetime, session: Session) -> None:
     """Write what the directory says about `users`; others stay as they are."""
     for user in users:
         session.merge(_row(user, issuer, tenant, at))

@@ -30,9 +30,7 @@ class TokenInvalidError(ZhikuError):
     """An ID token failed one of its checks; never shown to a caller."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(
-            f"The ID token is not valid: {reason}.", remedy="Check the identity provider's settings."
-        )
+        super().__init__(f"The ID token is not valid: {reason}.", remedy="Check the identity provider's settings.")
         self.reason = reason
 
 
@@ -53,6 +51,4 @@ class ProviderUnavailableError(ZhikuError):
     title = "Sign-in is not available right now"
 
     def __init__(self, what: str) -> None:
-        super().__init__(
-            f"The identity provider's {what} could not be read.", remedy="Try again in a moment."
-        )
+        super().__init__(f"The identity provider's {what} could not be read.", remedy="Try again in a moment.")

@@ -62,9 +62,7 @@ def _start_session(door: Door, identity: Identity, old_cookie: str | None) -> st
     with door.database.write() as session:
         if old_cookie is not None:
             sessions.end(old_cookie, digests=door.digests, at=at, session=session)
-        directory.welcome(
-            identity.user, issuer=door.issuer, tenant=door.settings.tenant, at=at, session=session
-        )
+        directory.welcome(identity.user, issuer=door.issuer, tenant=door.settings.tenant, at=at, session=session)
         return sessions.start(
             door.issuer,
             identity.user.sub,

@@ -95,13 +95,9 @@ def question_of(chat: ChatCompletionRequest) -> AskRequest:
         if message.role in {"user", "assistant"}
     ]
     try:
-        return AskRequest(
-            question=last.text, history=history[-200:], knowledge_base_ids=chat.knowledge_base_ids
-        )
+        return AskRequest(question=last.text, history=history[-200:], knowledge_base_ids=chat.knowledge_base_ids)
     except ValidationError as error:
-        raise UnsupportedRequestError(
-            "The question is longer than 4000 characters.", param="messages"
-        ) from error
+        raise UnsupportedRequestError("The question is longer than 4000 characters.", param="messages") from error
 
 
 class EmbeddingsRequest(_Request):

@@ -20,9 +20,7 @@ from zhiku_platform.errors import ServiceUnavailableError, ZhikuError
 from zhiku_services.gateway.openai_messages import ChatCompletionRequest, source_of, usage_of
 from zhiku_services.gateway.rendering import openai_error
 
-_WITHDRAWN = (
-    "\n\n[以上内容未获文档支持，已撤回。The text above is withdrawn: the documents do not support it.]\n\n"
-)
+_WITHDRAWN = "\n\n[以上内容未获文档支持，已撤回。The text above is withdrawn: the documents do not support it.]\n\n"
 
 
 class AnswerFailedError(ServiceUnavailableError):
@@ -31,9 +29,7 @@ class AnswerFailedError(ServiceUnavailableError):
     code = "answer_failed"
 
 
-def completion(
-    chat: ChatCompletionRequest, asked: AskRequest, answer: Answer, created: int
-) -> dict[str, Any]:
+def completion(chat: ChatCompletionRequest, asked: AskRequest, answer: Answer, created: int) -> dict[str, Any]:
     """A whole chat completion, its citations in `choices[0].message.zhiku`.
 
     Raises:

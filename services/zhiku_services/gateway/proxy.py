@@ -81,11 +81,7 @@ def _forwarder(route: ProxiedRoute) -> Callable[[Request], Awaitable[Response]]:
     async def forward(request: Request) -> Response:
         door = door_of(request)
         upstreams: Upstreams = request.app.state.upstreams
-        limit = (
-            door.settings.max_upload_bytes + _MULTIPART_OVERHEAD_BYTES
-            if route.takes_upload
-            else MAX_BODY_BYTES
-        )
+        limit = door.settings.max_upload_bytes + _MULTIPART_OVERHEAD_BYTES if route.takes_upload else MAX_BODY_BYTES
         headers = {
             **_passed_on(request),
             "Accept-Encoding": "identity",
@@ -128,9 +124,7 @@ class Forwarded(Response):
         self._max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = _RequestBody(
-            receive, self._max_bytes, announced_bytes(self._request_headers.get("content-length"))
-        )
+        body = _RequestBody(receive, self._max_bytes, announced_bytes(self._request_headers.get("content-length")))
         exchange = asyncio.create_task(self._exchange(scope, body, send))
         caller = asyncio.create_task(body.wait_until_caller_leaves())
         try:
@@ -233,9 +227,7 @@ def _returned(response: httpx2.Response) -> list[tuple[bytes, bytes]]:
     """The service's headers, less those that concern one connection only."""
     named = {name.strip().lower() for name in response.headers.get("connection", "").split(",")}
     dropped = _HOP_BY_HOP | _OURS | named
-    headers = [
-        (name.lower(), value) for name, value in response.headers.raw if name.decode().lower() not in dropped
-    ]
+    headers = [(name.lower(), value) for name, value in response.headers.raw if name.decode().lower() not in dropped]
     if response.headers.get("content-type", "").startswith("text/event-stream"):
         # Tells a reverse proxy in front of us not to collect the stream.
         headers = [*(pair for pair in headers if pair[0] != _NO_BUFFER[0]), _NO_BUFFER]

@@ -25,9 +25,7 @@ def render_error(request: Request, error: Exception) -> Response:
     if is_openai(request):
         return _openai(problem, str(error.extra.get("param") or "") or None)
     if request.url.path.startswith("/api/v1/auth/") and "text/html" in request.headers.get("Accept", ""):
-        return message_page(
-            problem.title, f"{problem.detail} {problem.remedy}", "/api/v1/auth/login", problem.status
-        )
+        return message_page(problem.title, f"{problem.detail} {problem.remedy}", "/api/v1/auth/login", problem.status)
     response = problem_response(problem)
     if problem.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
@@ -50,9 +48,7 @@ def render_openai_http(error: HTTPException) -> Response:
 
 def openai_error(problem: Problem, param: str | None = None) -> dict[str, object]:
     """An error's body in OpenAI's shape."""
-    kind = _OPENAI_TYPES.get(
-        problem.status, "server_error" if problem.status >= 500 else "invalid_request_error"
-    )
+    kind = _OPENAI_TYPES.get(problem.status, "server_error" if problem.status >= 500 else "invalid_request_error")
     message = f"{problem.detail} {problem.remedy}".strip()
     return {"error": {"message": message, "type": kind, "param": param, "code": problem.code}}
 

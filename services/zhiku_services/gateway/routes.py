@@ -42,9 +42,7 @@ async def log_in(
         return RedirectResponse(f"{door.settings.base_url}/api/v1/auth/login?{query}", status_code=303)
     login = Login.begin(target)
     extra = {"prompt": prompt, "ui_locales": ui_locales}
-    url = await door.openid.authorization_url(
-        login, **{name: value for name, value in extra.items() if value}
-    )
+    url = await door.openid.authorization_url(login, **{name: value for name, value in extra.items() if value})
     response = RedirectResponse(url, status_code=303)
     door.cookies.set_login(response, login)
     return response
@@ -90,14 +88,10 @@ def list_api_keys(access: CanManageKeys, request: Request, session: ReadSession)
 
 
 @router.post("/api-keys", status_code=201)
-def create_api_key(
-    access: CanManageKeys, request: Request, session: WriteSession, new: NewApiKey
-) -> CreatedApiKey:
+def create_api_key(access: CanManageKeys, request: Request, session: WriteSession, new: NewApiKey) -> CreatedApiKey:
     """Create an API key; its secret is shown this once."""
     door = door_of(request)
-    return api_keys.create(
-        access, new, issuer=door.issuer, digests=door.digests, at=door.clock(), session=session
-    )
+    return api_keys.create(access, new, issuer=door.issuer, digests=door.digests, at=door.clock(), session=session)
 
 
 @router.delete("/api-keys/{api_key_id}", status_code=204)

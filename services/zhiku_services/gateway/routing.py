@@ -26,9 +26,7 @@ class ProxiedRoute:
     @property
     def name(self) -> str:
         """Unique, for the OpenAPI document."""
-        words = (
-            self.path.removeprefix("/api/v1/").replace("{", "").replace("}", "").replace("-", "_").split("/")
-        )
+        words = self.path.removeprefix("/api/v1/").replace("{", "").replace("}", "").replace("-", "_").split("/")
         return "_".join([self.method.lower(), *words])
 
 
@@ -44,9 +42,7 @@ _TABLE: dict[Service, dict[str, dict[str, Permission]]] = {
             "GET": Permission.KNOWLEDGE_BASE_MANAGE,
             "POST": Permission.KNOWLEDGE_BASE_MANAGE,
         },
-        "/knowledge-bases/{knowledge_base_id}/grants/{grant_id}": {
-            "DELETE": Permission.KNOWLEDGE_BASE_MANAGE
-        },
+        "/knowledge-bases/{knowledge_base_id}/grants/{grant_id}": {"DELETE": Permission.KNOWLEDGE_BASE_MANAGE},
         "/knowledge-bases/{knowledge_base_id}/documents": {"GET": Permission.DOCUMENT_READ},
         "/documents/{document_id}": {"GET": Permission.DOCUMENT_READ},
         "/documents/{document_id}/acl": {"PUT": Permission.DOCUMENT_WRITE},

@@ -29,9 +29,7 @@ _FIND = (
         col(UserRow.department),
         *USER_COLUMNS,
     )
-    .join(
-        UserRow, (col(UserRow.issuer) == col(SessionRow.issuer)) & (col(UserRow.sub) == col(SessionRow.sub))
-    )
+    .join(UserRow, (col(UserRow.issuer) == col(SessionRow.issuer)) & (col(UserRow.sub) == col(SessionRow.sub)))
     .where(col(SessionRow.digest) == bindparam("digest"), col(SessionRow.issuer) == bindparam("issuer"))
 )
 

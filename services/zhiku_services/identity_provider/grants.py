@@ -261,14 +261,10 @@ class Provider(AuthorizationServer):
         super().__init__(scopes_supported=SCOPES)
         self.client = client
         self.memory = memory
-        self.register_grant(
-            _CodeGrant, [_RequiredChallenge(required=True), _OpenId(issuer, keys, memory.clock)]
-        )
+        self.register_grant(_CodeGrant, [_RequiredChallenge(required=True), _OpenId(issuer, keys, memory.clock)])
         self.register_token_generator(
             "default",
-            BearerTokenGenerator(
-                lambda **_: secrets.token_urlsafe(32), expires_generator=lambda *_: _TOKEN_LIFETIME_S
-            ),
+            BearerTokenGenerator(lambda **_: secrets.token_urlsafe(32), expires_generator=lambda *_: _TOKEN_LIFETIME_S),
         )
 
     def query_client(self, client_id: str) -> Client | None:

@@ -42,11 +42,7 @@ class KeyRing:
     def public_keys(self) -> dict[str, Any]:
         """The JSON Web Key Set that relying parties verify with."""
         self.signing_key()
-        return {
-            "keys": [
-                {"use": "sig", "alg": "RS256", **self._key(key).as_dict(private=False)} for key in self._keys
-            ]
-        }
+        return {"keys": [{"use": "sig", "alg": "RS256", **self._key(key).as_dict(private=False)} for key in self._keys]}
 
     def _key(self, data: dict[str, Any]) -> RSAKey:
         """The key itself; importing one checks its primes, which takes a tenth of a second."""

@@ -54,8 +54,7 @@ _WORDS: dict[Language, dict[str, str]] = {
         "wrong": "User name or password is wrong. Demo accounts: lin, zhao, chen; password: demo.",
         "note": "The built-in sign-in serves this machine only; connect Keycloak to serve others.",
         "refused": "Sign-in is not possible",
-        "refused_lead": "This sign-in request is incomplete or out of date. "
-        "Go back to Zhiku and sign in again.",
+        "refused_lead": "This sign-in request is incomplete or out of date. Go back to Zhiku and sign in again.",
         "ended": "You are signed out",
         "ended_lead": "You can close this page, or sign in again.",
         "back": "Back to Zhiku",
@@ -74,9 +73,7 @@ def choose_language(query: str, accept_language: str) -> Language:
     return "en"
 
 
-def login_page(
-    query: str, language: Language, *, stylesheet: str, username: str = "", wrong: bool = False
-) -> str:
+def login_page(query: str, language: Language, *, stylesheet: str, username: str = "", wrong: bool = False) -> str:
     """The page that shows the demo accounts; `query` is the authorization request, kept in the links."""
     words = _WORDS[language]
     cards = "".join(_card(account, language) for account in DEMO_ACCOUNTS)

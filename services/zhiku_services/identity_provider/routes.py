@@ -101,9 +101,7 @@ async def log_in(request: Request) -> Response:
     username = form.get("username", "")
     account = check_password(username, form.get("password", ""))
     if account is None:
-        page = login_page(
-            request.url.query, _language(request), stylesheet=_STYLESHEET, username=username, wrong=True
-        )
+        page = login_page(request.url.query, _language(request), stylesheet=_STYLESHEET, username=username, wrong=True)
         return HTMLResponse(page, status_code=401, headers=HEADERS)
     provider: Provider = request.app.state.provider
     return _answer(provider.grant(_web(request), account.user))
@@ -137,9 +135,7 @@ def end_session(request: Request) -> Response:
     target = request.query_params.get("post_logout_redirect_uri", "")
     if target and _origin(target) == _origin(provider.client.redirect_uri):
         return RedirectResponse(target, status_code=303)
-    page = signed_out_page(
-        _language(request), stylesheet=_STYLESHEET, home=_origin(provider.client.redirect_uri)
-    )
+    page = signed_out_page(_language(request), stylesheet=_STYLESHEET, home=_origin(provider.client.redirect_uri))
     return HTMLResponse(page, headers=HEADERS)
 
 
@@ -154,9 +150,7 @@ def _refuse(request: Request) -> Response | None:
     """The answer to a bad authorization request, or None if it is good."""
     provider: Provider = request.app.state.provider
     if not _may_be_told(request, provider):
-        page = refused_page(
-            _language(request), stylesheet=_STYLESHEET, home=_origin(provider.client.redirect_uri)
-        )
+        page = refused_page(_language(request), stylesheet=_STYLESHEET, home=_origin(provider.client.redirect_uri))
         return HTMLResponse(page, status_code=400, headers=HEADERS)
     try:
         provider.check(_web(request))
@@ -191,17 +185,13 @@ async def _read_form(request: Request) -> str:
     async for chunk in request.stream():
         body += chunk
         if len(body) > _MAX_FORM_BYTES:
-            raise PayloadTooLargeError(
-                "The form is larger than 64 KiB.", remedy="Send only the fields of the form."
-            )
+            raise PayloadTooLargeError("The form is larger than 64 KiB.", remedy="Send only the fields of the form.")
     return body.decode("utf-8", "replace")
 
 
 def _web(request: Request, body: str = "") -> WebRequest:
     # The issuer's address, not the Host header, says whether the transport is secure enough.
-    return WebRequest(
-        request.method, request.app.state.issuer, dict(request.headers), request.url.query, body
-    )
+    return WebRequest(request.method, request.app.state.issuer, dict(request.headers), request.url.query, body)
 
 
 def _answer(found: WebResponse) -> Response:

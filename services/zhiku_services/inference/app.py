@@ -24,8 +24,6 @@ def create_app(settings: Settings, *, models: Models | None = None) -> FastAPI:
         yield
         await served.close()
 
-    app = create_service_app(
-        "inference", settings, [router, internal], ready=served.require_ready, lifespan=lifespan
-    )
+    app = create_service_app("inference", settings, [router, internal], ready=served.require_ready, lifespan=lifespan)
     app.state.models = served
     return app

@@ -114,9 +114,7 @@ class EmbeddingBatcher:
         if self._failure is not None:
             raise self._failure
         if self._embedder is None:
-            raise ModelUnavailableError(
-                "The embedding model is loading.", remedy="Try again in a few seconds."
-            )
+            raise ModelUnavailableError("The embedding model is loading.", remedy="Try again in a few seconds.")
         return self._embedder
 
     @property
@@ -257,9 +255,7 @@ def _settle(answer: Future[Embedded], result: Embedded | ZhikuError) -> None:
 
 
 def _joined(parts: Sequence[Embedded]) -> Embedded:
-    return Embedded(
-        np.concatenate([part.vectors for part in parts]), [n for part in parts for n in part.tokens]
-    )
+    return Embedded(np.concatenate([part.vectors for part in parts]), [n for part in parts for n in part.tokens])
 
 
 def _stopping() -> ModelUnavailableError:

@@ -66,9 +66,7 @@ def bench_embedding(
         per_cpu_second, per_second = passages_per_second(single, timed)
         speeds = {1: per_second}
         for count in set(threads) - {1}:
-            speeds[count] = passages_per_second(load_embedder(model, backend=backend, threads=count), timed)[
-                1
-            ]
+            speeds[count] = passages_per_second(load_embedder(model, backend=backend, threads=count), timed)[1]
         report(f"{backend}: {per_cpu_second:.2f} passages per second of processor time")
         ndcg: dict[str, float] = {}
         for one in loaded:
@@ -82,9 +80,7 @@ def fastest_faithful(results: Sequence[EngineResult]) -> Backend:
     """The fastest engine that loses at most `MAX_LOSS` nDCG to torch on each set."""
     torch = next(result for result in results if result.backend is Backend.TORCH)
     faithful = [
-        result
-        for result in results
-        if all(torch.ndcg[name] - ndcg <= MAX_LOSS for name, ndcg in result.ndcg.items())
+        result for result in results if all(torch.ndcg[name] - ndcg <= MAX_LOSS for name, ndcg in result.ndcg.items())
     ]
     return max(faithful, key=lambda result: result.per_cpu_second).backend
 
@@ -163,9 +159,7 @@ def ndcg_at_10(ranked: Sequence[str], gains: Mapping[str, int]) -> float:
 
 def timed_passages(sets: Sequence[RetrievalSet], counter: TokenCounter) -> list[str]:
     """Passages of 200 to 300 tokens, spread evenly over the sets that have any."""
-    pools = [
-        [text for text, count in _counted(one.documents, counter) if 200 <= count <= 300] for one in sets
-    ]
+    pools = [[text for text, count in _counted(one.documents, counter) if 200 <= count <= 300] for one in sets]
     mixed = [text for row in zip(*filter(None, pools), strict=False) for text in row]
     return mixed[:_TIMED_PASSAGES]
 

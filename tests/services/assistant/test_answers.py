@@ -72,6 +72,12 @@ async def test_a_sentence_that_nothing_supports_is_dropped(assistant: Assistant)
     assert "moon" not in answer.text
 
 
+async def test_a_model_that_repeats_itself_is_heard_once(assistant: Assistant) -> None:
+    assistant.inference.says(*["Employees get 15 days of annual leave [1]. "] * 4)
+    answer = await assistant.ask(LEAVE)
+    assert answer.text == "Employees get 15 days of annual leave."
+
+
 async def test_words_without_support_give_way_to_quotes(assistant: Assistant) -> None:
     assistant.inference.says("Employees get 99 days of annual leave [1]. ", "They may fly to the moon. ", "For free.")
     events = await assistant.events(await assistant.open(), LEAVE)

@@ -64,6 +64,15 @@ def test_a_sentence_that_no_passage_says_is_not_bound(found: Find, sentence: str
     assert Binder(found(source)).bind(sentence) == []
 
 
+def test_the_number_of_a_heading_supports_nothing() -> None:
+    knowledge = LocalKnowledge()
+    text = "The hotel cap per night in Shanghai is CNY 650."
+    knowledge.add("Travel policy", text, heading_path=["3 Hotels", "Rates for 2027"])
+    passages = knowledge.search(READER, SearchRequest(query=text)).passages
+    assert Binder(passages).bind("The hotel cap per night in Shanghai is 3.") == []
+    assert Binder(passages).bind("In 2027 the hotel cap per night in Shanghai is CNY 650.") != []
+
+
 def test_a_wrong_marker_of_the_model_does_not_make_a_source(found: Find) -> None:
     passages = found("The canteen opens at noon.", "Every employee gets 15 days of annual leave a year.")
     supports = Binder(passages).bind("Employees get 15 days of annual leave.", named=[1])

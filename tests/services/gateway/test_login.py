@@ -137,9 +137,12 @@ def test_a_callback_that_this_browser_did_not_ask_for_is_refused(gateway: Gatewa
 
 def test_another_logins_state_is_refused(gateway: Gateway) -> None:
     browser = gateway.browse()
-    browser.get(LOGIN)
-    response = browser.get(CALLBACK, params={"code": "x", "state": "other"})
+    begun = browser.get(LOGIN)
+    returned = browser.post(begun.headers["location"], data={"username": "lin", "password": "demo"})
+    code = parse_qs(urlsplit(returned.headers["location"]).query)["code"][0]
+    response = browser.get(CALLBACK, params={"code": code, "state": "other"})
     assert response.json()["code"] == "login_refused"
+    assert ("session.refused", "anonymous", {"reason": "state"}) in gateway.audited()
 
 
 def test_an_unknown_code_is_refused(gateway: Gateway) -> None:

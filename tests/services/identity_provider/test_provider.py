@@ -135,9 +135,7 @@ def test_the_access_token_opens_userinfo_for_five_minutes(http: TestClient, cloc
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_request_of_a_stranger_is_never_redirected(
-    http: TestClient, changes: dict[str, str], method: str
-) -> None:
+def test_a_request_of_a_stranger_is_never_redirected(http: TestClient, changes: dict[str, str], method: str) -> None:
     form = {"username": "lin", "password": "demo"} if method == "POST" else None
     response = http.request(method, f"{PROTOCOL}/auth", params={**GOOD, **changes}, data=form)
     assert response.status_code == 400
@@ -163,9 +161,7 @@ def test_two_redirect_addresses_are_one_too_many(http: TestClient) -> None:
         ({"prompt": "none"}, "login_required"),
     ],
 )
-def test_a_bad_request_of_our_client_goes_back_to_it(
-    http: TestClient, changes: dict[str, str], error: str
-) -> None:
+def test_a_bad_request_of_our_client_goes_back_to_it(http: TestClient, changes: dict[str, str], error: str) -> None:
     params = {name: value for name, value in {**GOOD, **changes}.items() if value}
     for response in (
         http.get(f"{PROTOCOL}/auth", params=params),
@@ -204,9 +200,7 @@ def test_a_code_works_for_a_minute(http: TestClient, clock: Clock) -> None:
         ({"code": "made-up"}, "invalid_grant"),
     ],
 )
-def test_a_code_is_worth_nothing_to_somebody_else(
-    http: TestClient, changes: dict[str, str], error: str
-) -> None:
+def test_a_code_is_worth_nothing_to_somebody_else(http: TestClient, changes: dict[str, str], error: str) -> None:
     given = code(http)
     answer = redeem(http, given, **changes)
     assert (answer.status_code, answer.json()["error"]) == (400, error)

@@ -95,7 +95,7 @@ def test_no_text_and_too_many_texts_are_refused(http: TestClient, signer: Princi
 
 
 def test_health_says_what_is_missing_when_no_model_is_installed(tmp_path: Path) -> None:
-    settings = Settings(home=tmp_path)
+    settings = Settings(home=tmp_path, models_dir=tmp_path / "models")
     models = open_models(settings)
     with TestClient(create_app(settings, models=models)) as client:
         with pytest.raises(RemoteProblemError) as refused:

@@ -1,18 +1,22 @@
 """A process with knowledge and ingestion in it, made to be killed: `python kill_target.py HOME DOCUMENTS`.
 
-It uploads what is not there yet, works, and prints one JSON line whenever something ended. On a line from
-standard input it stops in order.
+For each line on standard input it forks such a process, so that importing is paid once, and says its id. That
+one uploads what is not there yet, works, and prints how many versions are in which state; SIGTERM stops it
+in order. When it has ended, however it did, the next line may come.
 """
 
 import asyncio
 import io
 import json
+import os
+import signal
 import sys
 import threading
-import time
 from pathlib import Path
 
 import httpx2
+from sqlalchemy import func
+from sqlmodel import col, select
 
 from zhiku_platform.access import PrincipalSigner
 from zhiku_platform.blobs import FolderBlobStore
@@ -20,6 +24,7 @@ from zhiku_platform.clients.ingestion import IngestionClient
 from zhiku_platform.clients.knowledge import KnowledgeClient
 from zhiku_platform.contracts.identity import Principal, Role
 from zhiku_platform.contracts.ingestion import VersionState
+from zhiku_platform.db import Database
 from zhiku_platform.inprocess import InProcessTransport
 from zhiku_platform.queue import Queue
 from zhiku_platform.settings import Settings
@@ -27,6 +32,7 @@ from zhiku_platform.telemetry import configure_logging
 from zhiku_platform.testing.embedding import HASHED_DIMENSIONS, HashedEmbedder, hashed_vector
 from zhiku_services.ingestion import app as ingestion_app
 from zhiku_services.ingestion.bench import generate
+from zhiku_services.ingestion.models import VersionRow
 from zhiku_services.ingestion.parsing.pool import ParserPool
 from zhiku_services.ingestion.timing import Timing
 from zhiku_services.knowledge import app as knowledge_app
@@ -78,19 +84,11 @@ def main(home: Path, documents: int) -> None:
         uploads = threading.Thread(target=upload, args=(client, knowledge_base_id, documents), daemon=True)
         uploads.start()
         stopping = threading.Event()
-        threading.Thread(target=wait_for_a_line, args=(stopping,), daemon=True).start()
-        while not stopping.wait(0.1):
-            say(
-                **{state: len(versions(client, knowledge_base_id, state)) for state in VersionState},
-                uploading=uploads.is_alive(),
-            )
+        signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+        while not stopping.wait(0.2):
+            say(**counts(database), uploading=uploads.is_alive())
         service.stop()
     index.close()
-
-
-def wait_for_a_line(then: threading.Event) -> None:
-    sys.stdin.readline()
-    then.set()
 
 
 def knowledge_base(http: httpx2.Client, signer: PrincipalSigner) -> str:
@@ -106,17 +104,22 @@ def upload(client: IngestionClient, knowledge_base_id: str, documents: int) -> N
         client.upload(OWNER, knowledge_base_id, io.BytesIO(content), path=path)
 
 
-def versions(client: IngestionClient, knowledge_base_id: str, state: VersionState) -> list[str]:
-    found: list[str] = []
-    cursor = ""
-    while True:
-        page = client.versions(OWNER, knowledge_base_id=knowledge_base_id, state=state, cursor=cursor, limit=200)
-        found += [version.id for version in page.items]
-        if page.next_cursor is None:
-            return found
-        cursor = page.next_cursor
+def counts(database: Database) -> dict[str, int]:
+    with database.read() as session:
+        rows = session.exec(select(VersionRow.state, func.count()).group_by(col(VersionRow.state)))
+        return dict.fromkeys(VersionState, 0) | dict(rows.all())
+
+
+def fork_for_each_line(home: Path, documents: int) -> None:
+    while sys.stdin.readline():
+        child = os.fork()
+        if child == 0:
+            main(home, documents)
+            return
+        say(pid=child)
+        os.waitpid(child, 0)
+        say(ended=child)
 
 
 if __name__ == "__main__":
-    started = time.monotonic()
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    fork_for_each_line(Path(sys.argv[1]), int(sys.argv[2]))

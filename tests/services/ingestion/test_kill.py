@@ -12,9 +12,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -23,50 +23,60 @@ from zhiku_services.ingestion.bench import generate
 TARGET = Path(__file__).with_name("kill_target.py")
 
 
-@contextmanager
-def target(home: Path, documents: int) -> Generator[subprocess.Popen[str], None, None]:
-    """Run the process until it says that it is ready; what is left of it at the end is killed."""
-    with (home / "stderr.txt").open("a") as stderr:
-        process = subprocess.Popen(
+class Target:
+    """The processes of one home, one after the other."""
+
+    def __init__(self, home: Path, documents: int, stderr: IO[str]) -> None:
+        self._process = subprocess.Popen(
             [sys.executable, str(TARGET), str(home), str(documents)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
         )
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line, (home / "stderr.txt").read_text()[-3000:]
-        assert json.loads(line) == {"ready": True}
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+
+    def start(self) -> int:
+        """Start a process, wait until it is ready, and give its id."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("start\n")
+        self._process.stdin.flush()
+        pid = self.read()["pid"]
+        assert self.read() == {"ready": True}
+        return pid
+
+    def read(self) -> dict[str, int]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line, "it ended; see stderr.txt in its home"
+        values: dict[str, int] = json.loads(line)
+        return values
+
+    def end(self, pid: int, how: signal.Signals) -> None:
+        """End the process, and wait until it is gone."""
+        os.kill(pid, how)
+        while self.read() != {"ended": pid}:
+            pass
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.communicate()
 
 
 @pytest.mark.slow
 def test_every_document_is_indexed_exactly_once_whenever_the_process_is_killed(tmp_path: Path) -> None:
-    rounds = int(os.environ.get("ZHIKU_KILL_ROUNDS", "3"))
-    documents = int(os.environ.get("ZHIKU_KILL_DOCUMENTS", "24"))
-    seed = int(os.environ.get("ZHIKU_KILL_SEED", "7"))
-    chance = random.Random(seed)
-    for _ in range(rounds):
-        with target(tmp_path, documents) as process:
+    rounds = int(os.environ.get("ZHIKU_KILL_ROUNDS", "5"))
+    documents = int(os.environ.get("ZHIKU_KILL_DOCUMENTS", "60"))
+    chance = random.Random(int(os.environ.get("ZHIKU_KILL_SEED", "7")))
+    with (tmp_path / "stderr.txt").open("w") as stderr, closing(Target(tmp_path, documents, stderr)) as target:
+        for _ in range(rounds):
+            pid = target.start()
             time.sleep(chance.uniform(0.0, 3.0))
-            process.send_signal(signal.SIGKILL)
-
-    with target(tmp_path, documents) as process:
-        assert process.stdout is not None
-        state: dict[str, int] = {}
-        for line in process.stdout:
-            state = json.loads(line)
-            if not state["uploading"] and state["indexed"] + state["failed"] + state["quarantined"] == documents:
-                break
-        assert process.stdin is not None
-        process.stdin.write("stop\n")
-        process.stdin.flush()
-        process.communicate(timeout=60)
+            target.end(pid, signal.SIGKILL)
+        pid = target.start()
+        state = target.read()
+        while state["uploading"] or state["indexed"] + state["failed"] + state["quarantined"] < documents:
+            state = target.read()
+        target.end(pid, signal.SIGTERM)
 
     assert state["indexed"] == documents, state
     assert_indexed_once(tmp_path, documents)

@@ -529,7 +529,7 @@ def test_a_task_for_nothing_does_nothing(house: House) -> None:
 def test_a_large_document_is_published_in_parts_and_seen_whole(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "PART", 3)
     monkeypatch.setattr(pipeline, "EMBED_BATCH", 2)
-    text = "\n\n".join(f"# Section {n}\n\n" + f"Rule {n} says something. " * 90 for n in range(7))
+    text = "\n\n".join(f"# Section {n}\n\n" + f"Rule {n} says something. " * 60 for n in range(7))
     seen: list[int] = []
 
     def look(path: str) -> None:

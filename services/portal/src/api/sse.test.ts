@@ -11,7 +11,8 @@ function inPieces(bytes: Uint8Array, size: number): ReadableStream<Uint8Array> {
 }
 
 test.each([1, 2, 5, 1000])("events arrive whole when the network cuts them every %i bytes", async (size) => {
-  const text = ': ping\n\nid: 1\nevent: text\ndata: {"text":"知库"}\n\nid: 2\r\ndata: a\r\ndata: b\r\n\r\ndata: no number\n\n';
+  const text =
+    ': ping\n\nid: 1\nevent: text\ndata: {"text":"知库"}\n\nid: 2\r\ndata: a\r\ndata: b\r\n\r\ndata: no number\n\n';
   const events: ServerEvent[] = [];
   for await (const event of readEvents(inPieces(new TextEncoder().encode(text), size))) events.push(event);
   expect(events).toEqual([

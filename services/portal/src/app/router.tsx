@@ -1,4 +1,10 @@
-import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from "@tanstack/react-router";
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  type RouterHistory,
+} from "@tanstack/react-router";
 import { CrashPage, NotFoundPage } from "./ErrorPage";
 import { SignedInShell } from "./SignedInShell";
 
@@ -107,10 +113,18 @@ const routeTree = root.addChildren([
   shell.addChildren([ask, conversation, knowledgeBases, knowledgeBase, document, search, apiKeys, settings]),
 ]);
 
-export const router = createRouter({ routeTree, defaultPreload: "intent", defaultErrorComponent: CrashPage });
+/** The portal's router; `history` other than the browser's is for tests. */
+export function makeRouter(history?: RouterHistory) {
+  return createRouter({
+    routeTree,
+    defaultPreload: "intent",
+    defaultErrorComponent: CrashPage,
+    ...(history && { history }),
+  });
+}
 
 declare module "@tanstack/react-router" {
   interface Register {
-    router: typeof router;
+    router: ReturnType<typeof makeRouter>;
   }
 }

@@ -1,6 +1,6 @@
 import { MantineProvider } from "@mantine/core";
 import { QueryClientProvider } from "@tanstack/react-query";
-import { RouterProvider } from "@tanstack/react-router";
+import { createMemoryHistory, RouterProvider } from "@tanstack/react-router";
 import { render, screen } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { beforeEach, expect, test, vi } from "vitest";
@@ -8,7 +8,7 @@ import { AnswerStreamsProvider, makeAnswerStreams } from "@/features/answers/hoo
 import { i18next } from "@/i18n";
 import { problemResponse } from "@/test/samples";
 import { makeQueryClient } from "./query-client";
-import { router } from "./router";
+import { makeRouter } from "./router";
 
 const SESSION = {
   sub: "li.na",
@@ -29,7 +29,8 @@ beforeEach(async () => {
   changes = [];
   await i18next.changeLanguage("en");
   vi.stubGlobal("fetch", async (given: Request | string, init?: RequestInit) => {
-    const request = given instanceof Request ? given : new Request(new URL(given, window.location.origin), init);
+    const request =
+      given instanceof Request ? given : new Request(new URL(given, window.location.origin), init);
     if (request.method !== "GET") changes.push(request);
     if (!isSignedIn) return problemResponse(401, "not_signed_in");
     if (request.url.endsWith("/session")) return Response.json(SESSION);
@@ -37,8 +38,8 @@ beforeEach(async () => {
   });
 });
 
-async function open(path: string) {
-  await router.navigate({ href: path, replace: true });
+function open(path: string) {
+  const router = makeRouter(createMemoryHistory({ initialEntries: [path] }));
   const queries = makeQueryClient();
   render(
     <MantineProvider env="test">
@@ -53,7 +54,7 @@ async function open(path: string) {
 
 test("a stranger is sent to the login page, and back to where they wanted to go", async () => {
   isSignedIn = false;
-  await open("/knowledge-bases/kb_1?tab=imports");
+  open("/knowledge-bases/kb_1?tab=imports");
   const button = await screen.findByTestId("login-button");
   const href = new URL(button.getAttribute("href") ?? "", window.location.origin);
   expect(href.pathname).toBe("/api/v1/auth/login");
@@ -62,7 +63,7 @@ test("a stranger is sent to the login page, and back to where they wanted to go"
 });
 
 test("a session that ends sends to the login page and keeps what was typed", async () => {
-  await open("/");
+  open("/");
   const box = await screen.findByTestId("composer");
   await userEvent.type(box, "How many days?");
   isSignedIn = false;

@@ -14,7 +14,8 @@ function flat(tree: Tree, path = ""): Map<string, string> {
 
 /** Chinese has one plural form, English two: a key counts by its stem. */
 const stem = (key: string) => key.replace(/_(one|other)$/, "");
-const variables = (text: string) => [...text.matchAll(/\{\{(\w+)\}\}/g)].map(([, name]) => name ?? "").toSorted();
+const variables = (text: string) =>
+  [...text.matchAll(/\{\{(\w+)\}\}/g)].map(([, name]) => name ?? "").toSorted();
 
 const english = flat(en);
 const chinese = flat(zh);
@@ -26,13 +27,17 @@ describe("the two languages", () => {
   });
 
   test("have every plural form that their language needs", () => {
-    for (const key of english.keys()) if (key.endsWith("_one")) expect(english.has(`${stem(key)}_other`)).toBe(true);
+    const singular = [...english.keys()].filter((key) => key.endsWith("_one"));
+    expect(singular.filter((key) => !english.has(`${stem(key)}_other`))).toEqual([]);
     expect([...chinese.keys()].filter((key) => key.endsWith("_one"))).toEqual([]);
   });
 
-  test.each([...english])("%s takes the same variables in both", (key, text) => {
-    const other = chinese.get(key) ?? chinese.get(`${stem(key)}_other`);
-    expect(variables(other ?? "")).toEqual(variables(text));
+  test("take the same variables", () => {
+    const differing = [...english].filter(([key, text]) => {
+      const other = chinese.get(key) ?? chinese.get(`${stem(key)}_other`) ?? "";
+      return variables(other).join(" ") !== variables(text).join(" ");
+    });
+    expect(differing).toEqual([]);
   });
 
   test("leave nothing empty", () => {
@@ -41,13 +46,14 @@ describe("the two languages", () => {
 
   test("the Chinese texts are Chinese", () => {
     const inEnglish = [...chinese].filter(([, text]) => !/\p{Script=Han}/u.test(text)).map(([key]) => key);
-    expect(inEnglish).toEqual([
-      "palette.switchLanguage",
-      "access.namePlaceholder",
+    const international = [
       "citation.position",
       "upload.formats",
       "upload.readersPlaceholder",
       "upload.units",
-    ].toSorted((a, b) => [...chinese.keys()].indexOf(a) - [...chinese.keys()].indexOf(b)));
+    ];
+    expect(inEnglish.toSorted()).toEqual(
+      [...international, "access.namePlaceholder", "palette.switchLanguage"].toSorted(),
+    );
   });
 });

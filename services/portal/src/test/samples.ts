@@ -63,12 +63,21 @@ export function version(given: Partial<DocumentVersion> = {}): DocumentVersion {
 
 /** A response that streams events, numbered from `first`. */
 export function eventStream(events: AnswerEvent[], first = 1): Response {
-  const text = events.map((event, index) => `id: ${first + index}\ndata: ${JSON.stringify(event)}\n\n`).join("");
+  const text = events
+    .map((event, index) => `id: ${first + index}\ndata: ${JSON.stringify(event)}\n\n`)
+    .join("");
   return new Response(text, { headers: { "Content-Type": "text/event-stream" } });
 }
 
 export function problemResponse(status: number, code: string): Response {
-  const body = { type: `urn:zhiku:error:${code}`, title: code, status, detail: "It went wrong.", code, remedy: "Wait." };
+  const body = {
+    type: `urn:zhiku:error:${code}`,
+    title: code,
+    status,
+    detail: "It went wrong.",
+    code,
+    remedy: "Wait.",
+  };
   return new Response(JSON.stringify(body), {
     status,
     headers: { "Content-Type": "application/problem+json" },

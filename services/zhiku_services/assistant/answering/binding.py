@@ -4,6 +4,7 @@ A sentence is supported by a passage if the passage holds most of its words, all
 their units, all of its names, and if the place that says it affirms or denies alike.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -94,7 +95,7 @@ class Binder:
         unit = self._units[index]
         source = f"{unit.context}\n{unit.text}"
         return (
-            _numbers_agree(sentence, source)
+            _numbers_agree(sentence, f"{unit.text} {_years(unit.context)}")
             and _names_agree(sentence, source, self.passages[unit.passage].passage.text)
             and _denies_alike(sentence, unit.text)
         )
@@ -110,6 +111,11 @@ def _numbers_agree(sentence: str, source: str) -> bool:
         if measures is None or (measure and "" not in measures and measure not in measures):
             return False
     return True
+
+
+def _years(heading: str) -> str:
+    """The years that a heading names; its other figures number chapters and say nothing."""
+    return " ".join(re.findall(r"(?<!\d)(?:19|20)\d\d(?!\d)", heading))
 
 
 def _names_agree(sentence: str, source: str, passage: str) -> bool:

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Final
 
 from zhiku_platform.contracts.knowledge import FoundPassage
-from zhiku_services.assistant.answering.expectation import expected_answer, fits
+from zhiku_services.assistant.answering.expectation import Expected, expected_answer, fits
 from zhiku_services.assistant.answering.relations import relation_match, relations_of
 from zhiku_services.assistant.answering.units import Unit, quotable_units
 from zhiku_services.assistant.answering.words import Rarity, fold, numbers, terms
@@ -127,7 +127,7 @@ class _Comparison:
         self._asked = terms(question)
         self._known = self._rarity.known(self._asked)
         self._top_score = max((found.score for found in passages), default=0.0) or 1.0
-        self._expected = expected_answer(question)
+        self._expected: Expected = expected_answer(question)
         self._numbers = numbers(question)
         self._relations = relations_of(question)
 

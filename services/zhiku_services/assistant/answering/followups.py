@@ -12,6 +12,11 @@ from typing import Final
 from zhiku_services.assistant.answering.wording import Tongue, tongue_of
 from zhiku_services.assistant.answering.words import numbers, terms
 
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
 _LONGEST_CHARS: Final = 400
 
 # Words of which a question has one: a follow-up that names another member replaces it.
@@ -66,107 +71,19 @@ _EN_EXPLETIVE: Final = re.compile(
 _EN_OPENER: Final = re.compile(r"^(?:and|so|ok|okay|then|but|also)[, ]+", re.IGNORECASE)
 _EN_CONTENT: Final = re.compile(r"[A-Za-z][A-Za-z'-]*")
 _EN_NO_TOPIC: Final = frozenset(
-    [
-        "what",
-        "when",
-        "where",
-        "which",
-        "who",
-        "whom",
-        "whose",
-        "why",
-        "how",
-        "much",
-        "many",
-        "long",
-        "often",
-        "far",
-        "do",
-        "does",
-        "did",
-        "is",
-        "are",
-        "was",
-        "were",
-        "can",
-        "could",
-        "may",
-        "might",
-        "must",
-        "should",
-        "will",
-        "would",
-        "have",
-        "has",
-        "had",
-        "i",
-        "we",
-        "you",
-        "he",
-        "she",
-        "they",
-        "it",
-        "me",
-        "my",
-        "our",
-        "your",
-        "his",
-        "her",
-        "their",
-        "them",
-        "us",
-        "the",
-        "a",
-        "an",
-        "any",
-        "some",
-        "there",
-        "get",
-        "gets",
-        "got",
-        "apply",
-        "use",
-        "need",
-        "take",
-        "make",
-        "be",
-        "been",
-        "to",
-        "please",
-        "tell",
-        "about",
-        "if",
-        "not",
-    ]
+    _words(
+        "what when where which who whom whose why how much many long often far do does did is are was were "
+        "can could may might must should will would have has had i we you he she they it me my our your his "
+        "her their them us the a an any some there get gets got apply use need take make be been to please "
+        "tell about if not"
+    )
 )
 _EN_LINKS: Final = frozenset(["of", "for", "in", "on", "at", "with"])
 _EN_VERBS: Final = frozenset(
-    [
-        "is",
-        "are",
-        "do",
-        "does",
-        "did",
-        "can",
-        "could",
-        "may",
-        "must",
-        "should",
-        "will",
-        "would",
-        "have",
-        "has",
-        "need",
-        "needs",
-        "get",
-        "gets",
-        "apply",
-        "applies",
-        "take",
-        "takes",
-        "was",
-        "were",
-    ]
+    _words(
+        "is are do does did can could may must should will would have has need needs get gets apply applies "
+        "take takes was were"
+    )
 )
 
 

@@ -24,7 +24,11 @@ from zhiku_platform.contracts.knowledge import FoundPassage, Passage, SearchResu
 from zhiku_platform.errors import ZhikuError
 from zhiku_services.assistant.answering.binding import Binder, speaks_other_language
 from zhiku_services.assistant.answering.draft import Draft
-from zhiku_services.assistant.answering.evidence import answer_probability, is_answerable
+from zhiku_services.assistant.answering.evidence import (
+    answer_probability,
+    is_answerable,
+    weigh_evidence,
+)
 from zhiku_services.assistant.answering.extraction import ScoredUnit, choose_quotes, score_units
 from zhiku_services.assistant.answering.followups import Rewrite, accept_model_rewrite, rewrite_by_rules
 from zhiku_services.assistant.answering.markup import neutralise, showable_prefix, take_markers
@@ -46,7 +50,9 @@ SEARCH_LIMIT: Final = 8
 _NEAREST: Final = 2
 _RECHECK_EVERY_S: Final = 1.0
 # Above this probability the question's own language is searched alone; chosen by us.
-_SURE: Final = 0.85
+_SURE: Final = 0.75
+_COVERED: Final = 0.95
+_MARGIN: Final = 0.15
 _REWRITE_TIMEOUT_S: Final = 8.0
 
 
@@ -142,12 +148,16 @@ class _Job:
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
-    """A query, what it found, and how sure we are, 0..1, that it answers."""
+    """A query, what it found, and how sure we are, 0..1, that it answers.
+
+    `is_covered` tells that one place holds all content words of the query.
+    """
 
     query: str
     found: SearchResult
     scored: Sequence[ScoredUnit]
     probability: float
+    is_covered: bool
 
 
 async def _search(query: str, knowledge_base_ids: Sequence[str], emphasised: frozenset[str], tools: Tools) -> _Attempt:
@@ -155,18 +165,20 @@ async def _search(query: str, knowledge_base_ids: Sequence[str], emphasised: fro
     found = await tools.search(query, knowledge_base_ids, SEARCH_LIMIT)
     own = _attempt(query, found, emphasised)
     translated = translate_keywords(query)
-    if own.probability >= _SURE or translated is None:
+    if own.probability >= _SURE or own.is_covered or translated is None:
         return own
     foreign = await tools.search(translated, knowledge_base_ids, SEARCH_LIMIT)
     language = "en" if tongue_of(query) == "zh" else "zh"
     passages = [item for item in foreign.passages if item.passage.language in {language, "other"}]
     other = _attempt(translated, foreign.model_copy(update={"passages": passages}), frozenset())
-    return other if other.probability > own.probability else own
+    return other if other.probability > own.probability + _MARGIN else own
 
 
 def _attempt(query: str, found: SearchResult, emphasised: frozenset[str]) -> _Attempt:
     scored = score_units(query, found.passages, emphasised=emphasised)
-    return _Attempt(query, found, scored, answer_probability(query, found, scored))
+    evidence = weigh_evidence(query, found, scored)
+    is_covered = evidence is not None and evidence.around > _COVERED and evidence.fits > 0
+    return _Attempt(query, found, scored, answer_probability(query, found, scored), is_covered)
 
 
 async def _rewrite(question: Question, profile: ModelProfile | None, tools: Tools) -> Rewrite | None:
@@ -344,7 +356,7 @@ class _Writer:
             raise _NoAnswerError
         words, named = take_markers(sentence)
         words = neutralise(words)
-        if not terms(words):
+        if not terms(words) or any(words == said.text for said in self._draft.sentences):
             return
         bound = await bind_sentence(words, named, self.binder, self._draft, self._tools)
         if not bound:

@@ -6,7 +6,7 @@ from zhiku_platform.contracts.inference import ModelInfo, ModelState
 from zhiku_services.assistant.answering.wording import Tongue
 
 # Waiting longer than this for a first word is worse than quoting; chosen by us.
-SMALL_FIRST_TOKEN_TIMEOUT_S = 12.0
+SMALL_FIRST_TOKEN_TIMEOUT_S = 6.0
 LARGE_FIRST_TOKEN_TIMEOUT_S = 30.0
 
 
@@ -49,5 +49,5 @@ def profile_of(info: ModelInfo) -> ModelProfile | None:
         answer_tokens=96 if is_small else 700,
         max_passages=1 if is_small else 8,
         first_token_timeout_s=SMALL_FIRST_TOKEN_TIMEOUT_S if is_small else LARGE_FIRST_TOKEN_TIMEOUT_S,
-        total_timeout_s=25.0 if is_small else 120.0,
+        total_timeout_s=10.0 if is_small else 120.0,
     )

@@ -7,6 +7,8 @@ from zhiku_platform.text.language import detect_language
 
 Tongue = Literal["zh", "en"]
 
+_ENDS: Final = tuple("。！？；：.!?;:…”’\"'")
+_BULLETS: Final = ("- ", "• ", "* ", "· ")
 _LEAD: Final = {"zh": "在文件中找到以下原文：", "en": "The documents say:"}
 _HIDDEN: Final = {
     "zh": "这个回答所依据的文件，您现在已无权查看。",
@@ -52,9 +54,16 @@ def nearest_document(tongue: Tongue, title: str) -> str:
 
 
 def join_sentences(sentences: Sequence[str]) -> str:
-    """Write sentences as one text: a space between them unless one side is Chinese."""
+    """Write sentences as one text: list items and rows on lines of their own, a space between Latin sentences."""
     text = ""
     for sentence in sentences:
-        joint = " " if text and text[-1].isascii() and sentence[:1].isascii() else ""
-        text = f"{text}{joint}{sentence}"
+        text = f"{text}{_joint(text, sentence)}{sentence}"
     return text
+
+
+def _joint(text: str, sentence: str) -> str:
+    if not text:
+        return ""
+    if not text.endswith(_ENDS) or sentence.startswith(_BULLETS):
+        return "\n"
+    return " " if text[-1].isascii() and sentence[:1].isascii() else ""

@@ -68,9 +68,7 @@ class E5Container:
         self._bytes = path.read_bytes()
         self._at = len(_MAGIC)
         if not self._bytes.startswith(_MAGIC):
-            raise ModelCorruptError(
-                f"`{path.name}` is not an E5S1 container.", remedy="Run `zhiku models fetch`."
-            )
+            raise ModelCorruptError(f"`{path.name}` is not an E5S1 container.", remedy="Run `zhiku models fetch`.")
         self._read("I")
         self.shape = Shape(*self._read("7i"), *self._read("f"), *self._read("i"))
         self.vocabulary = self._read_vocabulary()
@@ -79,9 +77,7 @@ class E5Container:
 
     def vector(self, name: str, *shape: int) -> Float32:
         """A tensor that is stored as float32, in this shape."""
-        return (
-            np.frombuffer(self._bytes, "<f4", int(np.prod(shape)), self._offsets[name]).reshape(shape).copy()
-        )
+        return np.frombuffer(self._bytes, "<f4", int(np.prod(shape)), self._offsets[name]).reshape(shape).copy()
 
     def matrix(self, name: str, rows: int, columns: int) -> Float32:
         """A Q4_0 tensor, dequantised exactly: float32 of shape (rows, columns)."""

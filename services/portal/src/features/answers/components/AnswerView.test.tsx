@@ -6,8 +6,14 @@ import { answer, citation } from "@/test/samples";
 import { show } from "@/test/render";
 import { AnswerView } from "./AnswerView";
 
-function view(given: Partial<Answer>, onOpen = vi.fn<(citation: Citation) => void>(), onAskAgain = vi.fn<() => void>()) {
-  return show(<AnswerView answer={answer(given)} openCitation={null} onOpen={onOpen} onAskAgain={onAskAgain} />);
+function view(
+  given: Partial<Answer>,
+  onOpen = vi.fn<(citation: Citation) => void>(),
+  onAskAgain = vi.fn<() => void>(),
+) {
+  return show(
+    <AnswerView answer={answer(given)} openCitation={null} onOpen={onOpen} onAskAgain={onAskAgain} />,
+  );
 }
 
 describe("an answer", () => {
@@ -63,10 +69,20 @@ describe("an answer", () => {
   });
 
   test("says that nothing was found, and where it searched", async () => {
-    await view({ mode: "no_evidence", text: "", sentences: [], citations: [], searched: ["Handbook", "财务"] });
+    await view({
+      mode: "no_evidence",
+      text: "",
+      sentences: [],
+      citations: [],
+      searched: ["Handbook", "财务"],
+    });
     const box = screen.getByTestId("no-evidence");
     expect(box).toHaveTextContent("I found no good source for this.");
-    expect(within(box).getAllByRole("listitem").map((item) => item.textContent)).toEqual(["Handbook", "财务"]);
+    expect(
+      within(box)
+        .getAllByRole("listitem")
+        .map((item) => item.textContent),
+    ).toEqual(["Handbook", "财务"]);
   });
 
   test("keeps the words of a stopped answer", async () => {
@@ -78,7 +94,11 @@ describe("an answer", () => {
   test("a failed answer names code and remedy, and can be asked again", async () => {
     const again = vi.fn<() => void>();
     const problem = { code: "model_unavailable", detail: "The model is gone.", remedy: "Wait a minute." };
-    await view({ state: "failed", mode: null, text: "", sentences: [], citations: [], problem }, undefined, again);
+    await view(
+      { state: "failed", mode: null, text: "", sentences: [], citations: [], problem },
+      undefined,
+      again,
+    );
     const alert = screen.getByRole("alert");
     expect(alert).toHaveTextContent("The model is gone.");
     expect(alert).toHaveTextContent("Wait a minute.");

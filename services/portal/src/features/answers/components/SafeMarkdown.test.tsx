@@ -7,7 +7,9 @@ const rendered = (text: string) => render(<SafeMarkdown text={text} />).containe
 describe("model text", () => {
   test("shows emphasis and code", () => {
     const { innerHTML } = rendered("You have **25 days** of *annual* leave, see `HR-22`.");
-    expect(innerHTML).toBe("You have <strong>25 days</strong> of <em>annual</em> leave, see <code>HR-22</code>.");
+    expect(innerHTML).toBe(
+      "You have <strong>25 days</strong> of <em>annual</em> leave, see <code>HR-22</code>.",
+    );
   });
 
   test.each([
@@ -26,7 +28,9 @@ describe("model text", () => {
     "# Heading\n\n- [a](https://evil.example)\n\n> quote",
   ])("%j loads nothing and leads nowhere", (text) => {
     const container = rendered(text);
-    expect(container.querySelectorAll("a, img, script, style, iframe, svg, object, link, form")).toHaveLength(0);
+    expect(container.querySelectorAll("a, img, script, style, iframe, svg, object, link, form")).toHaveLength(
+      0,
+    );
     for (const element of container.querySelectorAll("*")) expect(element.getAttributeNames()).toEqual([]);
   });
 

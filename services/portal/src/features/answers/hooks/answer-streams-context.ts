@@ -5,6 +5,7 @@ import { isSignedOut } from "@/api/problem";
 import type { Answer, ConversationDetail } from "@/api/types";
 import { conversationKeys } from "@/features/conversations/hooks/useConversations";
 import { sessionQuery } from "@/features/session/hooks/useSession";
+import { draftName, readDraft, writeDraft } from "@/features/session/lib/drafts";
 import { AnswerStreams, type AnswerStream } from "../lib/answer-streams";
 
 const AnswerStreamsContext = createContext<AnswerStreams | null>(null);
@@ -15,6 +16,10 @@ export function makeAnswerStreams(queries: QueryClient): AnswerStreams {
   return new AnswerStreams({
     stop: (answer_id) =>
       unwrap(api.POST("/api/v1/answers/{answer_id}/stop", { params: { path: { answer_id } } })),
+    onTaken(conversationId, question) {
+      const draft = draftName(queries.getQueryData(sessionQuery.queryKey)?.sub, conversationId);
+      if (readDraft(draft).trim() === question) writeDraft(draft, "");
+    },
     onDone(answer) {
       const key = conversationKeys.detail(answer.conversation_id);
       queries.setQueryData<ConversationDetail>(key, (detail) => detail && withAnswer(detail, answer));

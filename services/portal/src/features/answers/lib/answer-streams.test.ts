@@ -9,6 +9,7 @@ const TEXT: AnswerEvent = { type: "text", text: "You have" };
 const DONE: AnswerEvent = { type: "done", answer: answer() };
 
 let requests: { url: string; method: string; headers: Headers; body: unknown }[];
+let taken: string[];
 let done: Answer[];
 let problems: ProblemError[];
 
@@ -26,6 +27,7 @@ function serve(...responses: (Response | Error)[]) {
 
 function makeStreams(stop: (id: string) => Promise<Answer> = async () => answer({ state: "stopped" })) {
   return new AnswerStreams({
+    onTaken: (_, question) => taken.push(question),
     onDone: (finished) => done.push(finished),
     onProblem: (problem) => problems.push(problem),
     stop,
@@ -35,6 +37,7 @@ function makeStreams(stop: (id: string) => Promise<Answer> = async () => answer(
 
 beforeEach(() => {
   requests = [];
+  taken = [];
   done = [];
   problems = [];
 });
@@ -49,6 +52,7 @@ describe("answers in flight", () => {
       method: "POST",
       body: { text: "How many days?", knowledge_base_ids: ["kb_1"] },
     });
+    expect(taken).toEqual(["How many days?"]);
     expect(done).toEqual([answer()]);
     expect(streams.get("cnv_1")).toBeUndefined();
   });
@@ -94,13 +98,15 @@ describe("answers in flight", () => {
     serve(new TypeError("network"));
     await makeStreams().ask("cnv_1", "How many days?", null);
     expect(requests).toHaveLength(1);
+    expect(taken).toEqual([]);
   });
 
   test("stopping keeps what the server has", async () => {
     let push: (event: AnswerEvent) => void = () => undefined;
     const body = new ReadableStream<Uint8Array>({
       start(controller) {
-        push = (event) => controller.enqueue(new TextEncoder().encode(`id: 1\ndata: ${JSON.stringify(event)}\n\n`));
+        push = (event) =>
+          controller.enqueue(new TextEncoder().encode(`id: 1\ndata: ${JSON.stringify(event)}\n\n`));
       },
     });
     serve(new Response(body));

@@ -14,6 +14,8 @@ export interface AnswerStream {
 type Open = () => ReturnType<typeof openStream>;
 
 interface Options {
+  /** The server has taken the question. */
+  onTaken: (conversationId: string, question: string) => void;
   /** The whole answer is known: keep it where answers are kept. Runs before the stream is forgotten. */
   onDone: (answer: Answer) => void;
   /** A call failed for good. */
@@ -147,6 +149,7 @@ export class AnswerStreams {
         live,
         state: stream.state === "reconnecting" ? "streaming" : stream.state,
       });
+      if (event.type === "start") this.options.onTaken(conversationId, live.question);
       if (event.type === "start" && stream.state === "stopping")
         await this.requestStop(conversationId, event.answer_id);
     }

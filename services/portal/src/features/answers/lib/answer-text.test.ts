@@ -1,6 +1,14 @@
 import { describe, expect, test } from "vitest";
 import { answer, citation } from "@/test/samples";
-import { blocksOf, copyText, gapBetween, languageOf, listMarker, unfinishedText, usedCitations } from "./answer-text";
+import {
+  blocksOf,
+  copyText,
+  gapBetween,
+  languageOf,
+  listMarker,
+  unfinishedText,
+  usedCitations,
+} from "./answer-text";
 import { plainText } from "./plain-text";
 
 const say = (...texts: string[]) => texts.map((text) => ({ text, citations: [] }));
@@ -59,8 +67,8 @@ describe("the text of an answer", () => {
   });
 
   test("plain text keeps words and drops marks, addresses and images", () => {
-    expect(plainText("**Bold** `code` [words](https://evil.example) ![pixel](https://evil.example/p.png)<b>x</b>")).toBe(
-      "Bold code words x",
-    );
+    expect(
+      plainText("**Bold** `code` [words](https://evil.example) ![pixel](https://evil.example/p.png)<b>x</b>"),
+    ).toBe("Bold code words x");
   });
 });

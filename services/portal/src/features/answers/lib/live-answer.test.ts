@@ -15,7 +15,10 @@ describe("an answer in flight", () => {
   });
 
   test("says what is being done, and how many passages are read", () => {
-    expect(after(START, { type: "phase", phase: "searching" })).toMatchObject({ phase: "searching", passages: null });
+    expect(after(START, { type: "phase", phase: "searching" })).toMatchObject({
+      phase: "searching",
+      passages: null,
+    });
     const reading = after(START, { type: "phase", phase: "reading", passages: 6 });
     expect(reading).toMatchObject({ phase: "reading", passages: 6 });
     expect(reduceAnswer(reading, { type: "phase", phase: "writing", passages: null }, 3).passages).toBe(6);

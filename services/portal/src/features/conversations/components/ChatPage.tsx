@@ -68,6 +68,7 @@ function Chat({ conversationId }: { conversationId: string | undefined }) {
           <Composer
             ref={composer}
             draft={chat.draft}
+            sent={stream?.live.question}
             isAnswering={chat.isAnswering}
             isStopping={stream?.state === "stopping"}
             lastQuestion={stream?.live.question ?? finished.at(-1)?.question}

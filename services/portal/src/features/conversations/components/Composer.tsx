@@ -1,14 +1,6 @@
 import { ActionIcon, Text, Textarea, Tooltip } from "@mantine/core";
 import { IconArrowUp, IconPlayerStopFilled } from "@tabler/icons-react";
-import {
-  type KeyboardEvent,
-  type ReactNode,
-  type Ref,
-  useEffect,
-  useImperativeHandle,
-  useRef,
-  useState,
-} from "react";
+import { type KeyboardEvent, type ReactNode, type Ref, useImperativeHandle, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { readDraft, writeDraft } from "@/features/session/lib/drafts";
 import { isSendKey } from "../lib/enter-key";
@@ -25,6 +17,8 @@ interface Props {
   ref?: Ref<ComposerHandle>;
   /** Under which name the draft is kept. */
   draft: string;
+  /** The question on its way: it may still be the draft, but is no longer to be sent. */
+  sent: string | undefined;
   isAnswering: boolean;
   isStopping: boolean;
   /** The question before, which ↑ brings back into an empty box. */
@@ -38,6 +32,7 @@ interface Props {
 export function Composer({
   ref,
   draft,
+  sent,
   isAnswering,
   isStopping,
   lastQuestion,
@@ -46,11 +41,14 @@ export function Composer({
   onStop,
 }: Props) {
   const { t } = useTranslation();
-  const [text, setText] = useState(() => readDraft(draft));
+  const [text, setText] = useState(() => unsent(draft, sent));
   const box = useRef<HTMLTextAreaElement>(null);
-  useEffect(() => writeDraft(draft, text), [draft, text]);
+  const write = (typed: string) => {
+    setText(typed);
+    writeDraft(draft, typed);
+  };
   const fill = (filled: string) => {
-    setText(filled);
+    write(filled);
     box.current?.focus();
   };
   useImperativeHandle(ref, () => ({ fill }));
@@ -59,6 +57,7 @@ export function Composer({
 
   const send = () => {
     if (!canSend) return;
+    // The draft stays until the server has taken the question.
     setText("");
     onSend(text.trim()).catch(() => setText((typed) => typed || text));
   };
@@ -94,15 +93,19 @@ export function Composer({
         aria-label={t("chat.composer")}
         placeholder={t("chat.placeholder")}
         aria-invalid={isTooLong}
-        aria-describedby="composer-hint"
         value={text}
-        onChange={(event) => setText(event.currentTarget.value)}
+        onChange={(event) => write(event.currentTarget.value)}
         onKeyDown={onKeyDown}
         data-testid="composer"
       />
       <div className={classes.row}>
         {scope}
-        <Text id="composer-hint" size="xs" className={classes.hint} data-invalid={isTooLong || undefined}>
+        <Text
+          role={isTooLong ? "alert" : undefined}
+          size="xs"
+          className={classes.hint}
+          data-invalid={isTooLong || undefined}
+        >
           {isTooLong
             ? t("chat.tooLong", { max: MAX_CHARACTERS, count: text.length })
             : t(isAnswering ? "chat.hintStop" : "chat.hint")}
@@ -138,4 +141,9 @@ export function Composer({
       </div>
     </form>
   );
+}
+
+function unsent(draft: string, sent: string | undefined): string {
+  const text = readDraft(draft);
+  return text.trim() === sent ? "" : text;
 }

@@ -6,7 +6,7 @@ import { languageOf } from "@/features/answers/lib/answer-text";
 import { Seal } from "@/ui/Seal";
 import classes from "./Greeting.module.css";
 
-const EXAMPLES = ["leave", "travel", "security", "onboarding"] as const;
+const EXAMPLES = ["first", "second", "third", "fourth"] as const;
 
 /** What an empty conversation shows: a welcome, and questions to begin with. */
 export function Greeting({ onPick }: { onPick: (question: string) => void }) {

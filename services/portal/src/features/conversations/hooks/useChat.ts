@@ -3,7 +3,7 @@ import { useEffect } from "react";
 import type { Answer } from "@/api/types";
 import { useAnswerStream, useAnswerStreams } from "@/features/answers/hooks/answer-streams-context";
 import { useSession } from "@/features/session/hooks/useSession";
-import { readDraft, writeDraft } from "@/features/session/lib/drafts";
+import { draftName, writeDraft } from "@/features/session/lib/drafts";
 import { useConversation, useStartConversation } from "./useConversations";
 
 const NONE: Answer[] = [];
@@ -16,7 +16,8 @@ export function useChat(conversationId: string | undefined) {
   const conversation = useConversation(conversationId);
   const start = useStartConversation();
   const session = useSession();
-  const draft = `${session.data?.sub ?? ""}.${conversationId ?? "new"}`;
+  const sub = session.data?.sub;
+  const draft = draftName(sub, conversationId);
   const answers = conversation.data?.answers ?? NONE;
   const unfinished = answers.find(({ state }) => state === "streaming");
 
@@ -25,18 +26,15 @@ export function useChat(conversationId: string | undefined) {
       void streams.attach(conversationId, unfinished);
   }, [conversationId, unfinished, streams]);
 
-  // A question that the server never took is kept as the draft: the page may be gone before it is retried.
-  const refused = stream?.state === "failed" && !stream.live.answerId ? stream.live.question : null;
-  useEffect(() => {
-    if (refused && !readDraft(draft)) writeDraft(draft, refused);
-  }, [refused, draft]);
-
+  /** Ask; the draft stays until the server has taken the question. */
   const ask = async (text: string, scope: string[]) => {
     if (conversationId) {
       void streams.ask(conversationId, text, scope);
       return;
     }
     const { id } = await start.mutateAsync(scope);
+    writeDraft(draft, "");
+    writeDraft(draftName(sub, id), text);
     void streams.ask(id, text, scope);
     await navigate({ to: "/chat/$conversationId", params: { conversationId: id } });
   };
@@ -46,7 +44,6 @@ export function useChat(conversationId: string | undefined) {
       streams.forget(conversationId);
       void conversation.refetch();
     } else {
-      writeDraft(draft, "");
       void streams.ask(conversationId, stream.live.question, scope);
     }
   };

@@ -1,13 +1,18 @@
 import { describe, expect, test } from "vitest";
 import { markQuote, markWords, type Piece } from "./highlight";
 
-const shown = (pieces: Piece[]) => pieces.map(({ text, isMarked }) => (isMarked ? `[${text}]` : text)).join("");
+const shown = (pieces: Piece[]) =>
+  pieces.map(({ text, isMarked }) => (isMarked ? `[${text}]` : text)).join("");
 
 describe("marking", () => {
   test.each([
     ["You have 25 days. Ask.", "25 days", "You have [25 days]. Ask."],
     ["line one\nline two", "one line two", "line [one\nline two]"],
-    ["- A mailbox (50 GB) holds* a+b.", "- A mailbox (50 GB) holds* a+b.", "[- A mailbox (50 GB) holds* a+b.]"],
+    [
+      "- A mailbox (50 GB) holds* a+b.",
+      "- A mailbox (50 GB) holds* a+b.",
+      "[- A mailbox (50 GB) holds* a+b.]",
+    ],
     ["第十条 加班应当事先批准。", "加班应当事先批准", "第十条 [加班应当事先批准]。"],
     ["nothing here", "absent", "nothing here"],
     ["nothing here", "  ", "nothing here"],

@@ -1,5 +1,10 @@
 const PREFIX = "zhiku.draft.";
 
+/** The name of a draft: one for each user and conversation, for a browser may serve several people. */
+export function draftName(sub: string | undefined, conversationId: string | undefined): string {
+  return `${sub ?? ""}.${conversationId ?? "new"}`;
+}
+
 /** What was typed and not sent; it outlives a reload and an expired session. */
 export function readDraft(name: string): string {
   try {

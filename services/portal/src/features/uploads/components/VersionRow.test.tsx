@@ -9,7 +9,9 @@ describe("a document version on its way", () => {
   test("says its stage, how far it is and how long it takes", async () => {
     const progress = { ...version().progress, done: 37, total: 212, eta_s: 94 };
     await show(<VersionRow version={version({ state: "parsing", progress })} mayEdit />);
-    expect(screen.getByTestId("version-state")).toHaveTextContent("Reading · 37 of 212 · about 2 minutes left");
+    expect(screen.getByTestId("version-state")).toHaveTextContent(
+      "Reading · 37 of 212 · about 2 minutes left",
+    );
     expect(screen.getByRole("progressbar")).toHaveAttribute("aria-valuenow", "29");
   });
 
@@ -25,7 +27,12 @@ describe("a document version on its way", () => {
       requests.push(`${request.method} ${new URL(request.url).pathname}`);
       return Response.json(version());
     });
-    const reason = { code: "encrypted", stage: "preflight", detail: "Page 1 is locked.", remedy: "Unlock it." };
+    const reason = {
+      code: "encrypted",
+      stage: "preflight",
+      detail: "Page 1 is locked.",
+      remedy: "Unlock it.",
+    };
     await show(<VersionRow version={version({ state: "failed", reason })} mayEdit />);
     expect(screen.getByTestId("version-reason")).toHaveTextContent("Page 1 is locked.Unlock it.encrypted");
     await userEvent.click(screen.getByTestId("version-retry"));
