@@ -7,7 +7,7 @@ broker takes it. A task's arguments are ids. Delivery is at least once, so each 
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from celery import Celery, Task, signals
 from celery.worker import WorkController
@@ -99,8 +99,8 @@ class Queue:
                     TASK_SECONDS.labels(service, name).observe(time.perf_counter() - started)
 
             run.__doc__ = function.__doc__
-            registered: Task = self.celery.task(name=name, bind=True, shared=False, lazy=False)(run)
-            return registered
+            registered: Any = self.celery.task(name=name, bind=True, shared=False, lazy=False)(run)
+            return cast("Task", registered)
 
         return register
 
@@ -200,6 +200,5 @@ class EmbeddedWorker:
 
     def stop(self) -> None:
         """Stop taking tasks; what still runs keeps its lease and is taken up again later."""
-        self._controller.should_stop = True  # read by the worker's loop on its next turn
         self._controller.stop(in_sighandler=False)
         self._thread.join(timeout=10)

@@ -71,9 +71,7 @@ class ChatEngineContract:
         assert first
         assert text_of(loop.run(answer(engine, question))) == first
 
-    def test_a_stop_word_ends_the_answer_and_is_not_part_of_it(
-        self, engine: Engine, loop: asyncio.Runner
-    ) -> None:
+    def test_a_stop_word_ends_the_answer_and_is_not_part_of_it(self, engine: Engine, loop: asyncio.Runner) -> None:
         whole = text_of(loop.run(answer(engine, ask("Write one sentence about the sea.", max_tokens=12))))
         word = whole.split()[3]
         deltas = loop.run(answer(engine, ask("Write one sentence about the sea.", max_tokens=12, stop=[word])))
@@ -116,9 +114,7 @@ class ChatEngineContract:
         assert answers[0]
         assert len(set(answers)) == 1
 
-    def test_a_prompt_beyond_the_context_is_refused_with_a_remedy(
-        self, engine: Engine, loop: asyncio.Runner
-    ) -> None:
+    def test_a_prompt_beyond_the_context_is_refused_with_a_remedy(self, engine: Engine, loop: asyncio.Runner) -> None:
         with pytest.raises(ZhikuError) as refused:
             loop.run(answer(engine, ask("word " * 9000)))
         assert refused.value.code == "context_too_long"

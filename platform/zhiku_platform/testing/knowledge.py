@@ -103,9 +103,7 @@ class LocalKnowledge:
         unseen = log(2 + 2 * len(items))
         whole = sum(weights.get(term, unseen) for term in query) or 1.0
         mean = sum(item.terms.total() for item in items) / max(1, len(items))
-        scored = sorted(
-            ((_bm25(query, item, weights, mean), item) for item in items), key=lambda pair: -pair[0]
-        )
+        scored = sorted(((_bm25(query, item, weights, mean), item) for item in items), key=lambda pair: -pair[0])
         passages = [
             FoundPassage(
                 passage=item.passage,

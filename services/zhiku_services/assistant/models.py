@@ -1,5 +1,8 @@
 """The tables of the assistant service."""
 
+# SQLModel types `__tablename__` as a descriptor; a plain string is what it documents and takes.
+# pyright: reportAssignmentType=false
+
 from datetime import datetime
 from typing import Any
 

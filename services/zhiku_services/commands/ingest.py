@@ -102,10 +102,11 @@ def bring_in(
             progress.advance(uploads)
         progress.remove_task(uploads)
         indexing = progress.add_task("Indexing", total=len(waiting))
-        for version in waiting:
-            for now in _watch(clients, principal, version):
-                progress.update(indexing, description=_describe(now))
-            outcomes.append(_outcome(now))
+        for stored in waiting:
+            while (version := clients.ingestion.version(principal, stored.id)).state not in FINAL:
+                progress.update(indexing, description=_describe(version))
+                time.sleep(_POLL_S)
+            outcomes.append(_outcome(version))
             progress.advance(indexing)
     return outcomes
 
@@ -145,16 +146,6 @@ def _upload(clients: Clients, principal: Principal, knowledge_base_id: str, item
     if version.unchanged and version.state is VersionState.INDEXED:
         return Outcome(item.path, "unchanged", version.passages)
     return version
-
-
-def _watch(clients: Clients, principal: Principal, version: DocumentVersion) -> Iterator[DocumentVersion]:
-    """The version again and again, until it is final."""
-    while True:
-        version = clients.ingestion.version(principal, version.id)
-        yield version
-        if version.state in FINAL:
-            return
-        time.sleep(_POLL_S)
 
 
 def _outcome(version: DocumentVersion) -> Outcome:

@@ -210,7 +210,7 @@ class EmbeddingBatcher:
         except RuntimeError as error:
             # An engine's own failure, such as no memory: this slice's callers are told, the thread lives on.
             # Without the traceback, which may quote a text.
-            log.error("embedding_failed", error=type(error).__name__, texts=len(texts))  # noqa: TRY400
+            log.error("embedding_failed", error=type(error).__name__, texts=len(texts))
             self._fail(work, ModelUnavailableError("The embedding model failed.", remedy="Try again."))
             return
         self._seconds_per_text = (time.perf_counter() - began) / len(texts)

@@ -5,6 +5,9 @@ bytes at one time, and what the state machine moves. `fence` counts up for each 
 cancellation and deletion: whoever holds a smaller number has lost the document.
 """
 
+# SQLModel types `__tablename__` as a descriptor; a plain string is what it documents and takes.
+# pyright: reportAssignmentType=false
+
 from datetime import datetime
 
 from sqlalchemy import JSON, BigInteger, Column, Index, MetaData, Text, UniqueConstraint

@@ -125,18 +125,14 @@ def test_askers_and_denied_follow_from_the_folder(question: Question) -> None:
 def test_a_restricted_fact_stands_in_its_folder_only(answer: str, folder: str) -> None:
     files = [path for path in HANDBOOK.rglob("*") if path.is_file() and path.name != ".zhiku-acl.toml"]
     holders = {
-        path.parent.name
-        for path in files
-        if answer.lower() in squeezed("\n".join(pages_of(path)) + path.stem).lower()
+        path.parent.name for path in files if answer.lower() in squeezed("\n".join(pages_of(path)) + path.stem).lower()
     }
     assert holders == {folder}
 
 
 def test_every_document_is_asked_about() -> None:
     documents = {
-        str(path.relative_to(HANDBOOK))
-        for path in HANDBOOK.rglob("*")
-        if path.is_file() and path.suffix != ".toml"
+        str(path.relative_to(HANDBOOK)) for path in HANDBOOK.rglob("*") if path.is_file() and path.suffix != ".toml"
     }
     assert {question.document for question in ANSWERABLE} == documents
 
@@ -176,9 +172,7 @@ def test_the_holiday_calendar_counts_its_days_right() -> None:
         assert days.days + 1 == int(row["days_off"]), row["holiday"]
 
 
-@pytest.mark.parametrize(
-    "source", [name for name, kind in build.TARGETS.items() if kind in {"docx", "pptx", "xlsx"}]
-)
+@pytest.mark.parametrize("source", [name for name, kind in build.TARGETS.items() if kind in {"docx", "pptx", "xlsx"}])
 def test_an_office_document_is_what_its_source_builds(source: str) -> None:
     kind = build.TARGETS[source]
     text = (build.HERE / "source" / source).read_text(encoding="utf-8")

@@ -18,6 +18,9 @@ def test_the_portal_was_generated_from_the_api_as_it_is() -> None:
 
 def test_the_gateway_lets_through_what_the_services_answer_and_nothing_else() -> None:
     answered = {
-        (method, route.path) for route in public_routes() if route not in gateway.routes for method in route.methods or ()
+        (method, route.path)
+        for route in public_routes()
+        if route not in gateway.routes
+        for method in route.methods or ()
     }
     assert {(route.method, route.path) for route in proxied_routes()} == answered

@@ -130,9 +130,7 @@ class TestChatOverHttp:
         assert len(pieces) > 2
         assert "".join(pieces).strip()
 
-    def test_an_error_before_the_first_piece_arrives_as_a_problem(
-        self, chat: ChatClient, loop: asyncio.Runner
-    ) -> None:
+    def test_an_error_before_the_first_piece_arrives_as_a_problem(self, chat: ChatClient, loop: asyncio.Runner) -> None:
         async def read() -> None:
             async for _ in chat.stream_chat(CALLER, ask("word " * 9000)):
                 pass

@@ -69,9 +69,7 @@ def test_a_question_overtakes_the_passages_of_a_long_document(gate: Gate) -> Non
     batcher.close()
 
 
-def test_each_caller_gets_the_vectors_of_its_own_texts_in_order(
-    batcher: EmbeddingBatcher, embedder: Embedder
-) -> None:
+def test_each_caller_gets_the_vectors_of_its_own_texts_in_order(batcher: EmbeddingBatcher, embedder: Embedder) -> None:
     groups = [["年假有几天?", "Annual leave"], ["差旅报销"], ["x " * 900, "short", "工资"]]
     futures = [batcher.submit(group, TextKind.PASSAGE) for group in groups]
     for group, future in zip(groups, futures, strict=True):

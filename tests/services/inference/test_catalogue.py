@@ -1,7 +1,6 @@
 """Where models come from, and what is said when they do not."""
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,11 +69,9 @@ def test_a_hub_that_does_not_answer_falls_over_to_the_bundle_and_says_so(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     models = tmp_path / "models"
     models.mkdir()
-    os.symlink(EMBEDDING.folder(settings.models_folder), EMBEDDING.folder(models))
+    EMBEDDING.folder(models).symlink_to(EMBEDDING.folder(settings.models_folder))
     with capture_logs() as logs:
-        model = resolve_embedding(
-            Settings(home=tmp_path, models_dir=models, embedding_model="someone/some-model")
-        )
+        model = resolve_embedding(Settings(home=tmp_path, models_dir=models, embedding_model="someone/some-model"))
     assert model.bundle is EMBEDDING
     assert model.fallback is not None
     assert "someone/some-model" in model.fallback

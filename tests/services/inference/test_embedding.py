@@ -65,9 +65,7 @@ def test_an_empty_text_has_a_vector_too(embedder: Embedder) -> None:
     assert done.tokens == [0]
 
 
-def test_the_folder_decides_the_engine_unless_a_setting_does(
-    embedding_model: ResolvedModel, tmp_path: Path
-) -> None:
+def test_the_folder_decides_the_engine_unless_a_setting_does(embedding_model: ResolvedModel, tmp_path: Path) -> None:
     plain = ResolvedModel("plain", tmp_path, "local folder", None, {})
     assert choose_backend(embedding_model, "auto") is Backend.ONNX_INT8
     assert choose_backend(plain, "auto") is Backend.TORCH

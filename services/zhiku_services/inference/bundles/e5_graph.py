@@ -155,10 +155,10 @@ def _quantise(matrix: Float32) -> tuple[Int8, Float32]:
 
 def _int4(name: str, whole: Int8) -> onnx.TensorProto:
     """Whole numbers from -8 to 7 as ONNX has INT4."""
-    packed = _pack(whole.view(np.uint8) & 15)
+    packed = _pack((whole.view(np.uint8) & np.uint8(15)).astype(np.uint8))
     return helper.make_tensor(name, TensorProto.INT4, whole.shape, packed.tobytes(), raw=True)
 
 
 def _pack(halves: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Put numbers from 0 to 15 two to a byte along each row, the first in the low half."""
-    return halves[:, 0::2] | (halves[:, 1::2] << 4)
+    return (halves[:, 0::2] | (halves[:, 1::2] << np.uint8(4))).astype(np.uint8)

@@ -1,8 +1,9 @@
-import { Drawer, Loader } from "@mantine/core";
+import { Loader } from "@mantine/core";
 import { useMediaQuery } from "@mantine/hooks";
 import { lazy, Suspense, useEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
 import type { Citation } from "@/api/types";
+import { SideSheet } from "@/ui/SideSheet";
 import classes from "./CitationAside.module.css";
 
 const CitationPanel = lazy(() => import("./CitationPanel"));
@@ -20,20 +21,17 @@ export function CitationAside(props: Props) {
   const isNarrow = useMediaQuery("(max-width: 70rem)", undefined, { getInitialValueInEffect: false });
   if (!isNarrow) return <Beside {...props} />;
   return (
-    <Drawer
+    <SideSheet
+      label={t("citation.panel")}
+      side="right"
+      size="min(100%, 38rem)"
       opened
       onClose={props.onClose}
-      position="right"
-      size="min(100%, 38rem)"
-      withCloseButton={false}
-      padding={0}
-      aria-label={t("citation.panel")}
-      classNames={{ body: classes.drawer ?? "" }}
     >
       <Suspense fallback={<Loader m="md" />}>
         <CitationPanel {...props} />
       </Suspense>
-    </Drawer>
+    </SideSheet>
   );
 }
 

@@ -14,7 +14,7 @@ export function SourceList({ citations, openCitation, onOpen }: Props) {
   const { t } = useTranslation();
   if (citations.length === 0) return null;
   return (
-    <section className={classes.sources} aria-label={t("answer.sources")}>
+    <div className={classes.sources}>
       <Text component="h3" className={classes.heading}>
         {t("answer.sourcesCount", { count: citations.length })}
       </Text>
@@ -36,6 +36,6 @@ export function SourceList({ citations, openCitation, onOpen }: Props) {
           </li>
         ))}
       </ol>
-    </section>
+    </div>
   );
 }

@@ -30,7 +30,8 @@ function Chat({ conversationId }: { conversationId: string | undefined }) {
   const [chosenScope, setScope] = useState<string[] | null>(kb ? [kb] : null);
   const scope = chosenScope ?? conversation.data?.conversation.knowledge_base_ids ?? [];
   const announcement = useAnnouncement(stream, finished.at(-1));
-  useDocumentTitle(t("app.title", { page: conversation.data?.conversation.title || t("chat.title") }));
+  const title = conversation.data?.conversation.title || t("chat.title");
+  useDocumentTitle(t("app.title", { page: title }));
   useEscape(chat.isAnswering, chat.stop);
 
   const openCite = (value: string | undefined) =>
@@ -42,6 +43,7 @@ function Chat({ conversationId }: { conversationId: string | undefined }) {
   return (
     <div className={classes.page} data-aside={cited ? true : undefined}>
       <section className={classes.chat} aria-label={t("chat.title")}>
+        {conversationId && <VisuallyHidden component="h1">{title}</VisuallyHidden>}
         {conversation.error ? (
           <div className={classes.problem}>
             <ProblemAlert error={conversation.error} onRetry={() => void conversation.refetch()} />

@@ -1,4 +1,4 @@
-import { ActionIcon, Button, Loader, Menu, Text } from "@mantine/core";
+import { ActionIcon, Button, Loader, Menu, Text, VisuallyHidden } from "@mantine/core";
 import { IconDots, IconPencil, IconTrash } from "@tabler/icons-react";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
@@ -63,7 +63,12 @@ function ConversationItem({ conversation }: { conversation: Conversation }) {
       >
         {title}
       </Link>
-      {stream && stream.state !== "failed" && <Loader size={14} aria-label={t("chat.answering")} />}
+      {stream && stream.state !== "failed" && (
+        <>
+          <Loader size={14} aria-hidden />
+          <VisuallyHidden>{t("chat.answering")}</VisuallyHidden>
+        </>
+      )}
       <Menu position="bottom-end">
         <Menu.Target>
           <ActionIcon

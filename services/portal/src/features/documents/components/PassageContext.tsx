@@ -43,7 +43,7 @@ function Neighbours({ passage, quote }: { passage: Passage; quote: string }) {
     ? items.filter(({ ordinal }) => Math.abs(ordinal - passage.ordinal) <= 12)
     : [passage];
   return (
-    <section className={classes.context} aria-label={t("citation.around")}>
+    <section tabIndex={0} className={classes.context} aria-label={t("citation.around")}>
       {around.map((item) =>
         item.id === passage.id ? (
           <PassageText

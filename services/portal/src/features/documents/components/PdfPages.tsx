@@ -109,7 +109,9 @@ export default function PdfPages({ document, page: first, regions, fallback, onP
               data-drawn={drawing.isDrawn || undefined}
             />
             {size && drawing.isDrawn && <Highlights boxes={boxesOn(regions, number, size)} />}
-            {!drawing.isDrawn && <Loader className={classes.loader ?? ""} aria-label={t("pdf.loading")} />}
+            {!drawing.isDrawn && (
+              <Loader className={classes.loader ?? ""} role="img" aria-label={t("pdf.loading")} />
+            )}
           </div>
         </div>
       </div>

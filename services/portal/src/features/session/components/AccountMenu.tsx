@@ -22,14 +22,10 @@ export function AccountMenu() {
   if (!session.data) return null;
   const { name, department } = session.data;
   return (
-    <div className={classes.bar}>
+    <footer className={classes.bar}>
       <Menu position="top-start" width={220}>
         <Menu.Target>
-          <UnstyledButton
-            className={classes.account}
-            aria-label={t("nav.account", { name })}
-            data-testid="account-menu"
-          >
+          <UnstyledButton className={classes.account} data-testid="account-menu">
             <Avatar color="pine" size={32} radius="xl" aria-hidden>
               {initials(name)}
             </Avatar>
@@ -54,7 +50,7 @@ export function AccountMenu() {
       </Menu>
       <LanguageSwitch />
       <ThemeSwitch />
-    </div>
+    </footer>
   );
 }
 
