@@ -101,8 +101,8 @@ def as_markdown(results: Sequence[EngineResult]) -> str:
 
 def read_set(folder: Path) -> RetrievalSet:
     """Read a BEIR folder: `corpus.jsonl`, `queries.jsonl`, `qrels/test.tsv`."""
-    corpus = [json.loads(line) for line in (folder / "corpus.jsonl").open(encoding="utf-8")]
-    queries = [json.loads(line) for line in (folder / "queries.jsonl").open(encoding="utf-8")]
+    corpus = _read_lines(folder / "corpus.jsonl")
+    queries = _read_lines(folder / "queries.jsonl")
     relevant: dict[str, dict[str, int]] = {}
     for line in (folder / "qrels" / "test.tsv").read_text(encoding="utf-8").splitlines()[1:]:
         query, document, gain = line.split("\t")
@@ -115,6 +115,11 @@ def read_set(folder: Path) -> RetrievalSet:
         queries={query["_id"]: query["text"] for query in judged},
         relevant=relevant,
     )
+
+
+def _read_lines(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
 
 
 def cut(one: RetrievalSet, documents: int | None) -> RetrievalSet:

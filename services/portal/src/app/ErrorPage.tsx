@@ -3,6 +3,7 @@ import { useTranslation } from "react-i18next";
 import { LinkButton } from "@/ui/links";
 import { Seal } from "@/ui/Seal";
 
+/** What an address shows that leads nowhere, or to what the reader may not see. */
 export function NotFoundPage() {
   const { t } = useTranslation();
   return (
@@ -41,5 +42,14 @@ export function CrashPage() {
         </Button>
       </Stack>
     </Container>
+  );
+}
+
+/** The same for an address that belongs to no page at all. */
+export function LostPage() {
+  return (
+    <main>
+      <NotFoundPage />
+    </main>
   );
 }

@@ -17,25 +17,26 @@ export function Sidebar({ onPalette, onClose }: Props) {
   const { t } = useTranslation();
   return (
     <div className={classes.sidebar}>
-      <header className={classes.top}>
-        <Link to="/" className={classes.brand}>
-          <Seal />
-          <span lang="zh-CN">知库</span>
-          <span className={classes.latin}>Zhiku</span>
-        </Link>
-        {onClose && (
-          <ActionIcon
-            variant="subtle"
-            color="gray"
-            size="lg"
-            aria-label={t("nav.closeMenu")}
-            onClick={onClose}
-          >
-            <IconX size={18} />
-          </ActionIcon>
-        )}
-      </header>
       <nav aria-label={t("nav.main")} className={classes.nav}>
+        <div className={classes.top}>
+          <Link to="/" className={classes.brand}>
+            <Seal />
+            <span lang="zh-CN">知库</span>
+            <span className={classes.latin}>Zhiku</span>
+          </Link>
+          {onClose && (
+            <ActionIcon
+              variant="subtle"
+              color="gray"
+              size="lg"
+              aria-label={t("nav.closeMenu")}
+              onClick={onClose}
+            >
+              <IconX size={18} />
+            </ActionIcon>
+          )}
+        </div>
+
         <LinkButton
           to="/"
           leftSection={<IconPencilPlus size={17} />}

@@ -5,14 +5,14 @@ import {
   lazyRouteComponent,
   type RouterHistory,
 } from "@tanstack/react-router";
-import { CrashPage, NotFoundPage } from "./ErrorPage";
+import { CrashPage, LostPage } from "./ErrorPage";
 import { SignedInShell } from "./SignedInShell";
 
 const text = (value: unknown): string | undefined => (typeof value === "string" && value ? value : undefined);
 const page = (value: unknown): number | undefined =>
   Number.isInteger(Number(value)) && Number(value) > 0 ? Number(value) : undefined;
 
-const root = createRootRoute({ notFoundComponent: NotFoundPage, errorComponent: CrashPage });
+const root = createRootRoute({ notFoundComponent: LostPage, errorComponent: CrashPage });
 
 const login = createRoute({
   getParentRoute: () => root,

@@ -61,9 +61,7 @@ const serif =
 export const theme = createTheme({
   colors: { pine, cinnabar, gray: paper, dark: inkstone },
   primaryColor: "pine",
-  primaryShade: { light: 7, dark: 4 },
-  autoContrast: true,
-  luminanceThreshold: 0.35,
+  primaryShade: { light: 7, dark: 6 },
   black: "#211f1a",
   fontFamily: sans,
   fontFamilyMonospace: 'ui-monospace, "SF Mono", Menlo, Consolas, "Noto Sans Mono CJK SC", monospace',

@@ -1,5 +1,5 @@
 import { Popover, Text, UnstyledButton } from "@mantine/core";
-import { type KeyboardEvent, useRef, useState } from "react";
+import { type KeyboardEvent, useId, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { Citation } from "@/api/types";
 import { languageOf } from "@/features/answers/lib/answer-text";
@@ -22,11 +22,12 @@ export function useCitationLabel() {
 export function CitationChip({ citation, isOpen, onOpen }: Props) {
   const label = useCitationLabel();
   const card = useCard();
+  const cardId = useId();
   return (
     <Popover
       opened={card.isShown}
       position="top"
-      width={320}
+      width="min(20rem, calc(100vw - 1rem))"
       shadow="md"
       withArrow
       trapFocus={false}
@@ -38,6 +39,7 @@ export function CitationChip({ citation, isOpen, onOpen }: Props) {
           className={classes.chip}
           aria-label={label(citation)}
           aria-expanded={isOpen}
+          aria-describedby={card.isShown ? cardId : undefined}
           onClick={() => onOpen(citation)}
           {...card.target}
           data-testid="citation-chip"
@@ -46,7 +48,7 @@ export function CitationChip({ citation, isOpen, onOpen }: Props) {
           {citation.n}
         </UnstyledButton>
       </Popover.Target>
-      <Popover.Dropdown {...card.dropdown} p="sm">
+      <Popover.Dropdown {...card.dropdown} id={cardId} role="tooltip" p="sm">
         <CitationCard citation={citation} />
       </Popover.Dropdown>
     </Popover>

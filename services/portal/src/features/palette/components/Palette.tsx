@@ -36,7 +36,7 @@ export default function Palette() {
       scrollable
       maxHeight={420}
       lockScroll={false}
-      aria-label={t("nav.palette")}
+      attributes={{ content: { "aria-label": t("nav.palette") } }}
       searchProps={{
         placeholder: t("palette.placeholder"),
         "aria-label": t("palette.placeholder"),

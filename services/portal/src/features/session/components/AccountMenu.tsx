@@ -7,7 +7,7 @@ import {
   useComputedColorScheme,
   useMantineColorScheme,
 } from "@mantine/core";
-import { IconLogout, IconMoon, IconSettings, IconSun } from "@tabler/icons-react";
+import { IconLanguage, IconLogout, IconMoon, IconSettings, IconSun } from "@tabler/icons-react";
 import { Link } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { currentLanguage, setLanguage } from "@/i18n";
@@ -72,7 +72,7 @@ export function LanguageSwitch() {
         onClick={() => void setLanguage(other)}
         data-testid="language-switch"
       >
-        <span className={classes.language}>{other === "en" ? "EN" : "中"}</span>
+        <IconLanguage size={18} />
       </ActionIcon>
     </Tooltip>
   );
