@@ -117,7 +117,9 @@ def test_an_uploaded_file_is_answered_from(page: Page, tmp_path: Path) -> None:
     page.get_by_test_id("kb-item").first.click()
     page.locator("input[type=file]").first.set_input_files(note)
     row = page.get_by_test_id("version-row").filter(has_text="canteen").first
-    expect(row.get_by_test_id("version-state")).to_contain_text(re.compile("indexed|ready|已", re.I), timeout=60_000)
+    expect(row.get_by_test_id("version-state")).to_contain_text(
+        re.compile("indexed|ready|已", re.IGNORECASE), timeout=60_000
+    )
     page.goto("/")
     ask(page, "How many meals does the canteen serve a day?")
     expect(page.get_by_test_id("answer").last).to_contain_text("260")
