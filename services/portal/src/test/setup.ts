@@ -23,6 +23,7 @@ class NoResizeObserver implements ResizeObserver {
 }
 window.ResizeObserver = NoResizeObserver;
 Object.defineProperty(document, "fonts", { configurable: true, value: new EventTarget() });
+window.scrollTo = () => undefined;
 Element.prototype.scrollIntoView = () => undefined;
 
 afterEach(() => {

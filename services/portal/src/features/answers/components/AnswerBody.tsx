@@ -1,5 +1,5 @@
 import { Tooltip, VisuallyHidden } from "@mantine/core";
-import { Fragment } from "react";
+import { Fragment, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import type { Citation, Sentence } from "@/api/types";
 import { CitationChip } from "@/features/citations/components/CitationChip";
@@ -45,7 +45,7 @@ export function AnswerBody({ said, openCitation, onOpen }: Props) {
     >
       {blocks.map((block, index) => (
         // Sentences only ever grow at the end, so their position names them.
-        <p
+        <div
           key={index}
           className={block.kind === "item" ? classes.item : undefined}
           data-marker={listMarker(block)}
@@ -61,12 +61,12 @@ export function AnswerBody({ said, openCitation, onOpen }: Props) {
             </Fragment>
           ))}
           {index === blocks.length - 1 && <Rest said={said} />}
-        </p>
+        </div>
       ))}
       {blocks.length === 0 && (
-        <p>
+        <div>
           <Rest said={said} />
-        </p>
+        </div>
       )}
     </div>
   );
@@ -96,19 +96,27 @@ function SentenceText({ sentence, isUnsupported }: { sentence: Sentence; isUnsup
   );
 }
 
-function Extracts({ said, chips }: { said: Said; chips: (sentence: Sentence) => React.ReactNode }) {
+/** Quotations word for word; what has no source only leads in to them. */
+function Extracts({ said, chips }: { said: Said; chips: (sentence: Sentence) => ReactNode }) {
+  const originOf = ({ citations }: Sentence) => said.citations.find(({ n }) => n === citations[0])?.document;
   return (
     <div className={classes.body}>
-      {said.sentences.map((sentence, index) => (
-        <blockquote key={index} className={classes.extract} lang={languageOf(sentence.text)}>
-          <span className={classes.quote}>{sentence.text.trim()}</span>
-          <footer className={classes.origin}>
-            {chips(sentence)}
-            {said.citations.find(({ n }) => n === sentence.citations[0])?.document}
-          </footer>
-        </blockquote>
-      ))}
-      {said.rest && <p>{said.rest}</p>}
+      {said.sentences.map((sentence, index) =>
+        sentence.citations.length === 0 ? (
+          <div key={index} lang={languageOf(sentence.text)}>
+            {sentence.text.trim()}
+          </div>
+        ) : (
+          <blockquote key={index} className={classes.extract} lang={languageOf(sentence.text)}>
+            <span className={classes.quote}>{withoutMarker(sentence.text).trim()}</span>
+            <footer className={classes.origin}>
+              {chips(sentence)}
+              {originOf(sentence)}
+            </footer>
+          </blockquote>
+        ),
+      )}
+      {said.rest && <div>{said.rest}</div>}
     </div>
   );
 }

@@ -68,6 +68,26 @@ describe("an answer", () => {
     expect(within(quote!).getByText("Leave policy")).toBeVisible();
   });
 
+  test("what leads in to the extracts is no quotation", async () => {
+    await view({
+      mode: "extractive",
+      sentences: [
+        { text: "The documents say:", citations: [] },
+        { text: "- 25 days a year.", citations: [1] },
+      ],
+    });
+    expect(screen.getByText("The documents say:").closest("blockquote")).toBeNull();
+    expect(screen.getByText("25 days a year.").closest("blockquote")).not.toBeNull();
+  });
+
+  test("says that nothing was found, and names the nearest documents", async () => {
+    const sentences = [{ text: "The nearest document is “Leave policy”.", citations: [1] }];
+    await view({ mode: "no_evidence", sentences });
+    expect(screen.getByTestId("no-evidence")).toBeVisible();
+    expect(screen.getByText("Nearest documents")).toBeVisible();
+    expect(screen.getByTestId("source-item")).toHaveTextContent("Leave policy");
+  });
+
   test("says that nothing was found, and where it searched", async () => {
     await view({
       mode: "no_evidence",

@@ -23,6 +23,7 @@ export function AnswerView({ answer, openCitation, onOpen, onAskAgain }: Props) 
   const { t } = useTranslation();
   const rest = unfinishedText(answer);
   const hasText = answer.sentences.length > 0 || rest !== "";
+  const sources = usedCitations(answer);
   const said = {
     sentences: answer.sentences,
     citations: answer.citations,
@@ -46,13 +47,22 @@ export function AnswerView({ answer, openCitation, onOpen, onAskAgain }: Props) 
           </Text>
         )}
       </Group>
-      {answer.mode === "no_evidence" && !hasText ? (
+      {answer.mode === "no_evidence" ? (
         <NoEvidence searched={answer.searched} />
       ) : (
         hasText && <AnswerBody said={said} openCitation={openCitation} onOpen={onOpen} />
       )}
       {answer.state === "failed" && <Failure answer={answer} onAskAgain={onAskAgain} />}
-      <SourceList citations={usedCitations(answer)} openCitation={openCitation} onOpen={onOpen} />
+      <SourceList
+        heading={
+          answer.mode === "no_evidence"
+            ? t("answer.noEvidence.nearest")
+            : t("answer.sourcesCount", { count: sources.length })
+        }
+        citations={sources}
+        openCitation={openCitation}
+        onOpen={onOpen}
+      />
       <AnswerFooter answer={answer} hasText={hasText} />
     </article>
   );

@@ -2,6 +2,7 @@ import { Popover, Text, UnstyledButton } from "@mantine/core";
 import { type KeyboardEvent, useId, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { Citation } from "@/api/types";
+import { usePlace } from "@/features/documents/hooks/usePlace";
 import { languageOf } from "@/features/answers/lib/answer-text";
 import classes from "./CitationChip.module.css";
 
@@ -56,19 +57,15 @@ export function CitationChip({ citation, isOpen, onOpen }: Props) {
 }
 
 function CitationCard({ citation }: { citation: Citation }) {
-  const { t } = useTranslation();
-  const place = [
-    ...citation.heading_path,
-    ...(citation.page === null ? [] : [t("common.page", { page: citation.page })]),
-  ];
+  const place = usePlace()(citation, citation.document);
   return (
     <div data-testid="citation-card">
       <Text fw={600} size="sm" className={classes.title}>
         {citation.document}
       </Text>
-      {place.length > 0 && (
+      {place && (
         <Text size="xs" c="dimmed">
-          {place.join(" › ")}
+          {place}
         </Text>
       )}
       <Text size="sm" mt={6} lineClamp={5} lang={languageOf(citation.quote)}>

@@ -6,6 +6,7 @@ import type { Citation } from "@/api/types";
 import { languageOf } from "@/features/answers/lib/answer-text";
 import { DocumentPages } from "@/features/documents/components/DocumentPages";
 import { PassageContext } from "@/features/documents/components/PassageContext";
+import { usePlace } from "@/features/documents/hooks/usePlace";
 import { useDocument } from "@/features/documents/hooks/useDocuments";
 import { LinkAnchor } from "@/ui/links";
 import { ProblemAlert } from "@/ui/ProblemAlert";
@@ -21,6 +22,7 @@ interface Props {
 /** A cited passage where it stands: marked in its page, or between its neighbours. */
 export default function CitationPanel({ citation, citations, onSelect, onClose }: Props) {
   const { t } = useTranslation();
+  const place = usePlace();
   const at = citations.findIndex(({ n }) => n === citation.n);
   const step = (offset: number) => {
     const next = citations[at + offset];
@@ -35,10 +37,7 @@ export default function CitationPanel({ citation, citations, onSelect, onClose }
             {citation.document}
           </Title>
           <Text size="xs" c="dimmed">
-            {[
-              ...citation.heading_path,
-              ...(citation.page === null ? [] : [t("common.page", { page: citation.page })]),
-            ].join(" › ")}
+            {place(citation, citation.document)}
           </Text>
         </div>
         <ActionIcon

@@ -5,7 +5,6 @@ import type { Passage } from "@/api/types";
 import { ProblemAlert } from "@/ui/ProblemAlert";
 import { ProblemError } from "@/api/problem";
 import { usePassage, usePassages } from "../hooks/useDocuments";
-import { markQuote } from "../lib/highlight";
 import classes from "./PassageContext.module.css";
 import { PassageText } from "./PassageText";
 
@@ -46,13 +45,7 @@ function Neighbours({ passage, quote }: { passage: Passage; quote: string }) {
     <section tabIndex={0} className={classes.context} aria-label={t("citation.around")}>
       {around.map((item) =>
         item.id === passage.id ? (
-          <PassageText
-            key={item.id}
-            ref={current}
-            passage={item}
-            pieces={markQuote(item.text, quote)}
-            isCurrent
-          />
+          <PassageText key={item.id} ref={current} passage={item} quote={quote} isCurrent />
         ) : (
           <PassageText key={item.id} passage={item} />
         ),

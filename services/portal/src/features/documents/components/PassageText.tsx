@@ -1,21 +1,27 @@
-import { Badge, Group, Text } from "@mantine/core";
-import { type Ref } from "react";
+import { Text } from "@mantine/core";
+import type { Ref } from "react";
 import { useTranslation } from "react-i18next";
 import type { Passage } from "@/api/types";
-import type { Piece } from "../lib/highlight";
+import { markQuote } from "../lib/highlight";
+import { readTable } from "../lib/table";
 import { Marked } from "./Marked";
+import { PassageTable } from "./PassageTable";
 import classes from "./PassageText.module.css";
 
 interface Props {
   ref?: Ref<HTMLElement>;
   passage: Passage;
-  pieces?: Piece[];
+  /** Marked in the text. */
+  quote?: string;
   isCurrent?: boolean;
 }
 
+const LANGUAGES = { zh: "zh-CN", en: "en", other: undefined };
+
 /** One passage as text, under its headings. */
-export function PassageText({ ref, passage, pieces, isCurrent = false }: Props) {
+export function PassageText({ ref, passage, quote, isCurrent = false }: Props) {
   const { t } = useTranslation();
+  const table = passage.kind === "table" ? readTable(passage.text) : null;
   return (
     <article
       ref={ref}
@@ -23,21 +29,23 @@ export function PassageText({ ref, passage, pieces, isCurrent = false }: Props) 
       data-current={isCurrent || undefined}
       data-testid="passage"
     >
-      <Group gap="xs" mb={4}>
-        <Text size="xs" c="dimmed">
-          {[t("doc.ordinal", { n: passage.ordinal + 1 }), ...passage.heading_path].join(" › ")}
-        </Text>
-        {passage.kind === "table" && (
-          <Badge size="sm" variant="default" tt="none">
-            {t("doc.table")}
-          </Badge>
+      <Text size="xs" c="dimmed" mb={4}>
+        {[t("doc.ordinal", { n: passage.ordinal + 1 }), ...passage.heading_path].join(" › ")}
+      </Text>
+      <div lang={LANGUAGES[passage.language]}>
+        {table ? (
+          <PassageTable table={table} quote={quote} />
+        ) : (
+          <div className={classes.text}>
+            <Marked
+              pieces={
+                quote === undefined
+                  ? [{ text: passage.text, isMarked: false }]
+                  : markQuote(passage.text, quote)
+              }
+            />
+          </div>
         )}
-      </Group>
-      <div
-        className={passage.kind === "table" ? classes.table : classes.text}
-        lang={passage.language === "zh" ? "zh-CN" : passage.language === "en" ? "en" : undefined}
-      >
-        {pieces ? <Marked pieces={pieces} /> : passage.text}
       </div>
     </article>
   );

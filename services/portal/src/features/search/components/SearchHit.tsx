@@ -3,6 +3,7 @@ import { Link } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import type { FoundPassage } from "@/api/types";
 import { Marked } from "@/features/documents/components/Marked";
+import { usePlace } from "@/features/documents/hooks/usePlace";
 import { markWords } from "@/features/documents/lib/highlight";
 import { useFormat } from "@/i18n/format";
 import classes from "./SearchPage.module.css";
@@ -12,10 +13,7 @@ export function SearchHit({ found, query }: { found: FoundPassage; query: string
   const { t } = useTranslation();
   const format = useFormat();
   const { passage, score, cosine, word_overlap } = found;
-  const place = [
-    ...passage.heading_path,
-    ...(passage.page === null ? [] : [t("common.page", { page: passage.page })]),
-  ];
+  const place = usePlace()(passage, passage.document_title);
   const words = format.score(word_overlap);
   return (
     <li className={classes.hit} data-testid="search-hit">
@@ -28,9 +26,9 @@ export function SearchHit({ found, query }: { found: FoundPassage; query: string
           {passage.document_title}
         </Link>
       </h2>
-      {place.length > 0 && (
+      {place && (
         <Text size="xs" c="dimmed">
-          {place.join(" › ")}
+          {place}
         </Text>
       )}
       <Text className={classes.text ?? ""} lang={passage.language === "zh" ? "zh-CN" : "en"} lineClamp={5}>
