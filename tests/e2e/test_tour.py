@@ -89,6 +89,16 @@ def test_an_employee_asks_in_both_languages_and_opens_the_citation(page: Page) -
     expect(page.get_by_test_id("pdf-highlight").first).to_be_visible(timeout=30_000)
 
 
+def upload(page: Page, file: Path) -> None:
+    """Upload into the demo's knowledge base and wait until it is stored."""
+    page.get_by_test_id("nav-knowledge-bases").first.click()
+    page.get_by_test_id("kb-item").filter(has_text="Luyu").first.click()
+    expect(page.get_by_test_id("version-row").first).to_be_visible(timeout=30_000)
+    with page.expect_response(lambda answer: answer.url.endswith("/uploads"), timeout=60_000) as answer:
+        page.locator("input[type=file]").first.set_input_files(file)
+    assert answer.value.status == 202, answer.value.text()
+
+
 def test_nothing_found_is_said_plainly(page: Page) -> None:
     sign_in(page, "lin")
     ask(page, "What was the company's share price at the end of 2025?")
@@ -113,9 +123,7 @@ def test_an_uploaded_file_is_answered_from(page: Page, tmp_path: Path) -> None:
     note = tmp_path / "canteen.md"
     note.write_text("# Canteen\n\nThe canteen opens at 11:45 and serves 260 meals a day.\n", encoding="utf-8")
     sign_in(page, "zhao")
-    page.get_by_test_id("nav-knowledge-bases").first.click()
-    page.get_by_test_id("kb-item").first.click()
-    page.locator("input[type=file]").first.set_input_files(note)
+    upload(page, note)
     row = page.get_by_test_id("version-row").filter(has_text="canteen").first
     expect(row.get_by_test_id("version-state")).to_contain_text(
         re.compile("indexed|ready|已", re.IGNORECASE), timeout=60_000
@@ -129,8 +137,6 @@ def test_a_file_that_cannot_be_read_says_why_and_what_to_do(page: Page, tmp_path
     broken = tmp_path / "broken.pdf"
     broken.write_bytes(b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog")
     sign_in(page, "zhao")
-    page.get_by_test_id("nav-knowledge-bases").first.click()
-    page.get_by_test_id("kb-item").first.click()
-    page.locator("input[type=file]").first.set_input_files(broken)
+    upload(page, broken)
     row = page.get_by_test_id("version-row").filter(has_text="broken").first
     expect(row.get_by_test_id("version-reason")).to_be_visible(timeout=60_000)

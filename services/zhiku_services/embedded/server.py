@@ -66,6 +66,8 @@ class Server:
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                # Longer than a client keeps an idle connection, so that none is closed under its next request.
+                timeout_keep_alive=75,
                 timeout_graceful_shutdown=5,
             )
         )

@@ -78,8 +78,6 @@ class TestLlamaServer:
     def test_it_listens_on_loopback_alone(self, llama_server: LlamaServer) -> None:
         port = httpx2.URL(llama_server.base_url).port
         assert port is not None
-        outside = socket.gethostbyname(socket.gethostname())
-        if outside.startswith("127."):
-            pytest.skip("this machine has no address but loopback")
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection((outside, port), timeout=2)
+        # A socket bound to every address would answer here; one bound to 127.0.0.1 does not.
+        with pytest.raises(OSError, match=r"refused|timed out|assign"):
+            socket.create_connection(("127.0.0.2", port), timeout=2)
