@@ -124,8 +124,11 @@ def test_an_uploaded_file_is_answered_from(page: Page, tmp_path: Path) -> None:
     note.write_text("# Canteen\n\nThe canteen opens at 11:45 and serves 260 meals a day.\n", encoding="utf-8")
     sign_in(page, "zhao")
     upload(page, note)
-    # A version that is indexed leaves the list of uploads for the list of documents.
-    expect(page.get_by_test_id("document-row").filter(has_text="canteen").first).to_be_visible(timeout=60_000)
+    for _ in range(120):
+        versions = page.request.get("/api/v1/document-versions?limit=20").json()["items"]
+        if any(item["path"] == "canteen.md" and item["state"] == "indexed" for item in versions):
+            break
+        page.wait_for_timeout(500)
     page.goto("/")
     ask(page, "How many meals does the canteen serve a day?")
     expect(page.get_by_test_id("answer").last).to_contain_text("260")
