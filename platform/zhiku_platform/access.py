@@ -16,7 +16,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 
 from zhiku_platform.contracts.gateway import ApiKeyScope
-from zhiku_platform.contracts.identity import Principal, PrincipalKind, Role
+from zhiku_platform.contracts.identity import ADMINISTRATORS, Principal, PrincipalKind, Role
 from zhiku_platform.errors import ForbiddenError, NotSignedInError
 
 PRINCIPAL_HEADER = "Zhiku-Principal"
@@ -30,6 +30,7 @@ class Permission(StrEnum):
     KNOWLEDGE_BASE_READ = "knowledge_base:read"
     KNOWLEDGE_BASE_CREATE = "knowledge_base:create"
     KNOWLEDGE_BASE_MANAGE = "knowledge_base:manage"
+    RELEASE_MANAGE = "release:manage"
     DOCUMENT_READ = "document:read"
     DOCUMENT_WRITE = "document:write"
     PASSAGE_PUBLISH = "passage:publish"
@@ -37,47 +38,62 @@ class Permission(StrEnum):
     SOURCE_MANAGE = "source:manage"
     ASK = "assistant:ask"
     CONVERSATION_READ = "conversation:read"
+    RECEIPT_READ = "receipt:read"
+    RECEIPT_REVIEW = "receipt:review"
     MODEL_READ = "model:read"
     INFERENCE_RUN = "inference:run"
     API_KEY_MANAGE = "api_key:manage"
     SESSION_OWN = "session:own"
+    DIRECTORY_READ = "directory:read"
+    DIRECTORY_MANAGE = "directory:manage"
+    ACCESS_EXPLAIN = "access:explain"
+    AUDIT_APPEND = "audit:append"
+    AUDIT_READ = "audit:read"
+    AUDIT_REVEAL = "audit:reveal"
+    AUDIT_EXPORT = "audit:export"
 
 
-_EMPLOYEE = frozenset(
-    {
-        Permission.KNOWLEDGE_BASE_READ,
-        Permission.KNOWLEDGE_BASE_MANAGE,
-        Permission.DOCUMENT_READ,
-        Permission.DOCUMENT_WRITE,
-        Permission.SEARCH,
-        Permission.ASK,
-        Permission.CONVERSATION_READ,
-        Permission.MODEL_READ,
-        Permission.INFERENCE_RUN,
-        Permission.API_KEY_MANAGE,
-        Permission.SESSION_OWN,
-    }
-)
+_OWN = frozenset({Permission.API_KEY_MANAGE, Permission.SESSION_OWN})
+_READER = _OWN | {
+    Permission.KNOWLEDGE_BASE_READ,
+    Permission.DOCUMENT_READ,
+    Permission.SEARCH,
+    Permission.ASK,
+    Permission.CONVERSATION_READ,
+    Permission.RECEIPT_READ,
+    Permission.MODEL_READ,
+    Permission.INFERENCE_RUN,
+}
+# Managing a knowledge base and writing documents need a grant on it as well; the role only opens the door.
+_EMPLOYEE = _READER | {
+    Permission.KNOWLEDGE_BASE_MANAGE,
+    Permission.RELEASE_MANAGE,
+    Permission.DOCUMENT_WRITE,
+    Permission.ACCESS_EXPLAIN,
+}
 
 ROLE_PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
     {
-        # Managing a knowledge base and writing documents need a grant on it as well; the role only opens the door.
         Role.EMPLOYEE: _EMPLOYEE,
         Role.KB_ADMIN: _EMPLOYEE | {Permission.KNOWLEDGE_BASE_CREATE, Permission.SOURCE_MANAGE},
-        Role.COMPLIANCE_REVIEWER: frozenset(
+        Role.ML_ENGINEER: _READER,
+        Role.COMPLIANCE_REVIEWER: _READER
+        | {Permission.RECEIPT_REVIEW, Permission.AUDIT_READ, Permission.AUDIT_REVEAL, Permission.AUDIT_EXPORT},
+        Role.COMPLIANCE_APPROVER: _READER | {Permission.RECEIPT_REVIEW, Permission.AUDIT_READ},
+        # An administrator's role opens no content: whoever also works here has the role of an employee besides.
+        Role.SYSTEM_ADMIN: _OWN | {Permission.MODEL_READ},
+        Role.SECURITY_ADMIN: _OWN
+        | {Permission.DIRECTORY_READ, Permission.DIRECTORY_MANAGE, Permission.ACCESS_EXPLAIN},
+        Role.AUDIT_ADMIN: _OWN | {Permission.AUDIT_READ, Permission.AUDIT_EXPORT},
+        Role.SERVICE: frozenset(
             {
-                Permission.KNOWLEDGE_BASE_READ,
-                Permission.DOCUMENT_READ,
-                Permission.SEARCH,
-                Permission.ASK,
-                Permission.CONVERSATION_READ,
-                Permission.MODEL_READ,
+                Permission.PASSAGE_PUBLISH,
                 Permission.INFERENCE_RUN,
-                Permission.API_KEY_MANAGE,
-                Permission.SESSION_OWN,
+                Permission.MODEL_READ,
+                Permission.AUDIT_APPEND,
+                Permission.DIRECTORY_READ,
             }
         ),
-        Role.SERVICE: frozenset({Permission.PASSAGE_PUBLISH, Permission.INFERENCE_RUN, Permission.MODEL_READ}),
     }
 )
 
@@ -95,7 +111,7 @@ SCOPE_PERMISSIONS: Mapping[ApiKeyScope, frozenset[Permission]] = MappingProxyTyp
     {
         ApiKeyScope.SEARCH: _SEARCH,
         # An answer quotes what a search finds, so whoever may ask may search.
-        ApiKeyScope.ASK: _SEARCH | {Permission.ASK, Permission.CONVERSATION_READ},
+        ApiKeyScope.ASK: _SEARCH | {Permission.ASK, Permission.CONVERSATION_READ, Permission.RECEIPT_READ},
         ApiKeyScope.INGEST: frozenset(
             {
                 Permission.KNOWLEDGE_BASE_READ,
@@ -111,10 +127,25 @@ SCOPE_PERMISSIONS: Mapping[ApiKeyScope, frozenset[Permission]] = MappingProxyTyp
 
 def permissions_of(principal: Principal) -> frozenset[Permission]:
     """Every permission that the principal's roles give and, for an API key, its scopes let through."""
-    held: frozenset[Permission] = frozenset().union(*(ROLE_PERMISSIONS[role] for role in principal.roles))
+    roles = effective_roles(principal.roles)
+    held: frozenset[Permission] = frozenset().union(*(ROLE_PERMISSIONS[role] for role in roles))
     if principal.scopes is None:
         return held
     return held & frozenset().union(*(SCOPE_PERMISSIONS[scope] for scope in principal.scopes))
+
+
+def effective_roles(roles: frozenset[Role]) -> frozenset[Role]:
+    """The roles that count: whoever is given two of the three administrators is none of them."""
+    return roles - ADMINISTRATORS if len(roles & ADMINISTRATORS) > 1 else roles
+
+
+def permission_matrix() -> str:
+    """Role × permission as a Markdown table, for the documentation."""
+    roles = list(ROLE_PERMISSIONS)
+    rows = [["permission", *roles], ["---", *[":-:"] * len(roles)]]
+    for permission in sorted(Permission):
+        rows.append([f"`{permission}`", *("●" if permission in ROLE_PERMISSIONS[role] else "" for role in roles)])
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 @final

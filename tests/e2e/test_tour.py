@@ -124,11 +124,8 @@ def test_an_uploaded_file_is_answered_from(page: Page, tmp_path: Path) -> None:
     note.write_text("# Canteen\n\nThe canteen opens at 11:45 and serves 260 meals a day.\n", encoding="utf-8")
     sign_in(page, "zhao")
     upload(page, note)
-    for _ in range(120):
-        versions = page.request.get("/api/v1/document-versions?limit=20").json()["items"]
-        if any(item["path"] == "canteen.md" and item["state"] == "indexed" for item in versions):
-            break
-        page.wait_for_timeout(500)
+    row = page.get_by_test_id("version-row").filter(has_text="Canteen").first
+    expect(row).to_contain_text("Ready", timeout=60_000)
     page.goto("/")
     ask(page, "How many meals does the canteen serve a day?")
     expect(page.get_by_test_id("answer").last).to_contain_text("260")

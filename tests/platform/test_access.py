@@ -1,10 +1,20 @@
 """Permissions and the principal's token."""
 
+from pathlib import Path
+
 import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
-from zhiku_platform.access import Access, Permission, PrincipalSigner, authorize, permissions_of
+from zhiku_platform.access import (
+    ROLE_PERMISSIONS,
+    Access,
+    Permission,
+    PrincipalSigner,
+    authorize,
+    permission_matrix,
+    permissions_of,
+)
 from zhiku_platform.contracts.identity import Principal, Role
 from zhiku_platform.errors import ForbiddenError, NotSignedInError
 
@@ -23,6 +33,25 @@ def test_a_permission_that_no_role_gives_is_refused() -> None:
 
 def test_a_principal_without_roles_may_do_nothing() -> None:
     assert permissions_of(Principal(sub="x", tenant="t1")) == frozenset()
+
+
+def test_two_administrators_in_one_person_are_none() -> None:
+    one = Principal(sub="x", tenant="t1", roles=frozenset({Role.SECURITY_ADMIN}))
+    both = Principal(sub="x", tenant="t1", roles=frozenset({Role.SECURITY_ADMIN, Role.AUDIT_ADMIN, Role.EMPLOYEE}))
+    assert Permission.DIRECTORY_MANAGE in permissions_of(one)
+    assert permissions_of(both) == permissions_of(EMPLOYEE)
+
+
+@pytest.mark.parametrize("role", [Role.SYSTEM_ADMIN, Role.SECURITY_ADMIN, Role.AUDIT_ADMIN])
+def test_no_administrator_reads_content(role: Role) -> None:
+    content = {Permission.DOCUMENT_READ, Permission.SEARCH, Permission.ASK, Permission.CONVERSATION_READ}
+    assert permissions_of(Principal(sub="x", tenant="t1", roles=frozenset({role}))).isdisjoint(content)
+
+
+def test_every_permission_is_somebody_s_and_the_documentation_says_whose() -> None:
+    assert all(any(permission in held for held in ROLE_PERMISSIONS.values()) for permission in Permission)
+    documented = (Path(__file__).parents[2] / "docs" / "permissions.md").read_text(encoding="utf-8")
+    assert documented.endswith(permission_matrix())
 
 
 def test_tokens_name_the_user_the_groups_and_everyone() -> None:

@@ -14,12 +14,24 @@ class PrincipalKind(StrEnum):
 
 
 class Role(StrEnum):
-    """Realm roles. Rights on a knowledge base are grants, never roles."""
+    """Realm roles. Rights on a knowledge base are grants, never roles.
+
+    Nobody may hold two of the three administrators (`ADMINISTRATORS`).
+    """
 
     EMPLOYEE = "employee"
     KB_ADMIN = "kb_admin"
+    ML_ENGINEER = "ml_engineer"
     COMPLIANCE_REVIEWER = "compliance_reviewer"
+    COMPLIANCE_APPROVER = "compliance_approver"
+    SYSTEM_ADMIN = "system_admin"
+    SECURITY_ADMIN = "security_admin"
+    AUDIT_ADMIN = "audit_admin"
     SERVICE = "service"
+
+
+ADMINISTRATORS = frozenset({Role.SYSTEM_ADMIN, Role.SECURITY_ADMIN, Role.AUDIT_ADMIN})
+"""Who runs the machines, who gives rights and who keeps the record are three people (GB/T 22239, level 3)."""
 
 
 class Principal(Message):

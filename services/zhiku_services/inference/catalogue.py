@@ -71,11 +71,11 @@ EMBEDDING = ModelSpec(
     sha256=MappingProxyType(
         {
             "model.safetensors": "8520eedb7ea5147f2345d7535bda10480394cca9f4451e415bf76a00d7eb8071",
-            "onnx/model_int8.onnx": "bf35f6df36d01c4fda810f017d00b382b08555ea92aa21c064b867ed8e114b65",
+            "onnx/sentence_embedding_int8.onnx": "f3fd498a7759b97f09ba05a56560b91718ed7256ec0953a5e1993c2e937d7007",
             "tokenizer.json": "dc89d0b05b25663f1f83d07f835e14338f1147c429eb376db0c5cac096ed4ec2",
         }
     ),
-    revision=3,
+    revision=4,
     prefixes=MappingProxyType({TextKind.QUERY: "query: ", TextKind.PASSAGE: "passage: "}),
 )
 

@@ -1,37 +1,19 @@
-"""Texts to unit vectors through sentence-transformers, on the fastest engine that keeps their quality."""
+"""Texts to unit vectors, on the fastest engine that keeps the quality of sentence-transformers in torch."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
-import numpy.typing as npt
-import torch
-from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer import modules
-from tokenizers import Tokenizer
+from typing import Protocol
 
 from zhiku_platform.contracts.inference import TextKind
 from zhiku_platform.text.tokens import TokenCounter
 from zhiku_services.inference.catalogue import ResolvedModel
 from zhiku_services.inference.errors import ModelMissingError
-from zhiku_services.inference.graph_encoder import (
-    ONNX_INT8,
-    Graph,
-    GraphEncoder,
-    onnx_graph,
-    openvino_graph,
-)
-
-Vectors = npt.NDArray[np.float32]
+from zhiku_services.inference.graph import ONNX_INT8, Graph, Vectors, graph_encoder, onnx_graph
 
 MAX_TOKENS = 512
-# One text at a time: on a processor a batch gains nothing over a single long text and pays for padding, and
-# 8-bit activations are then scaled to that text alone, so its vector does not depend on its neighbours.
-_BATCH = 1
+_SPECIAL_TOKENS = 2
 
 
 @dataclass(frozen=True)
@@ -66,45 +48,43 @@ class Backend(StrEnum):
     OPENVINO_BF16 = "openvino-bf16"
 
 
-class SentenceEmbedder:
-    """An `Embedder` around a `SentenceTransformer`, which sorts texts by length into batches."""
+class PrefixingEmbedder:
+    """An `Embedder` that puts the model's prefix before each text and lets an engine encode it."""
 
-    def __init__(self, model: ResolvedModel, encoder: SentenceTransformer, counter: TokenCounter) -> None:
+    def __init__(self, model: ResolvedModel, encode: Callable[[Sequence[str]], Vectors], counter: TokenCounter) -> None:
         self.model = model
-        self.dimensions = encoder.get_embedding_dimension() or 0
-        self._encoder = encoder
+        self.dimensions = int(encode(["warm up"]).shape[1])
+        self._encode = encode
         self._counter = counter
-        self._room = (encoder.max_seq_length or MAX_TOKENS) - 2
 
     def embed(self, texts: Sequence[str], kind: TextKind) -> Embedded:
         prefix = self.model.prefixes.get(kind, "")
-        vectors = self._encoder.encode(
-            list(texts),
-            prompt=prefix or None,
-            batch_size=_BATCH,
-            show_progress_bar=False,
-            convert_to_numpy=True,
-            normalize_embeddings=True,
-        )
-        room = self._room - self._counter.count(prefix)
+        vectors = self._encode([prefix + text for text in texts])
+        room = MAX_TOKENS - _SPECIAL_TOKENS - self._counter.count(prefix)
         tokens = [min(count, room) for count in self._counter.count_all(texts)]
-        return Embedded(np.asarray(vectors, dtype=np.float32), tokens)
+        return Embedded(vectors, tokens)
 
 
-def load_embedder(model: ResolvedModel, *, backend: Backend, threads: int) -> SentenceEmbedder:
+def load_embedder(model: ResolvedModel, *, backend: Backend, threads: int) -> PrefixingEmbedder:
     """Load a model folder into an engine that runs on `threads` threads.
 
     Raises:
         ModelMissingError: the folder has no graph for this engine.
     """
-    folder = model.folder
-    loaders = {
-        Backend.TORCH: lambda: _torch_model(folder, threads),
-        Backend.ONNX_INT8: lambda: _graph_model(folder, onnx_graph(_graph_path(model), threads=threads)),
-        Backend.OPENVINO: lambda: _graph_model(folder, openvino_graph(folder, threads=threads, precision="f32")),
-        Backend.OPENVINO_BF16: lambda: _graph_model(folder, openvino_graph(folder, threads=threads, precision="bf16")),
-    }
-    return SentenceEmbedder(model, loaders[backend](), TokenCounter(model.folder))
+    return PrefixingEmbedder(model, _encoder(model, backend, threads), TokenCounter(model.folder))
+
+
+def _encoder(model: ResolvedModel, backend: Backend, threads: int) -> Callable[[Sequence[str]], Vectors]:
+    if backend is Backend.ONNX_INT8:
+        return graph_encoder(onnx_graph(_graph_path(model), threads=threads), model.folder, max_tokens=MAX_TOKENS)
+    # Imported here because torch, transformers and what they import take seconds and hundreds of megabytes.
+    from zhiku_services.inference.sentence_models import openvino_graph, torch_encoder
+
+    if backend is Backend.TORCH:
+        return torch_encoder(model.folder, max_tokens=MAX_TOKENS, threads=threads)
+    precision = "bf16" if backend is Backend.OPENVINO_BF16 else "f32"
+    graph: Graph = openvino_graph(model.folder, max_tokens=MAX_TOKENS, threads=threads, precision=precision)
+    return graph_encoder(graph, model.folder, max_tokens=MAX_TOKENS)
 
 
 def choose_backend(model: ResolvedModel, wanted: str) -> Backend:
@@ -122,33 +102,3 @@ def _graph_path(model: ResolvedModel) -> Path:
             remedy="Run `zhiku models fetch`, or set `ZHIKU_EMBEDDING_BACKEND=torch`, which needs no graph.",
         )
     return path
-
-
-def _torch_model(folder: Path, threads: int) -> SentenceTransformer:
-    torch.set_num_threads(threads)
-    architecture = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
-    # Sentence embeddings never use BERT's own pooler, and our bundle does not ship its weights.
-    options: dict[str, Any] = {"add_pooling_layer": False} if architecture in {"bert", "xlm-roberta"} else {}
-    model = SentenceTransformer(str(folder), device="cpu", model_kwargs=options, local_files_only=True)
-    model.max_seq_length = min(model.max_seq_length or MAX_TOKENS, MAX_TOKENS)
-    return model
-
-
-def _graph_model(folder: Path, graph: Graph) -> SentenceTransformer:
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    listed = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
-    encoder = GraphEncoder(graph, tokenizer, max_tokens=MAX_TOKENS)
-    later = [_later_module(folder, entry) for entry in listed[1:]]
-    return SentenceTransformer(modules=[encoder, *later], device="cpu")
-
-
-def _later_module(folder: Path, entry: Mapping[str, str]) -> Any:
-    """Load a pooling, dense or normalising module by the class that `modules.json` names."""
-    package, name = entry["type"].rsplit(".", 1)
-    kind = getattr(modules, name, None) if package.split(".")[0] == "sentence_transformers" else None
-    if kind is None:
-        raise ModelMissingError(
-            f"`{folder}` names the module `{entry['type']}`, which is not one of sentence-transformers' own.",
-            remedy="Use another model, or set `ZHIKU_EMBEDDING_BACKEND=torch`.",
-        )
-    return kind.load(str(folder), subfolder=entry["path"])

@@ -9,9 +9,9 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 
 from zhiku_services.inference.bundles.e5_container import E5Container, Float32, Shape, Vocabulary
 from zhiku_services.inference.bundles.e5_graph import write_graph
+from zhiku_services.inference.graph import ONNX_INT8
 
 WEIGHTS = "model.safetensors"
-GRAPH = "onnx/model_int8.onnx"
 MAX_TOKENS = 512
 _FULLWIDTH_TILDE = "\uff5e"
 _TILDE_KEEPER = "\U000f0000"
@@ -27,7 +27,7 @@ def write_folder(container: E5Container, folder: Path) -> None:
     save_file(_tensors(container), folder / WEIGHTS, metadata={"format": "pt"})
     # safetensors writes for the owner alone; a service may run as another user than the one who fetched.
     (folder / WEIGHTS).chmod(0o644)
-    write_graph(container, folder / GRAPH)
+    write_graph(container, folder / ONNX_INT8)
     tokenizer(container.vocabulary).save(str(folder / "tokenizer.json"))
     files: Mapping[str, object] = {
         "config.json": _config(container.shape),

@@ -28,7 +28,10 @@ _INT8_ACTIVATIONS = 4
 
 
 def write_graph(container: E5Container, path: Path) -> None:
-    """Write the graph: `input_ids` and `attention_mask`, int64 (texts, tokens) → `last_hidden_state`."""
+    """Write the graph: `input_ids` and `attention_mask`, int64 (texts, tokens) → `sentence_embedding`, unit vectors.
+
+    Pooling stands in the graph, so that what serves it needs neither torch nor sentence-transformers.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(_Builder(container).build(), str(path))
 
@@ -45,13 +48,13 @@ class _Builder:
         mask = self._node("Cast", ["attention_mask"], "mask", to=TensorProto.INT32)
         for layer in range(self._shape.layers):
             hidden = self._layer(f"l{layer}", hidden, mask)
-        self._node("Identity", [hidden], "last_hidden_state")
+        self._pool(hidden)
         tokens = [
             helper.make_tensor_value_info(name, TensorProto.INT64, ["texts", "tokens"])
             for name in ("input_ids", "attention_mask")
         ]
-        dimensions: list[str | int | None] = ["texts", "tokens", self._shape.hidden]
-        output = helper.make_tensor_value_info("last_hidden_state", TensorProto.FLOAT, dimensions)
+        dimensions: list[str | int | None] = ["texts", self._shape.hidden]
+        output = helper.make_tensor_value_info("sentence_embedding", TensorProto.FLOAT, dimensions)
         graph = helper.make_graph(self._nodes, "multilingual-e5-small", tokens, [output], self._constants)
         return helper.make_model(
             graph, opset_imports=[helper.make_opsetid("", 21), helper.make_opsetid(_FUSED, 1)], ir_version=10
@@ -130,6 +133,17 @@ class _Builder:
             block_size=self._shape.block,
             accuracy_level=_INT8_ACTIVATIONS,
         )
+
+    def _pool(self, hidden: str) -> str:
+        """The mean over the tokens that the mask keeps, brought to length 1."""
+        kept = self._node("Cast", ["attention_mask"], "kept", to=TensorProto.FLOAT)
+        weights = self._node("Unsqueeze", [kept, self._constant("last", np.array([2], np.int64))], "weights")
+        weighted = self._node("Mul", [hidden, weights], "weighted")
+        along = self._constant("along", np.array([1], np.int64))
+        total = self._node("ReduceSum", [weighted, along], "total", keepdims=0)
+        count = self._node("ReduceSum", [weights, along], "count", keepdims=0)
+        mean = self._node("Div", [total, count], "mean")
+        return self._node("LpNormalization", [mean], "sentence_embedding", axis=1, p=2)
 
     def _add_and_norm(self, name: str, feed: str, skip: str) -> str:
         feeds = [feed, skip, self._vector(f"{name}.w"), self._vector(f"{name}.b")]
