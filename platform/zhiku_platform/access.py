@@ -82,8 +82,7 @@ ROLE_PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
         Role.COMPLIANCE_APPROVER: _READER | {Permission.RECEIPT_REVIEW, Permission.AUDIT_READ},
         # An administrator's role opens no content: whoever also works here has the role of an employee besides.
         Role.SYSTEM_ADMIN: _OWN | {Permission.MODEL_READ},
-        Role.SECURITY_ADMIN: _OWN
-        | {Permission.DIRECTORY_READ, Permission.DIRECTORY_MANAGE, Permission.ACCESS_EXPLAIN},
+        Role.SECURITY_ADMIN: _OWN | {Permission.DIRECTORY_READ, Permission.DIRECTORY_MANAGE, Permission.ACCESS_EXPLAIN},
         Role.AUDIT_ADMIN: _OWN | {Permission.AUDIT_READ, Permission.AUDIT_EXPORT},
         Role.SERVICE: frozenset(
             {
@@ -142,10 +141,12 @@ def effective_roles(roles: frozenset[Role]) -> frozenset[Role]:
 def permission_matrix() -> str:
     """Role × permission as a Markdown table, for the documentation."""
     roles = list(ROLE_PERMISSIONS)
-    rows = [["permission", *roles], ["---", *[":-:"] * len(roles)]]
-    for permission in sorted(Permission):
-        rows.append([f"`{permission}`", *("●" if permission in ROLE_PERMISSIONS[role] else "" for role in roles)])
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    rows = [
+        [f"`{permission}`", *("●" if permission in ROLE_PERMISSIONS[role] else "" for role in roles)]
+        for permission in sorted(Permission)
+    ]
+    table = [["permission", *roles], ["---", *[":-:"] * len(roles)], *rows]
+    return "".join(f"| {' | '.join(row)} |\n" for row in table)
 
 
 @final

@@ -18,7 +18,8 @@ import numpy as np
 from zhiku_platform.contracts.inference import TextKind
 from zhiku_platform.text.tokens import TokenCounter
 from zhiku_services.inference.catalogue import ResolvedModel
-from zhiku_services.inference.embedding import Backend, Embedder, Vectors, load_embedder
+from zhiku_services.inference.embedding import Backend, Embedder, load_embedder
+from zhiku_services.inference.graph import Vectors
 
 MAX_LOSS = 0.005
 SETS = ("cmrc2018", "domainrag-basic", "emanual-s10", "tatqa-dev")

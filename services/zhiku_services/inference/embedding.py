@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from zhiku_platform.contracts.inference import TextKind
 from zhiku_platform.text.tokens import TokenCounter
@@ -82,7 +82,7 @@ def _encoder(model: ResolvedModel, backend: Backend, threads: int) -> Callable[[
 
     if backend is Backend.TORCH:
         return torch_encoder(model.folder, max_tokens=MAX_TOKENS, threads=threads)
-    precision = "bf16" if backend is Backend.OPENVINO_BF16 else "f32"
+    precision: Literal["f32", "bf16"] = "bf16" if backend is Backend.OPENVINO_BF16 else "f32"
     graph: Graph = openvino_graph(model.folder, max_tokens=MAX_TOKENS, threads=threads, precision=precision)
     return graph_encoder(graph, model.folder, max_tokens=MAX_TOKENS)
 
