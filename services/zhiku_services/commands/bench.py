@@ -74,6 +74,23 @@ def embedding(
     typer.echo(as_markdown(results))
 
 
+@app.command()
+def parsing(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of documents; `groundtruth` below holds references.")],
+) -> None:
+    """Read every file as ingestion does, storing nothing; show by format what is read, what is not and why."""
+    from zhiku_platform.text.tokens import TokenCounter
+    from zhiku_services.inference.catalogue import resolve_embedding
+    from zhiku_services.ingestion.parsing.bench import FileResult, as_markdown, bench_parsing
+
+    def say(result: FileResult) -> None:
+        found = "" if result.found is None else f", {result.found:.3f} of the words"
+        _say(f"{result.path}: {result.code or f'{result.passages} passages'}{found}, {result.seconds:.1f} s")
+
+    counter = TokenCounter(resolve_embedding(settings_for(None)).folder)
+    typer.echo(as_markdown(bench_parsing(folders, count_tokens=counter.count, report=say)))
+
+
 def _say(line: str) -> None:
     errors.print(f"[dim]{line}[/]", highlight=False)
 
