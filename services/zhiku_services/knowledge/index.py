@@ -59,7 +59,7 @@ class IndexRow:
     """One passage as the index holds it.
 
     Readers of release `r` see it when `released_from <= r < released_to`. `text` is what word search
-    sees, raw: title, headings and text, see `ranking.index_text`. `vector` is of unit length.
+    sees, raw: title, headings and text, see `ranking.words_of_passage`. `vector` is of unit length.
     """
 
     passage_id: str

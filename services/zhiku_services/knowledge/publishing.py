@@ -28,7 +28,7 @@ from zhiku_services.knowledge.index import OPEN_RELEASE as INDEX_OPEN_RELEASE
 from zhiku_services.knowledge.index import IndexRow, VectorIndex
 from zhiku_services.knowledge.models import AUDIT_OUTBOX, OPEN_RELEASE, DocumentRow, KnowledgeBaseRow, PassageRow
 from zhiku_services.knowledge.passages import digest, passage_id
-from zhiku_services.knowledge.ranking import index_text
+from zhiku_services.knowledge.ranking import words_of_passage
 from zhiku_services.knowledge.repository import (
     KnowledgeRepository,
     PublicationRepository,
@@ -239,7 +239,7 @@ def _index_rows(
             level=target.level,
             released_from=release,
             released_to=INDEX_OPEN_RELEASE,
-            text=index_text(target.title, row.heading_path, row.text),
+            text=words_of_passage(target.title, row.heading_path, row.text),
             vector=passage.vector,
         )
         for row, passage in zip(rows, passages, strict=True)

@@ -18,7 +18,7 @@ from zhiku_platform.errors import NotFoundError
 from zhiku_services.knowledge.index import Hit, KnowledgeBaseScope, Scope, VectorIndex
 from zhiku_services.knowledge.models import DocumentRow, KnowledgeBaseRow, PassageRow
 from zhiku_services.knowledge.passages import to_passage
-from zhiku_services.knowledge.ranking import POOL, Candidate, Ranked, index_text, rank
+from zhiku_services.knowledge.ranking import POOL, Candidate, Ranked, rank, words_of_passage
 from zhiku_services.knowledge.ranking.confidence import relevance
 from zhiku_services.knowledge.repository import KnowledgeRepository
 
@@ -143,7 +143,7 @@ def _candidates(hits: _Hits, hydrated: Hydrated) -> list[Candidate]:
     return [
         Candidate(
             passage_id=passage_id,
-            text=index_text(document.title, passage.heading_path, passage.text),
+            text=words_of_passage(document.title, passage.heading_path, passage.text),
             cosine=hits.cosine.get(passage_id),
             bm25=hits.words.get(passage_id),
             title=" ".join([document.title, *passage.heading_path]),

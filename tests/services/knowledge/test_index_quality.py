@@ -9,7 +9,7 @@ from zhiku_platform.contracts.knowledge import SearchMode
 from zhiku_services.knowledge.evaluation import evaluate, load_beir
 from zhiku_services.knowledge.index import ALL_ACLS, IndexRow, KnowledgeBaseScope, Scope
 from zhiku_services.knowledge.index_milvus import open_milvus
-from zhiku_services.knowledge.ranking import index_text
+from zhiku_services.knowledge.ranking import words_of_passage
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +33,7 @@ def test_word_search_reaches_the_level_of_plain_bm25(
     try:
         index.upsert(
             [
-                IndexRow(each.id, "t", "kb", each.id, 0, 0, 1, index_text(each.title, [], each.text), [1.0, 0.0])
+                IndexRow(each.id, "t", "kb", each.id, 0, 0, 1, words_of_passage(each.title, [], each.text), [1.0, 0.0])
                 for each in dataset.documents
             ]
         )

@@ -2,9 +2,10 @@
 
 import pytest
 
-from zhiku_services.knowledge.ranking import index_text
+from zhiku_platform.text.stems import MAX_STEM, stem
+from zhiku_services.knowledge.ranking import words_of_passage
 from zhiku_services.knowledge.ranking.overlap import coverage, query_terms, rarity, term_counts
-from zhiku_services.knowledge.ranking.words import MAX_STEM, content_words, is_chinese, stem, words
+from zhiku_services.knowledge.ranking.words import content_words, is_chinese, words
 
 
 @pytest.mark.parametrize(
@@ -111,5 +112,5 @@ def test_a_question_without_words_covers_nothing() -> None:
 
 
 def test_the_index_sees_title_and_headings_with_the_text() -> None:
-    assert index_text("Handbook", ["Leave", "Annual"], "15 days") == "Handbook\nLeave > Annual\n15 days"
-    assert index_text("", [], "15 days") == "15 days"
+    assert words_of_passage("Handbook", ["Leave", "Annual"], "15 days") == "Handbook\nLeave > Annual\n15 days"
+    assert words_of_passage("", [], "15 days") == "15 days"

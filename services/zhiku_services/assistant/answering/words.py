@@ -1,7 +1,6 @@
 """What two texts share: content words, numbers with units, names, and whether they affirm or deny."""
 
 import re
-import threading
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from functools import lru_cache
 from math import log
 from typing import Final
 
-import snowballstemmer
+from zhiku_platform.text.stems import stem
 
 
 def _words(text: str) -> list[str]:
@@ -107,14 +106,6 @@ _DENIALS: Final[Mapping[str, re.Pattern[str]]] = {
         re.IGNORECASE,
     ),
 }
-_stemming = threading.Lock()
-_stemmer = snowballstemmer.stemmer("english")
-
-
-@lru_cache(maxsize=50_000)
-def _stem(word: str) -> str:
-    with _stemming:  # the stemmer keeps the word it works on in itself
-        return str(_stemmer.stemWord(word))
 
 
 def fold(text: str) -> str:
@@ -136,7 +127,7 @@ def terms(text: str) -> frozenset[str]:
                 found.update(run[i : i + 2] for i in range(len(run) - 1))
                 single.update(run if len(run) == 1 else "")
         elif match["word"] and (word := match["word"]) not in _ENGLISH_STOP:
-            found.add(_stem(word.replace("\u2019", "'").removesuffix("'s")))
+            found.add(_stem_of(word))
     return frozenset(found or single)
 
 
@@ -157,7 +148,7 @@ def all_terms(text: str) -> frozenset[str]:
             found.update(run)
             found.update(run[i : i + 2] for i in range(len(run) - 1))
         elif match["word"]:
-            found.add(_stem(match["word"].replace("\u2019", "'").removesuffix("'s")))
+            found.add(_stem_of(match["word"]))
     return frozenset(found)
 
 
@@ -183,6 +174,10 @@ def quantities(text: str) -> frozenset[tuple[str, str]]:
             unit = "percent" if match["percent"] else _unit(folded, match.end(), "")
             found.add((str(value), unit))
     return frozenset(found)
+
+
+def _stem_of(word: str) -> str:
+    return stem(word.replace("\u2019", "'").removesuffix("'s"))
 
 
 def _unit(text: str, end: int, number: str) -> str:

@@ -30,7 +30,7 @@ Numbers = npt.NDArray[np.float64]
 class Candidate:
     """A passage that one of the searches found and that the caller may read now.
 
-    `text` is what was indexed (`index_text`), `title` its title and headings alone. A score is None
+    `text` is what was indexed (`words_of_passage`), `title` its title and headings alone. A score is None
     when that search was not run or did not find the passage.
     """
 

@@ -15,7 +15,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from zhiku_services.knowledge.ranking.words import HAN, content_words, dates, stem
+from zhiku_platform.text.stems import stem
+from zhiku_services.knowledge.ranking.words import HAN, content_words, dates
 
 Counts = npt.NDArray[np.float64]
 

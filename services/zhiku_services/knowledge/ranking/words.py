@@ -13,17 +13,15 @@ import unicodedata
 import warnings
 from collections.abc import Iterator
 from functools import cache, lru_cache
-from typing import Final, Protocol, cast
+from typing import Final
 
-import snowballstemmer
+from zhiku_platform.text.stems import stem
 
 with warnings.catch_warnings():
     # It imports pkg_resources, which warns that it will go, and has escapes that Python warns about.
     warnings.simplefilter("ignore")
     import jieba
 
-MAX_STEM: Final = 60
-"""Longer runs of letters are codes, not English."""
 HAN: Final = r"\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0002fa1f"
 _WORD: Final = re.compile(
     rf"(?P<chinese>[{HAN}]+)"
@@ -64,7 +62,6 @@ _STOPWORDS: Final = frozenset(
     请问 是否 一个 什么样 哪一 哪位 何 何时 请
     """.split()  # noqa: SIM905 - a list of words reads best as words
 )
-_stemming = threading.Lock()
 
 
 @lru_cache(maxsize=512)
@@ -138,25 +135,6 @@ def _month(found: dict[str, str | None]) -> int | None:
         return int(number)
     name = found.get("mon")
     return None if name is None else [each[:3] for each in _MONTHS].index(name[:3]) + 1
-
-
-@lru_cache(maxsize=100_000)
-def stem(word: str) -> str:
-    """Give the English stem of a lower-case word."""
-    word = word.replace("\u2019", "'")
-    if len(word) > MAX_STEM:
-        return word
-    with _stemming:  # the stemmer keeps the word it works on in itself
-        return _stemmer().stemWord(word)
-
-
-class _Stemmer(Protocol):
-    def stemWord(self, word: str) -> str: ...  # noqa: N802 - the library's name
-
-
-@cache
-def _stemmer() -> _Stemmer:
-    return cast("_Stemmer", snowballstemmer.stemmer("english"))
 
 
 _cutting = threading.Lock()
