@@ -6,6 +6,7 @@ Each default runs on a laptop. What would be unsafe beyond it refuses to serve a
 import ipaddress
 import json
 import os
+import re
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from zhiku_platform.errors import UnsafeSettingsError
 
+_SERVICE_CLIENT = re.compile(r"svc-[a-z0-9-]{1,80}")
 DEFAULT_SECRET = "laptop-only-change-me"  # noqa: S105 - a marker that is refused off loopback
 
 
@@ -45,6 +47,24 @@ class Settings(BaseSettings):
     """An OpenID provider; None is the embedded one, loopback only."""
     oidc_client_id: str = "zhiku-portal"
     oidc_client_secret: SecretStr | None = None
+    oidc_internal_url: str | None = None
+    """Where the gateway itself reaches the provider, if not at `oidc_issuer`; the issuer of tokens stays that one."""
+    oidc_audience: str = "zhiku-api"
+    """What access tokens of services must be made for."""
+    oidc_service_clients: tuple[str, ...] = ()
+    """The clients whose service accounts may call; as JSON, `ZHIKU_OIDC_SERVICE_CLIENTS='["svc-crawler"]'`."""
+    oidc_step_up_acr: str | None = None
+    """The authentication class that sensitive acts need besides a fresh login, such as `2`; None needs none."""
+    oidc_outage_s: int = 3600
+    """How long sessions go on while the provider cannot be asked whether they still live."""
+
+    keycloak_url: str | None = None
+    """Keycloak's Admin API, `http://keycloak:8080`; None reads no directory but the embedded one."""
+    keycloak_realm: str | None = None
+    """The realm with our users; None is the one that `oidc_issuer` ends in."""
+    keycloak_client_id: str = "zhiku-sync"
+    keycloak_client_secret: SecretStr | None = None
+    keycloak_sync_s: int = Field(default=300, ge=10)
 
     models_dir: Path | None = None
     """Where model folders lie; None is `~/.zhiku/models`, which every `home` shares, for models never change."""
@@ -75,10 +95,19 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     otlp_endpoint: str | None = None
 
-    @field_validator("files_roots", mode="before")
+    @field_validator("files_roots", "oidc_service_clients", mode="before")
     @classmethod
     def _read_json(cls, value: object) -> object:
         return json.loads(value) if isinstance(value, str) else value
+
+    @field_validator("oidc_service_clients", mode="after")
+    @classmethod
+    def _name_services(cls, clients: tuple[str, ...]) -> tuple[str, ...]:
+        for client in clients:
+            # The prefix keeps a service's name apart from every user's.
+            if not _SERVICE_CLIENT.fullmatch(client):
+                raise ValueError("clients of services are named `svc-…`, in small letters, digits and hyphens")
+        return clients
 
     @model_validator(mode="after")
     def _refuse_unsafe_defaults(self) -> Self:
@@ -105,6 +134,11 @@ class Settings(BaseSettings):
         """Whether only this machine can reach us, directly or through a proxy at `public_url`."""
         public_host = urlsplit(self.public_url).hostname if self.public_url else self.host
         return _is_loopback(self.host) and _is_loopback(public_host or "")
+
+    @property
+    def keycloak_realm_name(self) -> str:
+        """The realm that the Admin API is asked about."""
+        return self.keycloak_realm or (self.oidc_issuer or "").rstrip("/").rsplit("/realms/", 1)[-1]
 
     @property
     def base_url(self) -> str:

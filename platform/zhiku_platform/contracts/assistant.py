@@ -106,6 +106,124 @@ class Answer(Message):
     created_at: datetime
 
 
+class ReceiptRights(Message):
+    """The rights under which a question was answered; `fingerprint` is the SHA-256 of all of them together."""
+
+    groups: list[str]
+    roles: list[str]
+    scopes: list[str] | None
+    clearance: int
+    fingerprint: str
+
+
+class ReceiptPassage(Message):
+    """A passage that the search gave the assistant, best first; `content_hash` says what it read then."""
+
+    passage_id: str
+    document_id: str
+    knowledge_base_id: str
+    content_hash: str
+    score: float
+    is_cited: bool
+
+
+class ReceiptModel(Message):
+    """The model that was asked, whatever became of its words, and the digest of what it was given."""
+
+    id: str
+    sha256: str | None
+    prompt_version: str
+    prompt_sha256: str
+    prompt_tokens: int | None
+    completion_tokens: int | None
+
+
+class ReceiptSentence(Message):
+    sha256: str
+    citations: list[str]
+
+
+class Receipt(Message):
+    """What one answer stands on.
+
+    `knowledge_base_ids` is where the question was put, empty for everywhere; `searched` names what that came to.
+    `sentences` are digests of the text as it was written, with the passages that each cites.
+    """
+
+    version: Literal[1] = 1
+    answer_id: str
+    conversation_id: str | None
+    tenant: str
+    asked_by: str
+    asked_at: datetime
+    answered_at: datetime
+    question: str
+    rewritten_question: str | None
+    query: str | None
+    knowledge_base_ids: list[str]
+    rights: ReceiptRights
+    searched: list[str]
+    releases: dict[str, int]
+    passages: list[ReceiptPassage]
+    model: ReceiptModel | None
+    policy_decisions: list[str]
+    state: AnswerState
+    mode: AnswerMode | None
+    sentences: list[ReceiptSentence]
+    timings_ms: dict[str, float]
+    problem: str | None
+
+
+class SealedReceipt(Message):
+    """A receipt and its digest, which the audit event `answer.given` carries.
+
+    `sha256` is of the receipt as JSON with sorted keys, no spaces, and UTF-8 (`json.dumps(receipt,
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False)`).
+    """
+
+    receipt: Receipt
+    sha256: str
+
+
+class Reconstruction(Message):
+    """An answer's receipt as a reviewer sees it.
+
+    Its `asked_by` is masked unless it was revealed, its `searched` names what the reviewer may view. `is_intact` says whether the stored receipt still has its digest.
+    `answer` shows what the reviewer may read now, and is None once its owner has deleted it; `readable` are the
+    passages of the receipt that the reviewer may read now.
+    """
+
+    receipt: Receipt
+    sha256: str
+    is_intact: bool
+    answer: Answer | None
+    readable: list[str]
+
+
+class RevealRequest(Message):
+    reason: str = Field(min_length=10, max_length=500)
+
+
+class ReplayedPassage(Message):
+    """Where a passage stood in the answer's search and where it stands now, counted from 1; None if nowhere."""
+
+    passage_id: str
+    rank_then: int | None
+    rank_now: int | None
+    is_unchanged: bool | None
+
+
+class Replay(Message):
+    """The search of an answer, run again under the rights of then at the releases of then.
+
+    A passage whose document has since been deleted, or closed to who asked, does not come back.
+    """
+
+    answer_id: str
+    is_same: bool
+    passages: list[ReplayedPassage]
+
+
 class ConversationDetail(Message):
     conversation: Conversation
     answers: list[Answer]

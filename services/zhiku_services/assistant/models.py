@@ -64,6 +64,19 @@ class AnswerRow(Base, table=True):
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 
+class ReceiptRow(Base, table=True):
+    """What an answer stands on; it outlives its conversation. `body` is canonical JSON, `sha256` its digest."""
+
+    __tablename__ = "receipt"
+
+    answer_id: str = Field(primary_key=True, max_length=40)
+    tenant: str = Field(max_length=100)
+    owner: str = Field(max_length=200)
+    body: str = Field(sa_type=Text)
+    sha256: str = Field(max_length=64)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+
+
 class AnswerEventRow(Base, table=True):
     """One event of an answer that is being written; removed when it is finished."""
 

@@ -1,12 +1,13 @@
 """What is written down of an answer while it grows: rows, events, and the audit trail in the same transactions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import Session
 
 from zhiku_platform.access import Access
 from zhiku_platform.audit import AuditEvent, Outcome, event_of, record
@@ -14,9 +15,10 @@ from zhiku_platform.contracts.assistant import AnswerEvent, AnswerProblem, Answe
 from zhiku_platform.db import Database, utc_now
 from zhiku_platform.errors import NotFoundError
 from zhiku_services.assistant.answering.draft import Draft, replay
-from zhiku_services.assistant.answering.prompting import PROMPT_VERSION
+from zhiku_services.assistant.answering.wording import join_sentences
 from zhiku_services.assistant.errors import NotRecordedError
-from zhiku_services.assistant.models import AUDIT_OUTBOX, AnswerEventRow, AnswerRow
+from zhiku_services.assistant.models import AUDIT_OUTBOX, AnswerEventRow, AnswerRow, ReceiptRow
+from zhiku_services.assistant.receipts import receipt_of, seal
 from zhiku_services.assistant.repository import AssistantRepository, abandoned_answers, events_of
 from zhiku_services.assistant.streaming import EVENTS
 
@@ -105,11 +107,11 @@ class StoredRecords:
                 write_draft(row, draft, state, last_event)
                 repository.add(row)
                 repository.forget_events(row.id)
-            record(session, AUDIT_OUTBOX, _given_event(self._access, self._asked, draft, state))
+            _close(session, self._access, self._asked, draft, state)
 
 
 class AuditedRecords:
-    """Keeps nothing but the audit trail."""
+    """Keeps nothing but the receipt and the audit trail."""
 
     def __init__(self, access: Access, database: Database, asked: Asked) -> None:
         self._access = access
@@ -130,7 +132,7 @@ class AuditedRecords:
     def finish(self, draft: Draft, state: AnswerState, last_event: int) -> None:
         del last_event
         with self._database.write() as session:
-            record(session, AUDIT_OUTBOX, _given_event(self._access, self._asked, draft, state))
+            _close(session, self._access, self._asked, draft, state)
 
 
 def title_of(question: str) -> str:
@@ -174,16 +176,38 @@ def _dump(messages: Sequence[BaseModel]) -> list[dict[str, Any]]:
 
 
 def _asked_event(access: Access, asked: Asked) -> AuditEvent:
-    return event_of(
+    event = event_of(
         access,
         "question.asked",
         asked.answer_id,
         conversation=asked.conversation_id or None,
         chars=len(asked.question),
     )
+    return _sealing(event, asked, {"question": asked.question})
 
 
-def _given_event(access: Access, asked: Asked, draft: Draft, state: AnswerState) -> AuditEvent:
+def _sealing(event: AuditEvent, asked: Asked, texts: Mapping[str, str]) -> AuditEvent:
+    """What people wrote and read, under the key of their conversation, so that it can be forgotten with it."""
+    return event.model_copy(update={"sealed": dict(texts), "group": asked.conversation_id or asked.answer_id})
+
+
+def _close(session: Session, access: Access, asked: Asked, draft: Draft, state: AnswerState) -> None:
+    """Write the receipt, and the event that carries its digest."""
+    receipt = receipt_of(access, asked.answer_id, asked.conversation_id, asked.created_at, draft, state)
+    body, digest = seal(receipt)
+    row = ReceiptRow(
+        answer_id=asked.answer_id,
+        tenant=access.tenant,
+        owner=access.principal.sub,
+        body=body,
+        sha256=digest,
+        created_at=receipt.answered_at,
+    )
+    AssistantRepository(session, access).add(row)
+    record(session, AUDIT_OUTBOX, _given_event(access, asked, draft, state, digest))
+
+
+def _given_event(access: Access, asked: Asked, draft: Draft, state: AnswerState, receipt: str) -> AuditEvent:
     cited = list(dict.fromkeys(citation.passage_id for citation in draft.citations))
     event = event_of(
         access,
@@ -195,10 +219,13 @@ def _given_event(access: Access, asked: Asked, draft: Draft, state: AnswerState)
         passages=cited,
         content_hashes=[draft.source_hashes.get(passage_id, "") for passage_id in cited],
         sentences=len(draft.sentences),
-        model=draft.model,
-        prompt_version=PROMPT_VERSION if draft.model else None,
+        model=draft.model_use.model if draft.model_use else None,
+        prompt_version=draft.model_use.prompt_version if draft.model_use else None,
+        receipt=receipt,
         problem=draft.problem.code if draft.problem else None,
     )
+    text = join_sentences([sentence.text for sentence in draft.sentences])
+    event = _sealing(event, asked, {"answer": text}) if text else event
     return event.model_copy(update={"outcome": Outcome.FAILED}) if state is AnswerState.FAILED else event
 
 

@@ -6,8 +6,8 @@ from datetime import datetime
 from sqlalchemy import tuple_
 from sqlmodel import Session, col, delete, select, update
 
-from zhiku_platform.access import Access
-from zhiku_services.assistant.models import AnswerEventRow, AnswerRow, ConversationRow
+from zhiku_platform.access import Access, Permission
+from zhiku_services.assistant.models import AnswerEventRow, AnswerRow, ConversationRow, ReceiptRow
 
 
 class AssistantRepository:
@@ -79,7 +79,15 @@ class AssistantRepository:
         )
         return list(self._session.exec(query.order_by(col(AnswerEventRow.n))))
 
-    def add(self, row: ConversationRow | AnswerRow) -> None:
+    def receipt(self, answer_id: str) -> ReceiptRow | None:
+        query = select(ReceiptRow).where(
+            col(ReceiptRow.answer_id) == answer_id,
+            col(ReceiptRow.tenant) == self._tenant,
+            col(ReceiptRow.owner) == self._owner,
+        )
+        return self._session.exec(query).first()
+
+    def add(self, row: ConversationRow | AnswerRow | ReceiptRow) -> None:
         self._session.add(row)
         self._session.flush()
 
@@ -93,6 +101,24 @@ class AssistantRepository:
     def ask_to_stop(self, answer_id: str) -> None:
         """Leave a note for the process that writes the answer."""
         self._session.exec(update(AnswerRow).where(col(AnswerRow.id) == answer_id).values(is_stop_asked=True))
+
+
+class ReceiptReview:
+    """The receipts and answers of a reviewer's tenant, whoever asked."""
+
+    def __init__(self, session: Session, access: Access) -> None:
+        if access.permission not in {Permission.RECEIPT_REVIEW, Permission.AUDIT_REVEAL}:
+            raise TypeError(f"a review needs `{Permission.RECEIPT_REVIEW}`, not `{access.permission}`")
+        self._session = session
+        self._tenant = access.tenant
+
+    def receipt(self, answer_id: str) -> ReceiptRow | None:
+        query = select(ReceiptRow).where(col(ReceiptRow.answer_id) == answer_id, col(ReceiptRow.tenant) == self._tenant)
+        return self._session.exec(query).first()
+
+    def answer(self, answer_id: str) -> AnswerRow | None:
+        query = select(AnswerRow).where(col(AnswerRow.id) == answer_id, col(AnswerRow.tenant) == self._tenant)
+        return self._session.exec(query).first()
 
 
 def abandoned_answers(session: Session, now: datetime | None) -> list[AnswerRow]:

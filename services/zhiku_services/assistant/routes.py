@@ -14,11 +14,15 @@ from zhiku_platform.contracts.assistant import (
     ConversationDetail,
     NewConversation,
     NewQuestion,
+    Reconstruction,
+    Replay,
+    RevealRequest,
+    SealedReceipt,
 )
 from zhiku_platform.contracts.wire import Page
 from zhiku_platform.db import ReadSession, WriteSession
 from zhiku_platform.http import GuardedRouter
-from zhiku_services.assistant import service
+from zhiku_services.assistant import receipts, service
 from zhiku_services.assistant.running import RunningAnswer
 from zhiku_services.assistant.service import Assistant, Events
 from zhiku_services.assistant.streaming import encode_all
@@ -27,6 +31,9 @@ router = GuardedRouter(prefix="/api/v1", tags=["assistant"])
 internal = GuardedRouter(prefix="/internal", include_in_schema=False)
 
 CanAsk = Annotated[Access, require(Permission.ASK)]
+CanReadReceipt = Annotated[Access, require(Permission.RECEIPT_READ)]
+CanReview = Annotated[Access, require(Permission.RECEIPT_REVIEW)]
+CanReveal = Annotated[Access, require(Permission.AUDIT_REVEAL)]
 CanRead = Annotated[Access, require(Permission.CONVERSATION_READ)]
 
 Cursor = Annotated[str, Query(max_length=100)]
@@ -97,6 +104,33 @@ async def resume_answer(
 async def stop_answer(access: CanAsk, request: Request, answer_id: str) -> Answer:
     """Stop one of your answers; what is written of it stays."""
     return await service.stop_answer(access, answer_id, _assistant(request))
+
+
+@router.get("/answers/{answer_id}/receipt")
+def get_receipt(access: CanReadReceipt, session: ReadSession, answer_id: str) -> SealedReceipt:
+    """Get the receipt of one of your answers: what was searched and read, under which rights, with which model."""
+    return receipts.get_own(access, answer_id, session)
+
+
+@router.get("/receipts/{answer_id}")
+def review_receipt(access: CanReview, request: Request, answer_id: str) -> Reconstruction:
+    """Reconstruct anybody's answer, with who asked masked; looking is recorded."""
+    assistant = _assistant(request)
+    return receipts.reconstruct(access, answer_id, None, assistant.database, assistant.knowledge)
+
+
+@router.post("/receipts/{answer_id}/reveal")
+def reveal_receipt(access: CanReveal, request: Request, answer_id: str, reveal: RevealRequest) -> Reconstruction:
+    """Reconstruct anybody's answer and show who asked; the reason is recorded."""
+    assistant = _assistant(request)
+    return receipts.reconstruct(access, answer_id, reveal, assistant.database, assistant.knowledge)
+
+
+@router.post("/receipts/{answer_id}/replay")
+def replay_receipt(access: CanReview, request: Request, answer_id: str) -> Replay:
+    """Run the search of anybody's answer again and compare what it finds; this is recorded."""
+    assistant = _assistant(request)
+    return receipts.replay(access, answer_id, assistant.database, assistant.knowledge)
 
 
 @internal.post("/ask", response_class=StreamingResponse)

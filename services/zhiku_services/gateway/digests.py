@@ -1,7 +1,14 @@
 """Keyed digests: what the database holds in place of a secret, and what binds a token to a session."""
 
 import hmac
+import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hashlib import sha256
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+_NONCE_BYTES = 12
 
 
 class Digests:
@@ -24,3 +31,20 @@ class Digests:
     def matches(self, purpose: str, value: str, digest: str) -> bool:
         """Whether `digest` is that of `value`, in constant time."""
         return hmac.compare_digest(self.of(purpose, value).encode(), digest.encode())
+
+    def seal(self, purpose: str, holder: str, text: str) -> str:
+        """`text` as AES-256-GCM under a key that takes both our secret and the holder's own."""
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        sealed = AESGCM(self._key_of(purpose, holder)).encrypt(nonce, text.encode(), None)
+        return urlsafe_b64encode(nonce + sealed).decode()
+
+    def unseal(self, purpose: str, holder: str, sealed: str) -> str | None:
+        """The text, or None if it was sealed for somebody else, by another secret, or changed."""
+        try:
+            data = urlsafe_b64decode(sealed)
+            return AESGCM(self._key_of(purpose, holder)).decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], None).decode()
+        except (InvalidTag, ValueError):
+            return None
+
+    def _key_of(self, purpose: str, holder: str) -> bytes:
+        return hmac.digest(self.key(purpose), holder.encode(), sha256)

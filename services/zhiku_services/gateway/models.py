@@ -5,7 +5,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import JSON, MetaData
+from sqlalchemy import JSON, MetaData, Text
 from sqlmodel import Field, SQLModel
 
 from zhiku_platform.audit import audit_outbox
@@ -37,11 +37,16 @@ class UserRow(Base, table=True):
     roles: list[str] = Field(sa_type=JSON)
     groups: list[str] = Field(sa_type=JSON)
     clearance: int
+    is_active: bool = True
+    """Whether the directory still knows the user, enabled; if not, no session and no key of theirs works."""
     updated_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class SessionRow(Base, table=True):
-    """A signed-in browser. The cookie's value is not here: only its keyed digest."""
+    """A signed-in browser. The cookie's value is not here: only its keyed digest.
+
+    `provider_tokens` is sealed under a key made of the cookie, so that it opens for the browser alone.
+    """
 
     __tablename__ = "session"
 
@@ -49,7 +54,15 @@ class SessionRow(Base, table=True):
     digest: str = Field(max_length=64, unique=True)
     issuer: str = Field(max_length=300)
     sub: str = Field(max_length=200, index=True)
-    provider_session: str | None = Field(default=None, max_length=200)
+    provider_session: str | None = Field(default=None, max_length=200, index=True)
+    vouched_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """When the provider signed the ID token: a logout ends what it vouched for until then, and no later."""
+    authenticated_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    acr: str | None = Field(default=None, max_length=100)
+    provider_tokens: str | None = Field(default=None, sa_type=Text)
+    renew_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """When the provider is asked next whether the session still lives; None if it gave no refresh token."""
+    renewing_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
     created_at: datetime = Field(sa_type=UtcDateTime)
     last_seen_at: datetime = Field(sa_type=UtcDateTime)
     expires_at: datetime = Field(sa_type=UtcDateTime, index=True)
@@ -71,3 +84,39 @@ class ApiKeyRow(Base, table=True):
     expires_at: datetime = Field(sa_type=UtcDateTime)
     last_used_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class ProviderLogoutRow(Base, table=True):
+    """The provider's word that a session (`kind` is `sid`) or all sessions of a user (`sub`) ended at a time.
+
+    Kept until no ID token from before it could still begin a session.
+    """
+
+    __tablename__ = "provider_logout"
+
+    issuer: str = Field(primary_key=True, max_length=300)
+    kind: str = Field(primary_key=True, max_length=3)
+    value: str = Field(primary_key=True, max_length=200)
+    at: datetime = Field(sa_type=UtcDateTime)
+    expires_at: datetime = Field(sa_type=UtcDateTime, index=True)
+
+
+class LogoutTokenRow(Base, table=True):
+    """A logout token that was used, by its digest; kept until it would have expired."""
+
+    __tablename__ = "logout_token"
+
+    digest: str = Field(primary_key=True, max_length=64)
+    expires_at: datetime = Field(sa_type=UtcDateTime, index=True)
+
+
+class DirectorySyncRow(Base, table=True):
+    """The last sync of an issuer's directory; who holds the lease runs the next one."""
+
+    __tablename__ = "directory_sync"
+
+    issuer: str = Field(primary_key=True, max_length=300)
+    lease_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    users: int = 0
+    problem: str | None = Field(default=None, max_length=100)

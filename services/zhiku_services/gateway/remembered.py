@@ -10,19 +10,23 @@ T = TypeVar("T")
 
 _TTL_S = 600
 _PAUSE_S = 30
+_FIRST_PAUSE_S = 1
+_PATIENCE_S = 2
+_LONGEST_S = 24 * 3600
 
 
 class Remembered(Generic[T]):
-    """What `fetch` gave, for ten minutes; the last good copy stays while `fetch` fails.
+    """What `fetch` gave, for ten minutes; the last good copy serves for a day while `fetch` fails.
 
-    However often it is asked, it fetches at most once in 30 s: a flood of unknown key ids at our door must
-    not become one at the identity provider's.
+    However many ask, one fetch is under way at a time, and they share what it gives. However often it is asked,
+    it fetches at most once in 30 s (once a second before the first success): a flood of unknown key ids at our
+    door must not become one at the identity provider's. Whoever has a copy waits 2 s for a newer one at most.
     """
 
     def __init__(self, fetch: Callable[[], Awaitable[T]], *, clock: Callable[[], float]) -> None:
         self._fetch = fetch
         self._clock = clock
-        self._lock = asyncio.Lock()
+        self._flight: asyncio.Task[None] | None = None
         self._value: T | None = None
         self._fetched_at = float("-inf")
         self._tried_at = float("-inf")
@@ -31,25 +35,30 @@ class Remembered(Generic[T]):
         """The remembered value; with `again`, a newer one if the last try is not too recent.
 
         Raises:
-            ProviderUnavailableError: it could not be fetched, and never was.
+            ProviderUnavailableError: it could not be fetched, or not for a day.
         """
-        async with self._lock:
-            now = self._clock()
-            is_old = now - self._fetched_at >= _TTL_S
-            if (again or is_old or self._value is None) and now - self._tried_at >= _PAUSE_S:
-                self._tried_at = now
-                await self._try_to_fetch(now)
-            if self._value is None:
-                raise ProviderUnavailableError("configuration")
-            return self._value
+        now = self._clock()
+        age_s = now - self._fetched_at
+        if again or age_s >= _TTL_S:
+            await self._refresh(now, patience_s=_PATIENCE_S if age_s < _LONGEST_S else None)
+        if self._value is None or self._clock() - self._fetched_at >= _LONGEST_S:
+            raise ProviderUnavailableError("configuration")
+        return self._value
+
+    async def _refresh(self, now: float, *, patience_s: float | None) -> None:
+        """Join the fetch under way, or start one if it is time to."""
+        if self._flight is None or self._flight.done():
+            pause_s = _FIRST_PAUSE_S if self._value is None else _PAUSE_S
+            if now - self._tried_at < pause_s:
+                return
+            self._tried_at = now
+            self._flight = asyncio.create_task(self._try_to_fetch(now))
+        # Not awaited itself: a caller who leaves must not take the others' fetch along.
+        await asyncio.wait({self._flight}, timeout=patience_s)
 
     async def _try_to_fetch(self, now: float) -> None:
         try:
             self._value = await self._fetch()
         except ProviderUnavailableError:
-            if self._value is None:
-                # Nobody can sign in without it, so the next one may try at once.
-                self._tried_at = float("-inf")
-                raise
-        else:
-            self._fetched_at = now
+            return
+        self._fetched_at = now

@@ -75,6 +75,10 @@ _TABLE: dict[Service, dict[str, dict[str, Permission]]] = {
         "/answers/{answer_id}": {"GET": Permission.CONVERSATION_READ},
         "/answers/{answer_id}/stream": {"GET": Permission.CONVERSATION_READ},
         "/answers/{answer_id}/stop": {"POST": Permission.ASK},
+        "/answers/{answer_id}/receipt": {"GET": Permission.RECEIPT_READ},
+        "/receipts/{answer_id}": {"GET": Permission.RECEIPT_REVIEW},
+        "/receipts/{answer_id}/reveal": {"POST": Permission.AUDIT_REVEAL},
+        "/receipts/{answer_id}/replay": {"POST": Permission.RECEIPT_REVIEW},
     },
     "inference": {"/models": {"GET": Permission.MODEL_READ}},
 }

@@ -15,15 +15,33 @@ from zhiku_platform.contracts.assistant import (
     SentenceEvent,
     TextEvent,
 )
+from zhiku_platform.contracts.knowledge import FoundPassage
 from zhiku_services.assistant.answering.binding import Binder
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUse:
+    """What a model was given and how much it wrote; token counts are None until it says them.
+
+    `prompt_sha256` is of the chat request as JSON, `sha256` of the model's weights where they are known.
+    """
+
+    model: str
+    sha256: str | None
+    prompt_version: str
+    prompt_sha256: str
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
 
 
 @dataclass(slots=True)
 class Draft:
     """The state of one answer; `apply` is the reducer that every reader of the stream uses.
 
-    `source_hashes` maps the passages used to the hashes of their content. `unfinished` is the start of a
-    sentence, with what can bind it should the answer be stopped here.
+    `query` is what was searched in the end, `read` what that found,
+    and `releases` maps each knowledge base searched to the release that was. `source_hashes` maps the passages used
+    to the hashes of their content. `model_use` stands whatever became of the model's words. `unfinished` is the
+    start of a sentence, with what can bind it should the answer be stopped here.
     """
 
     question: str
@@ -35,8 +53,12 @@ class Draft:
     searched: list[str] = field(default_factory=list)
     timings_ms: dict[str, float] = field(default_factory=dict)
     problem: AnswerProblem | None = None
+    query: str | None = None
+    knowledge_base_ids: list[str] = field(default_factory=list)
+    read: list[FoundPassage] = field(default_factory=list)
+    releases: dict[str, int] = field(default_factory=dict)
     source_hashes: dict[str, str] = field(default_factory=dict)
-    model: str | None = None
+    model_use: ModelUse | None = None
     unfinished: str = ""
     binder: Binder | None = None
 

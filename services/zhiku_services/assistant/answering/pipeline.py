@@ -5,7 +5,8 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Final, Protocol
 
 from zhiku_platform.contracts.assistant import (
@@ -23,7 +24,7 @@ from zhiku_platform.contracts.inference import ChatDelta, ChatMessage, ChatReque
 from zhiku_platform.contracts.knowledge import FoundPassage, Passage, SearchResult
 from zhiku_platform.errors import ZhikuError
 from zhiku_services.assistant.answering.binding import Binder, speaks_other_language
-from zhiku_services.assistant.answering.draft import Draft
+from zhiku_services.assistant.answering.draft import Draft, ModelUse
 from zhiku_services.assistant.answering.evidence import (
     answer_probability,
     is_answerable,
@@ -33,7 +34,7 @@ from zhiku_services.assistant.answering.extraction import ScoredUnit, choose_quo
 from zhiku_services.assistant.answering.followups import Rewrite, accept_model_rewrite, rewrite_by_rules
 from zhiku_services.assistant.answering.markup import neutralise, showable_prefix, take_markers
 from zhiku_services.assistant.answering.profile import ModelProfile
-from zhiku_services.assistant.answering.prompting import NO_ANSWER, Prompt, build_prompt
+from zhiku_services.assistant.answering.prompting import NO_ANSWER, PROMPT_VERSION, Prompt, build_prompt
 from zhiku_services.assistant.answering.segments import SentenceStream
 from zhiku_services.assistant.answering.translation import translate_keywords
 from zhiku_services.assistant.answering.units import Unit
@@ -115,6 +116,8 @@ async def answer(question: Question, draft: Draft, tools: Tools) -> AsyncGenerat
     emphasised = rewrite.emphasised if rewrite else frozenset[str]()
     attempt = await _search(query, question.knowledge_base_ids, emphasised, tools)
     draft.searched = list(attempt.found.searched)
+    draft.knowledge_base_ids = list(question.knowledge_base_ids)
+    draft.query, draft.read = attempt.query, list(attempt.found.passages)
     clock.lap("searching")
     yield PhaseEvent(phase="reading", passages=len(attempt.found.passages))
     job = _Job(attempt.query, attempt.found, attempt.scored, draft, tools, tongue)
@@ -265,8 +268,14 @@ async def _generate(job: _Job, profile: ModelProfile) -> AsyncIterator[AnswerEve
     writer = _Writer(prompt, job, profile)
     draft = job.draft
     draft.source_hashes.update({found.passage.id: found.passage.content_hash for found in prompt.passages})
-    draft.model, draft.mode, draft.binder = profile.model, AnswerMode.GENERATED, writer.binder
-    async with aclosing(_model_text(job.tools.stream(prompt.request), profile)) as pieces:
+    draft.model_use = ModelUse(
+        model=profile.model,
+        sha256=profile.sha256,
+        prompt_version=PROMPT_VERSION,
+        prompt_sha256=sha256(prompt.request.model_dump_json().encode()).hexdigest(),
+    )
+    draft.mode, draft.binder = AnswerMode.GENERATED, writer.binder
+    async with aclosing(_model_text(job.tools.stream(prompt.request), profile, draft)) as pieces:
         async for piece in pieces:
             async for event in writer.take(piece):
                 yield event
@@ -282,8 +291,8 @@ def _passages_to_show(job: _Job, profile: ModelProfile) -> list[FoundPassage]:
     return [job.passages[best.unit.passage]]
 
 
-async def _model_text(stream: AsyncIterator[ChatDelta], profile: ModelProfile) -> AsyncGenerator[str]:
-    """Pass on the model's text.
+async def _model_text(stream: AsyncIterator[ChatDelta], profile: ModelProfile, draft: Draft) -> AsyncGenerator[str]:
+    """Pass on the model's text, and note in `draft` the tokens that it says it took.
 
     Raises:
         _ModelFailedError: it failed, or did not begin or end in time.
@@ -296,6 +305,10 @@ async def _model_text(stream: AsyncIterator[ChatDelta], profile: ModelProfile) -
                 delta = await anext(stream, None)
             if delta is None:
                 return
+            if delta.finish_reason is not None and draft.model_use is not None:
+                draft.model_use = replace(
+                    draft.model_use, prompt_tokens=delta.prompt_tokens, completion_tokens=delta.completion_tokens
+                )
             if delta.text:
                 wait_s = profile.total_timeout_s
                 yield delta.text

@@ -22,6 +22,7 @@ class ModelProfile:
     max_passages: int
     first_token_timeout_s: float
     total_timeout_s: float
+    sha256: str | None = None
 
     @property
     def passage_tokens(self) -> int:
@@ -50,4 +51,5 @@ def profile_of(info: ModelInfo) -> ModelProfile | None:
         max_passages=1 if is_small else 8,
         first_token_timeout_s=SMALL_FIRST_TOKEN_TIMEOUT_S if is_small else LARGE_FIRST_TOKEN_TIMEOUT_S,
         total_timeout_s=10.0 if is_small else 120.0,
+        sha256=info.sha256,
     )

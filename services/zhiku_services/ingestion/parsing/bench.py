@@ -14,9 +14,11 @@ from zhiku_platform.text.document import document_text
 from zhiku_platform.text.passages import CountTokens, passages
 from zhiku_services.ingestion.parsing.errors import ParsingError
 from zhiku_services.ingestion.parsing.pool import ParserPool
+from zhiku_services.ingestion.parsing.preflight import EXTENSIONS
 from zhiku_services.ingestion.parsing.service import parse
 
 GROUND_TRUTH = "groundtruth"
+_BINARY = frozenset({".doc", ".ppt", ".xls", ".msg", ".epub", ".png", ".jpg", ".jpeg", ".gif", ".tiff", ".zip"})
 # A Chinese character is a word of its own here, so that a shifted space costs nothing.
 _WORD = re.compile(r"[\u3400-\u9fff]|[^\W_\u3400-\u9fff]+")
 # What a Markdown reference has beyond the text: links' targets, images, comments, tags, entities, rules of tables.
@@ -25,7 +27,10 @@ _MARKUP = re.compile(r"\]\([^)]*\)|<!--.*?-->|<[^>\n]{1,200}>|&[a-z]{2,6};|\|[-:
 
 @dataclass(frozen=True, slots=True)
 class FileResult:
-    """One file. `code` says why it was not read; `found` is the share of the reference's words that came out."""
+    """One file; what has no extension of its own counts as "other text".
+
+    `code` says why it was not read; `found` is the share of the reference's words that came out.
+    """
 
     path: Path
     extension: str
@@ -52,14 +57,15 @@ def bench_parsing(
 ) -> dict[str, FormatResult]:
     """Parse every file below `folders`, one after another, in one child; results by extension, most files first.
 
-    A file `NAME` with a reference `…/groundtruth/…/NAME.md` in the same folder's tree is compared with it.
+    A file with a reference of its name, `…/groundtruth/…/NAME.md`, in the same folder's tree is compared with it.
     """
     formats: dict[str, FormatResult] = {}
     with ParserPool() as pool:
         for folder in folders:
             references = {path.name: path for path in sorted(folder.rglob("*.md")) if GROUND_TRUTH in path.parts}
             for path in _files(folder):
-                result = _try(path, references.get(f"{path.name}.md"), count_tokens, pool)
+                reference = references.get(f"{path.name}.md") or references.get(f"{path.stem}.md")
+                result = _try(path, reference, count_tokens, pool)
                 report(result)
                 _add(formats.setdefault(result.extension, FormatResult()), result)
     return dict(sorted(formats.items(), key=lambda item: (-item[1].files, item[0])))
@@ -96,7 +102,8 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _try(path: Path, reference: Path | None, count_tokens: CountTokens, pool: ParserPool) -> FileResult:
     started = time.perf_counter()
-    extension = path.suffix.lower() or "none"
+    suffix = path.suffix.lower()
+    extension = suffix if suffix in EXTENSIONS or suffix in _BINARY else "other text"
     try:
         document = parse(path, file_name=path.name, pool=pool)
     except ParsingError as error:

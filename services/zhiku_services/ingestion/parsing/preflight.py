@@ -49,7 +49,7 @@ MEDIA_TYPES: dict[Format, str] = {
     Format.TEXT: "text/plain",
     Format.EML: "message/rfc822",
 }
-_EXTENSIONS: dict[str, Format] = {
+EXTENSIONS: dict[str, Format] = {
     ".pdf": Format.PDF,
     **dict.fromkeys((".docx", ".docm", ".dotx", ".dotm"), Format.DOCX),
     **dict.fromkeys((".pptx", ".pptm", ".ppsx", ".ppsm", ".potx"), Format.PPTX),
@@ -139,7 +139,7 @@ def _megabytes(size: int) -> int:
 def _detect(file: BinaryIO, size: int, extension: str, limits: ParseLimits) -> Format:
     head = file.read(_HEAD_BYTES)
     content = _content_format(file, head, size, extension, limits)
-    expected = _EXTENSIONS.get(extension)
+    expected = EXTENSIONS.get(extension)
     if content is None:
         return _text_format(head, extension, expected)
     if expected is not None and expected is not content:
@@ -179,7 +179,7 @@ def _check_pdf_end(file: BinaryIO, size: int) -> None:
 
 
 def _image(head: bytes, extension: str, limits: ParseLimits) -> errors.ParsingError:
-    if _EXTENSIONS.get(extension) is not None:
+    if EXTENSIONS.get(extension) is not None:
         return _mismatch(extension, "an image")
     width, height = _png_size(head)
     if width * height > limits.max_pixels:
@@ -199,7 +199,7 @@ def _legacy_office(file: BinaryIO, extension: str) -> errors.ParsingError:
     file.seek(0)
     if "EncryptedPackage".encode("utf-16-le") in file.read(1_000_000):
         return errors.EncryptedError("The Office file is protected by a password.")
-    if _EXTENSIONS.get(extension) is not None:
+    if EXTENSIONS.get(extension) is not None:
         return _mismatch(extension, "an Office format of before 2007, or a mail of Outlook")
     return errors.UnsupportedTypeError(
         "Office formats of before 2007 and Outlook's .msg are not read.",
@@ -258,7 +258,7 @@ def _office_format(archive: zipfile.ZipFile, extension: str) -> Format:
     try:
         member = archive.getinfo(_CONTENT_TYPES)
     except KeyError:
-        if _EXTENSIONS.get(extension) is not None:
+        if EXTENSIONS.get(extension) is not None:
             raise _mismatch(extension, "a ZIP archive") from None
         raise errors.UnsupportedTypeError(
             "Archives, e-books and OpenDocument files are not read.",

@@ -1,0 +1,363 @@
+"""Audit events, the catalogue of them, and what the audit service says and is told.
+
+The action names are a contract that only grows: reviewers' saved searches and other systems rely on them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum, StrEnum
+from types import MappingProxyType
+
+from pydantic import Field, model_validator
+
+from zhiku_platform.contracts.wire import Message
+from zhiku_platform.db import new_id, utc_now
+
+Detail = str | int | bool | None | list[str]
+"""A detail of an event. No floats: two programs may write the same one differently, and bytes are what is signed."""
+
+MAX_EVENT_BYTES = 65_535
+"""The longest entry that a tile of tlog-tiles can carry (its length is a uint16)."""
+MAX_CLEAR_BYTES = 48 * 1024
+"""What `details` may take of it, as JSON."""
+MAX_INT = 2**53 - 1
+"""The largest integer that every JSON reader keeps exact (RFC 8785, section 3.2.2.3)."""
+
+
+class Outcome(StrEnum):
+    DONE = "done"
+    DENIED = "denied"
+    FAILED = "failed"
+
+
+class SubjectKind(StrEnum):
+    """What the `subject` of an event is the id of."""
+
+    ANSWER = "answer"
+    API_KEY = "api_key"
+    AUDIT = "audit"
+    DOCUMENT = "document"
+    KNOWLEDGE_BASE = "knowledge_base"
+    SESSION = "session"
+    SOURCE = "source"
+    USER = "user"
+    OTHER = "other"
+
+
+class EventClass(IntEnum):
+    """The OCSF class of an event."""
+
+    DETECTION_FINDING = 2004
+    ACCOUNT_CHANGE = 3001
+    AUTHENTICATION = 3002
+    ENTITY_MANAGEMENT = 3004
+    USER_ACCESS = 3005
+    API_ACTIVITY = 6003
+    DATASTORE_ACTIVITY = 6005
+
+    @property
+    def title(self) -> str:
+        """The name that OCSF gives it."""
+        return self.name.replace("_", " ").title().replace("Api", "API")
+
+
+class OnOutage(StrEnum):
+    """What becomes of an act while no sink can take its event: refused, or done and counted as lost."""
+
+    REFUSE = "refuse"
+    COUNT = "count"
+
+
+@dataclass(frozen=True)
+class EventKind:
+    """One line of the catalogue."""
+
+    subject: SubjectKind
+    event_class: EventClass
+    says: str
+    on_outage: OnOutage = OnOutage.REFUSE
+
+
+_ENTITY = EventClass.ENTITY_MANAGEMENT
+_SIGN_IN = EventClass.AUTHENTICATION
+_RIGHTS = EventClass.USER_ACCESS
+_USE = EventClass.API_ACTIVITY
+_READ = EventClass.DATASTORE_ACTIVITY
+
+ACTIONS: Mapping[str, EventKind] = MappingProxyType(
+    {
+        "answer.given": EventKind(SubjectKind.ANSWER, _USE, "An answer was finished; its passages are named."),
+        "answer.interrupted": EventKind(SubjectKind.ANSWER, _USE, "An answer ended because its process did."),
+        "api_key.created": EventKind(SubjectKind.API_KEY, EventClass.ACCOUNT_CHANGE, "Somebody made an API key."),
+        "api_key.refused": EventKind(
+            SubjectKind.API_KEY, _SIGN_IN, "A key was turned down: wrong, expired or revoked.", OnOutage.COUNT
+        ),
+        "api_key.revoked": EventKind(SubjectKind.API_KEY, EventClass.ACCOUNT_CHANGE, "An API key was ended."),
+        "audit.events_lost": EventKind(
+            SubjectKind.AUDIT, EventClass.DETECTION_FINDING, "While no sink could write, so many events were lost."
+        ),
+        "audit.exported": EventKind(SubjectKind.AUDIT, _READ, "Evidence left the platform as a bundle."),
+        "audit.group_erased": EventKind(
+            SubjectKind.OTHER, _ENTITY, "The key of a record group was destroyed; its sealed parts are unreadable."
+        ),
+        "audit.person_forgotten": EventKind(
+            SubjectKind.OTHER, _ENTITY, "The link between a pseudonym and its person was destroyed."
+        ),
+        "audit.person_looked_up": EventKind(
+            SubjectKind.USER, _READ, "A reviewer asked for the pseudonym of a person, with a reason."
+        ),
+        "audit.revealed": EventKind(
+            SubjectKind.AUDIT, _READ, "A reviewer saw who did something, and its sealed part, with a reason."
+        ),
+        "audit.searched": EventKind(SubjectKind.AUDIT, _READ, "Somebody searched the audit trail."),
+        "audit.viewed": EventKind(SubjectKind.AUDIT, _READ, "Somebody read one event, its proof, or a report."),
+        "audit.view_deleted": EventKind(SubjectKind.AUDIT, _ENTITY, "Somebody deleted a saved search."),
+        "audit.view_saved": EventKind(SubjectKind.AUDIT, _ENTITY, "Somebody saved a search."),
+        "audit.witnessed": EventKind(SubjectKind.AUDIT, _ENTITY, "A witness cosigned a checkpoint."),
+        "document.accepted": EventKind(SubjectKind.DOCUMENT, _ENTITY, "A document version was taken in."),
+        "document.acl_changed": EventKind(SubjectKind.DOCUMENT, _RIGHTS, "Who may read a document changed."),
+        "document.cancelled": EventKind(SubjectKind.DOCUMENT, _ENTITY, "Its ingestion was called off."),
+        "document.deleted": EventKind(SubjectKind.DOCUMENT, _ENTITY, "Somebody deleted a document."),
+        "document.failed": EventKind(SubjectKind.DOCUMENT, _ENTITY, "Its ingestion failed, with a reason."),
+        "document.indexed": EventKind(SubjectKind.DOCUMENT, _ENTITY, "A document version can be found."),
+        "document.published": EventKind(SubjectKind.DOCUMENT, _ENTITY, "A version entered a release."),
+        "document.quarantined": EventKind(SubjectKind.DOCUMENT, _ENTITY, "A document was set aside, with a reason."),
+        "document.retired": EventKind(SubjectKind.DOCUMENT, _ENTITY, "A document left the index."),
+        "document.retried": EventKind(SubjectKind.DOCUMENT, _ENTITY, "Somebody asked to ingest it again."),
+        "grant.given": EventKind(SubjectKind.KNOWLEDGE_BASE, _RIGHTS, "A user or group got a role."),
+        "grant.removed": EventKind(SubjectKind.KNOWLEDGE_BASE, _RIGHTS, "A user or group lost a role."),
+        "knowledge_base.changed": EventKind(SubjectKind.KNOWLEDGE_BASE, _ENTITY, "Its name or description changed."),
+        "knowledge_base.created": EventKind(SubjectKind.KNOWLEDGE_BASE, _ENTITY, "Somebody made a knowledge base."),
+        "knowledge_base.deleted": EventKind(SubjectKind.KNOWLEDGE_BASE, _ENTITY, "A knowledge base was deleted."),
+        "question.asked": EventKind(SubjectKind.ANSWER, _USE, "A question was accepted; nothing was done yet."),
+        "receipt.replayed": EventKind(SubjectKind.ANSWER, _READ, "A reviewer ran an answer's search again."),
+        "receipt.revealed": EventKind(SubjectKind.ANSWER, _READ, "A reviewer saw who had asked, with a reason."),
+        "receipt.reviewed": EventKind(SubjectKind.ANSWER, _READ, "A reviewer reconstructed an answer."),
+        "session.ended": EventKind(SubjectKind.SESSION, _SIGN_IN, "Somebody signed out."),
+        "session.refused": EventKind(
+            SubjectKind.OTHER, _SIGN_IN, "A login was turned down, with a reason.", OnOutage.COUNT
+        ),
+        "session.started": EventKind(SubjectKind.SESSION, _SIGN_IN, "Somebody signed in."),
+        "source.created": EventKind(SubjectKind.SOURCE, _ENTITY, "Somebody connected a source."),
+        "source.deleted": EventKind(SubjectKind.SOURCE, _ENTITY, "Somebody disconnected a source."),
+        "source.sync_requested": EventKind(SubjectKind.SOURCE, _ENTITY, "Somebody asked for a sync."),
+        "source.synced": EventKind(SubjectKind.SOURCE, _ENTITY, "A sync ended; its counts are named."),
+    }
+)
+"""Every action that can be recorded; `record` refuses any other. Add a line here before you record a new one."""
+
+
+class UnknownActionError(ValueError):
+    """An action that the catalogue does not have."""
+
+    def __init__(self, action: str) -> None:
+        super().__init__(f"`{action}` is not in the catalogue: add it to `ACTIONS` in zhiku_platform/contracts/audit")
+
+
+class AuditEvent(Message):
+    """One thing that happened. `action` is `noun.verb`, such as `document.published`.
+
+    `details` are readable by every reviewer for ever: ids, counts, digests; people only under `PEOPLE`, where
+    they are replaced by pseudonyms. `sealed` is what may have to be forgotten: it is encrypted under the key of
+    the record group `group`, such as a conversation's id, and unreadable once that key is destroyed.
+    """
+
+    action: str = Field(pattern=r"^[a-z_]+\.[a-z_]+$", max_length=80)
+    tenant: str = Field(max_length=100)
+    actor: str = Field(max_length=200)
+    subject: str = Field(max_length=200)
+    outcome: Outcome = Outcome.DONE
+    details: dict[str, Detail] = {}
+    id: str = Field(default_factory=lambda: new_id("evt"), max_length=40, pattern=r"^[A-Za-z0-9_-]+$")
+    at: datetime = Field(default_factory=utc_now)
+    sealed: dict[str, str] = {}
+    group: str | None = Field(default=None, max_length=200)
+
+    @model_validator(mode="after")
+    def _needs_a_group(self) -> "AuditEvent":
+        if self.sealed and self.group is None:
+            raise ValueError("a sealed part needs the record group whose key seals it")
+        return self
+
+
+PEOPLE = frozenset({"holder", "member", "owner", "person", "user"})
+"""Details that name a user, bare or as `user:SUB`; the log keeps their pseudonym."""
+
+
+class Stamp(Message):
+    """Where an event comes from, and its place there: 1, 2, 3 … without a gap, but for `voided` numbers.
+
+    A number is voided when its transaction rolled back; the next event of the same process says so.
+    """
+
+    producer: str = Field(max_length=40)
+    boot: str = Field(max_length=40)
+    seq: int = Field(ge=1)
+    voided: list[int] = []
+
+
+class ProducedEvent(Message):
+    event: AuditEvent
+    stamp: Stamp | None = None
+
+
+class AppendRequest(Message):
+    events: list[ProducedEvent] = Field(min_length=1, max_length=1000)
+
+
+class Accepted(Message):
+    """How many of the events are durable now: all of them. `spooled` of them only on the second sink."""
+
+    accepted: int
+    spooled: int = 0
+
+
+class AuditFilter(Message):
+    """What a reviewer looks for. Every given field must match; `actor` is a pseudonym or a service."""
+
+    actor: str | None = Field(default=None, max_length=200)
+    action: str | None = Field(default=None, max_length=80)
+    subject: str | None = Field(default=None, max_length=200)
+    knowledge_base: str | None = Field(default=None, max_length=200)
+    document: str | None = Field(default=None, max_length=200)
+    conversation: str | None = Field(default=None, max_length=200)
+    outcome: Outcome | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class LoggedEvent(Message):
+    """An event as a reviewer reads it: people are pseudonyms, and what is sealed is not here.
+
+    `sealed_at` is the size of the first checkpoint that covers it; None while it awaits one.
+    """
+
+    index: int
+    id: str
+    at: datetime
+    recorded_at: datetime
+    actor: str
+    action: str
+    subject: str
+    outcome: Outcome
+    details: dict[str, Detail]
+    has_sealed_part: bool
+    sealed_at: int | None
+
+
+class FacetValue(Message):
+    value: str
+    count: int
+
+
+class Facets(Message):
+    """How many events of a search have which value, the most frequent first, twenty at most of each."""
+
+    total: int
+    actor: list[FacetValue]
+    action: list[FacetValue]
+    outcome: list[FacetValue]
+    knowledge_base: list[FacetValue]
+
+
+class TimelineKind(StrEnum):
+    ACTOR = "actor"
+    DOCUMENT = "document"
+    CONVERSATION = "conversation"
+    KNOWLEDGE_BASE = "knowledge_base"
+
+
+class Reason(Message):
+    """Why a reviewer must know; kept in the log."""
+
+    reason: str = Field(min_length=10, max_length=500)
+
+
+class PersonLookup(Reason):
+    user: str = Field(min_length=1, max_length=200)
+
+
+class Pseudonyms(Message):
+    """What the log calls a person; more than one after their mapping was destroyed and they came back."""
+
+    pseudonyms: list[str]
+
+
+class Revealed(Message):
+    """Who did it, and its sealed part. None is what can no longer be known."""
+
+    actor: str | None
+    people: dict[str, str | None]
+    sealed: dict[str, str] | None
+
+
+class NewAuditView(Message):
+    name: str = Field(min_length=1, max_length=100)
+    filter: AuditFilter
+
+
+class AuditView(NewAuditView):
+    id: str
+    created_at: datetime
+
+
+class SequenceGap(Message):
+    """Numbers of one producer's process that never came: events that were removed on the way, or cut off."""
+
+    producer: str
+    boot: str
+    first: int
+    last: int
+
+
+class LogStatus(Message):
+    """The log now. `waiting` events are durable and not yet in the tree, `spooled` ones on the second sink."""
+
+    origin: str
+    public_key: str
+    size: int
+    waiting: int
+    spooled: int
+    lost: int
+    checkpoint: str | None
+    gaps: list[SequenceGap]
+
+
+class Checkpoint(Message):
+    """A signed note with the cosignatures of witnesses (C2SP tlog-checkpoint)."""
+
+    size: int
+    note: str
+
+
+class ConsistencyProof(Message):
+    """Hashes in hex that prove that the log of `first` entries is the beginning of the one of `second`."""
+
+    first: int
+    second: int
+    hashes: list[str]
+
+
+class Cosignature(Message):
+    """A witness's line below a checkpoint of `size`, with the key that it is verified by."""
+
+    size: int = Field(ge=1)
+    key: str = Field(max_length=400)
+    line: str = Field(max_length=400)
+
+
+class ExportRequest(Reason):
+    """What to put into an evidence bundle; without a filter, the tenant's whole log."""
+
+    filter: AuditFilter = AuditFilter()
+
+
+def event_catalogue() -> str:
+    """Every action as a Markdown table, for the documentation."""
+    rows = [
+        [f"`{action}`", f"{kind.event_class.title} ({kind.event_class.value})", kind.subject, kind.on_outage, kind.says]
+        for action, kind in sorted(ACTIONS.items())
+    ]
+    table = [["action", "OCSF class", "subject", "if nothing can write", "what happened"], ["---"] * 5, *rows]
+    return "".join(f"| {' | '.join(row)} |\n" for row in table)

@@ -1,0 +1,215 @@
+"""Receipts: what each answer stands on, fixed by a digest that the audit log carries."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from hashlib import sha256
+
+from sqlmodel import Session
+
+from zhiku_platform.access import Access
+from zhiku_platform.audit import event_of, record
+from zhiku_platform.contracts.assistant import (
+    AnswerState,
+    Receipt,
+    ReceiptModel,
+    ReceiptPassage,
+    ReceiptRights,
+    ReceiptSentence,
+    Reconstruction,
+    Replay,
+    ReplayedPassage,
+    RevealRequest,
+    SealedReceipt,
+)
+from zhiku_platform.contracts.gateway import ApiKeyScope
+from zhiku_platform.contracts.identity import Principal, Role
+from zhiku_platform.contracts.knowledge import FoundPassage, SearchRequest
+from zhiku_platform.db import Database, utc_now
+from zhiku_platform.errors import NotFoundError
+from zhiku_services.assistant.answering.draft import Draft, ModelUse
+from zhiku_services.assistant.answering.pipeline import SEARCH_LIMIT
+from zhiku_services.assistant.models import AUDIT_OUTBOX, AnswerRow, ReceiptRow
+from zhiku_services.assistant.ports import Knowledge
+from zhiku_services.assistant.repository import AssistantRepository, ReceiptReview
+from zhiku_services.assistant.visibility import look, passages_of, visible_answer
+
+MASKED = "•••"
+
+
+def receipt_of(
+    access: Access, answer_id: str, conversation_id: str, asked_at: datetime, draft: Draft, state: AnswerState
+) -> Receipt:
+    """Write the receipt of a finished draft."""
+    passage_of = {citation.n: citation.passage_id for citation in draft.citations}
+    return Receipt(
+        answer_id=answer_id,
+        conversation_id=conversation_id or None,
+        tenant=access.tenant,
+        asked_by=access.principal.sub,
+        asked_at=asked_at,
+        answered_at=utc_now(),
+        question=draft.question,
+        rewritten_question=draft.rewritten_question,
+        query=draft.query,
+        knowledge_base_ids=list(draft.knowledge_base_ids),
+        rights=_rights(access.principal),
+        searched=list(draft.searched),
+        releases=dict(draft.releases),
+        passages=[_passage(found, set(passage_of.values())) for found in draft.read],
+        model=_model(draft.model_use),
+        policy_decisions=[],
+        state=state,
+        mode=draft.mode,
+        sentences=[
+            ReceiptSentence(sha256=_digest(one.text), citations=[passage_of[n] for n in one.citations])
+            for one in draft.sentences
+        ],
+        timings_ms=dict(draft.timings_ms),
+        problem=draft.problem.code if draft.problem else None,
+    )
+
+
+def seal(receipt: Receipt) -> tuple[str, str]:
+    """The receipt as canonical JSON, and its SHA-256."""
+    body = json.dumps(
+        receipt.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+    return body, _digest(body)
+
+
+def get_own(access: Access, answer_id: str, session: Session) -> SealedReceipt:
+    """The receipt of one of the caller's answers.
+
+    Raises:
+        NotFoundError: the answer is missing, another user's, or still being written.
+    """
+    row = AssistantRepository(session, access).receipt(answer_id)
+    if row is None:
+        raise NotFoundError("receipt")
+    return SealedReceipt(receipt=Receipt.model_validate_json(row.body), sha256=row.sha256)
+
+
+def reconstruct(
+    access: Access, answer_id: str, reveal: RevealRequest | None, database: Database, knowledge: Knowledge
+) -> Reconstruction:
+    """Show a reviewer what an answer stood on; that it was looked at is recorded first.
+
+    Raises:
+        NotFoundError: there is no such receipt in the reviewer's tenant.
+    """
+    with database.write() as session:
+        row, answer = _reviewed(access, answer_id, session)
+        event = event_of(access, "receipt.reviewed" if reveal is None else "receipt.revealed", answer_id)
+        if reveal is not None:
+            event = event.model_copy(update={"sealed": {"reason": reveal.reason}, "group": answer_id})
+        record(session, AUDIT_OUTBOX, event)
+        receipt, digest, is_intact = Receipt.model_validate_json(row.body), row.sha256, _digest(row.body) == row.sha256
+    cited = passages_of([answer]) if answer is not None else []
+    sight = look(access.principal, [*cited, *(one.passage_id for one in receipt.passages)], knowledge)
+    return Reconstruction(
+        receipt=receipt.model_copy(
+            update={
+                "searched": sight.names(receipt.searched),
+                "asked_by": receipt.asked_by if reveal is not None else MASKED,
+            }
+        ),
+        sha256=digest,
+        is_intact=is_intact,
+        answer=None if answer is None else visible_answer(answer, sight),
+        readable=[one.passage_id for one in receipt.passages if sight.shows([one.passage_id])],
+    )
+
+
+def replay(access: Access, answer_id: str, database: Database, knowledge: Knowledge) -> Replay:
+    """Run the search of an answer again, as the one who asked, and compare; recorded first.
+
+    Raises:
+        NotFoundError: there is no such receipt in the reviewer's tenant.
+    """
+    with database.write() as session:
+        row, _ = _reviewed(access, answer_id, session)
+        record(session, AUDIT_OUTBOX, event_of(access, "receipt.replayed", answer_id))
+        receipt = Receipt.model_validate_json(row.body)
+    found: Sequence[FoundPassage] = []
+    if receipt.query is not None:
+        request = SearchRequest(query=receipt.query, knowledge_base_ids=receipt.knowledge_base_ids, limit=SEARCH_LIMIT)
+        found = knowledge.search(_principal_of(receipt), request).passages
+    return _compared(receipt, {one.passage.id: one.passage.content_hash for one in found})
+
+
+def _compared(receipt: Receipt, now: dict[str, str]) -> Replay:
+    then = {one.passage_id: one.content_hash for one in receipt.passages}
+    ranks_then = {passage_id: rank for rank, passage_id in enumerate(then, 1)}
+    ranks_now = {passage_id: rank for rank, passage_id in enumerate(now, 1)}
+    passages = [
+        ReplayedPassage(
+            passage_id=passage_id,
+            rank_then=ranks_then.get(passage_id),
+            rank_now=ranks_now.get(passage_id),
+            is_unchanged=then[passage_id] == now[passage_id] if passage_id in then and passage_id in now else None,
+        )
+        for passage_id in {**then, **now}
+    ]
+    return Replay(answer_id=receipt.answer_id, is_same=list(then.items()) == list(now.items()), passages=passages)
+
+
+def _reviewed(access: Access, answer_id: str, session: Session) -> tuple[ReceiptRow, AnswerRow | None]:
+    review = ReceiptReview(session, access)
+    row = review.receipt(answer_id)
+    if row is None:
+        raise NotFoundError("receipt")
+    return row, review.answer(answer_id)
+
+
+def _principal_of(receipt: Receipt) -> Principal:
+    rights = receipt.rights
+    return Principal(
+        sub=receipt.asked_by,
+        tenant=receipt.tenant,
+        groups=frozenset(rights.groups),
+        roles=frozenset(Role(role) for role in rights.roles),
+        clearance=rights.clearance,
+        scopes=None if rights.scopes is None else frozenset(ApiKeyScope(scope) for scope in rights.scopes),
+    )
+
+
+def _rights(principal: Principal) -> ReceiptRights:
+    held = {
+        "groups": sorted(principal.groups),
+        "roles": sorted(principal.roles),
+        "scopes": None if principal.scopes is None else sorted(principal.scopes),
+        "clearance": principal.clearance,
+    }
+    # Without who asked, so that a masked receipt cannot be guessed open.
+    fingerprint = _digest(json.dumps({"tenant": principal.tenant, **held}, sort_keys=True))
+    return ReceiptRights.model_validate({**held, "fingerprint": fingerprint})
+
+
+def _passage(found: FoundPassage, cited: set[str]) -> ReceiptPassage:
+    passage = found.passage
+    return ReceiptPassage(
+        passage_id=passage.id,
+        document_id=passage.document_id,
+        knowledge_base_id=passage.knowledge_base_id,
+        content_hash=passage.content_hash,
+        score=round(found.score, 6),
+        is_cited=passage.id in cited,
+    )
+
+
+def _model(use: ModelUse | None) -> ReceiptModel | None:
+    if use is None:
+        return None
+    return ReceiptModel(
+        id=use.model,
+        sha256=use.sha256,
+        prompt_version=use.prompt_version,
+        prompt_sha256=use.prompt_sha256,
+        prompt_tokens=use.prompt_tokens,
+        completion_tokens=use.completion_tokens,
+    )
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()
