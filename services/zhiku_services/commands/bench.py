@@ -62,6 +62,20 @@ def ingest(
 
 
 @app.command()
+def start(as_json: AsJson = False) -> None:
+    """Start the platform in a new home with the demo handbook; time the first answer, and watch its memory."""
+    from zhiku_services.commands.ask import ask_and_wait
+    from zhiku_services.embedded.bench import bench_start
+
+    with tempfile.TemporaryDirectory(prefix="zhiku-bench-") as scratch:
+        result = bench_start(
+            Path(scratch),
+            ask=lambda clients, request: ask_and_wait(clients, clients.principal(DEFAULT_USER), request),
+        )
+    _show(result.as_json(), as_json)
+
+
+@app.command()
 def embedding(
     data: Annotated[Path, typer.Argument(help="A folder of evaluation sets, with `retrieval/` in it.")],
     documents: Annotated[int | None, typer.Option(help="Only the first so many documents of each set.")] = None,
