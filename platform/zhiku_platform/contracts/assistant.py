@@ -175,13 +175,13 @@ class Receipt(Message):
 
 
 class SealedReceipt(Message):
-    """A receipt and its digest, which the audit event `answer.given` carries.
+    """A receipt, the text that was sealed, and the SHA-256 of that text in UTF-8.
 
-    `sha256` is of the receipt as JSON with sorted keys, no spaces, and UTF-8 (`json.dumps(receipt,
-    sort_keys=True, separators=(",", ":"), ensure_ascii=False)`).
+    The audit event `answer.given` carries the digest. Check `canonical` as it is, never written anew.
     """
 
     receipt: Receipt
+    canonical: str
     sha256: str
 
 

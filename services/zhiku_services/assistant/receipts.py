@@ -87,7 +87,7 @@ def get_own(access: Access, answer_id: str, session: Session) -> SealedReceipt:
     row = AssistantRepository(session, access).receipt(answer_id)
     if row is None:
         raise NotFoundError("receipt")
-    return SealedReceipt(receipt=Receipt.model_validate_json(row.body), sha256=row.sha256)
+    return SealedReceipt(receipt=Receipt.model_validate_json(row.body), canonical=row.body, sha256=row.sha256)
 
 
 def reconstruct(

@@ -2,7 +2,6 @@
 
 import json
 from hashlib import sha256
-from typing import Any
 
 import pytest
 
@@ -18,17 +17,13 @@ REVIEWER = Principal(sub="chen", tenant="acme", roles=frozenset({Role.COMPLIANCE
 RIVAL = REVIEWER.model_copy(update={"tenant": "rival"})
 
 
-def digest(receipt: dict[str, Any]) -> str:
-    canonical = json.dumps(receipt, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return sha256(canonical.encode()).hexdigest()
-
-
 async def test_a_receipt_has_what_was_read_and_its_digest_stands_in_the_log(assistant: Assistant) -> None:
     assistant.inference.says("Employees get 15 days of annual leave [1].")
     answer = await assistant.ask(LEAVE)
     sealed = await assistant.get(f"/api/v1/answers/{answer.id}/receipt")
     receipt = sealed["receipt"]
-    assert sealed["sha256"] == digest(receipt)
+    assert json.loads(sealed["canonical"]) == receipt
+    assert sealed["sha256"] == sha256(sealed["canonical"].encode()).hexdigest()
     given = json.loads(assistant.audit()[-1]["details"])
     assert given["receipt"] == sealed["sha256"]
     assert receipt["question"] == LEAVE

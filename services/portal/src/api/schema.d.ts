@@ -24,6 +24,26 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  "/api/v1/answers/{answer_id}/receipt": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Get Receipt
+     * @description Get the receipt of one of your answers: what was searched and read, under which rights, with which model.
+     */
+    get: operations["get_receipt_api_v1_answers__answer_id__receipt_get"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   "/api/v1/answers/{answer_id}/stop": {
     parameters: {
       query?: never;
@@ -108,6 +128,290 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  "/api/v1/audit-events": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Search Audit Events
+     * @description Search the audit trail, the newest first. People are pseudonyms. That you searched is recorded.
+     */
+    get: operations["search_audit_events_api_v1_audit_events_get"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/audit-events/facets": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Count Audit Events
+     * @description Count what a search finds, by actor, action, outcome and knowledge base.
+     */
+    post: operations["count_audit_events_api_v1_audit_events_facets_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/audit-events/{event_id}": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Get Audit Event
+     * @description Get one event.
+     */
+    get: operations["get_audit_event_api_v1_audit_events__event_id__get"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/audit-events/{event_id}/proof": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Prove Audit Event
+     * @description Get a proof that the event is in the log; it is checked offline, with the log's public key.
+     */
+    get: operations["prove_audit_event_api_v1_audit_events__event_id__proof_get"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/audit-events/{event_id}/reveal": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Reveal Audit Event
+     * @description See who did it, and its sealed part. Your reason is recorded first.
+     */
+    post: operations["reveal_audit_event_api_v1_audit_events__event_id__reveal_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/audit-exports": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Export Audit Events
+     * @description Export evidence: what matches and is signed, with proofs, keys and a program that checks them.
+     */
+    post: operations["export_audit_events_api_v1_audit_exports_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/audit-log": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Get Audit Log
+     * @description Get the log's size, latest checkpoint, public key, and the gaps in what producers sent.
+     */
+    get: operations["get_audit_log_api_v1_audit_log_get"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/audit-log/checkpoint": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Get Audit Checkpoint
+     * @description Get the latest checkpoint with its cosignatures.
+     */
+    get: operations["get_audit_checkpoint_api_v1_audit_log_checkpoint_get"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/audit-log/consistency": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Prove Audit Consistency
+     * @description Prove that the log has only grown between two sizes.
+     */
+    get: operations["prove_audit_consistency_api_v1_audit_log_consistency_get"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/audit-log/cosignatures": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Add Audit Cosignature
+     * @description Leave a witness's cosignature of a checkpoint.
+     */
+    post: operations["add_audit_cosignature_api_v1_audit_log_cosignatures_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/audit-pseudonyms": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Find Audit Pseudonyms
+     * @description Find what the log calls a person. Your reason is recorded first.
+     */
+    post: operations["find_audit_pseudonyms_api_v1_audit_pseudonyms_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/audit-timelines/{kind}/{what}": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Get Audit Timeline
+     * @description All that happened by or to one actor, document, conversation or knowledge base, the oldest first.
+     */
+    get: operations["get_audit_timeline_api_v1_audit_timelines__kind___what__get"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/audit-views": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * List Audit Views
+     * @description List your saved searches.
+     */
+    get: operations["list_audit_views_api_v1_audit_views_get"];
+    put?: never;
+    /**
+     * Save Audit View
+     * @description Save a search.
+     */
+    post: operations["save_audit_view_api_v1_audit_views_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/audit-views/{view_id}": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    post?: never;
+    /**
+     * Delete Audit View
+     * @description Delete one of your saved searches.
+     */
+    delete: operations["delete_audit_view_api_v1_audit_views__view_id__delete"];
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   "/api/v1/auth/callback": {
     parameters: {
       query?: never;
@@ -137,7 +441,7 @@ export interface paths {
     };
     /**
      * Log In
-     * @description Send the browser to the identity provider.
+     * @description Send the browser to the identity provider; with `max_age` or `acr_values`, for a fresher or stronger login.
      */
     get: operations["log_in_api_v1_auth_login_get"];
     put?: never;
@@ -155,11 +459,15 @@ export interface paths {
       path?: never;
       cookie?: never;
     };
-    get?: never;
+    /**
+     * Log Out At Provider
+     * @description Send the browser to the identity provider to end its session there too; come here after signing out.
+     */
+    get: operations["log_out_at_provider_api_v1_auth_logout_get"];
     put?: never;
     /**
      * Log Out
-     * @description End the session.
+     * @description End the session, and take its tokens back at the identity provider.
      */
     post: operations["log_out_api_v1_auth_logout_post"];
     delete?: never;
@@ -580,6 +888,66 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  "/api/v1/receipts/{answer_id}": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Review Receipt
+     * @description Reconstruct anybody's answer, with who asked masked; looking is recorded.
+     */
+    get: operations["review_receipt_api_v1_receipts__answer_id__get"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/receipts/{answer_id}/replay": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Replay Receipt
+     * @description Run the search of anybody's answer again and compare what it finds; this is recorded.
+     */
+    post: operations["replay_receipt_api_v1_receipts__answer_id__replay_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/receipts/{answer_id}/reveal": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Reveal Receipt
+     * @description Reconstruct anybody's answer and show who asked; the reason is recorded.
+     */
+    post: operations["reveal_receipt_api_v1_receipts__answer_id__reveal_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   "/api/v1/search": {
     parameters: {
       query?: never;
@@ -811,6 +1179,52 @@ export interface components {
      */
     ApiKeyScope: "ask" | "search" | "ingest";
     /**
+     * AuditFilter
+     * @description What a reviewer looks for. Every given field must match; `actor` is a pseudonym or a service.
+     */
+    AuditFilter: {
+      /** Action */
+      action?: string | null;
+      /** Actor */
+      actor?: string | null;
+      /** Conversation */
+      conversation?: string | null;
+      /** Document */
+      document?: string | null;
+      /** Knowledge Base */
+      knowledge_base?: string | null;
+      outcome?: components["schemas"]["Outcome"] | null;
+      /** Since */
+      since?: string | null;
+      /** Subject */
+      subject?: string | null;
+      /** Until */
+      until?: string | null;
+    };
+    /** AuditView */
+    AuditView: {
+      /**
+       * Created At
+       * Format: date-time
+       */
+      created_at: string;
+      filter: components["schemas"]["AuditFilter"];
+      /** Id */
+      id: string;
+      /** Name */
+      name: string;
+    };
+    /**
+     * Checkpoint
+     * @description A signed note with the cosignatures of witnesses (C2SP tlog-checkpoint).
+     */
+    Checkpoint: {
+      /** Note */
+      note: string;
+      /** Size */
+      size: number;
+    };
+    /**
      * Citation
      * @description The passage that a sentence stands on. `quote` is verbatim from the passage's text.
      */
@@ -835,6 +1249,18 @@ export interface components {
       regions: components["schemas"]["Region"][];
       /** Score */
       score: number;
+    };
+    /**
+     * ConsistencyProof
+     * @description Hashes in hex that prove that the log of `first` entries is the beginning of the one of `second`.
+     */
+    ConsistencyProof: {
+      /** First */
+      first: number;
+      /** Hashes */
+      hashes: string[];
+      /** Second */
+      second: number;
     };
     /**
      * Conversation
@@ -868,6 +1294,18 @@ export interface components {
       /** Answers */
       answers: components["schemas"]["Answer"][];
       conversation: components["schemas"]["Conversation"];
+    };
+    /**
+     * Cosignature
+     * @description A witness's line below a checkpoint of `size`, with the key that it is verified by.
+     */
+    Cosignature: {
+      /** Key */
+      key: string;
+      /** Line */
+      line: string;
+      /** Size */
+      size: number;
     };
     /**
      * CreatedApiKey
@@ -945,7 +1383,7 @@ export interface components {
       /** Path */
       path: string;
       progress: components["schemas"]["Progress"];
-      reason: components["schemas"]["Reason"] | null;
+      reason: components["schemas"]["Reason-Output"] | null;
       /** Size Bytes */
       size_bytes: number;
       /** Source Id */
@@ -963,6 +1401,39 @@ export interface components {
        * Format: date-time
        */
       updated_at: string;
+    };
+    /**
+     * ExportRequest
+     * @description What to put into an evidence bundle; without a filter, the tenant's whole log.
+     */
+    ExportRequest: {
+      /** @default {} */
+      filter: components["schemas"]["AuditFilter"];
+      /** Reason */
+      reason: string;
+    };
+    /** FacetValue */
+    FacetValue: {
+      /** Count */
+      count: number;
+      /** Value */
+      value: string;
+    };
+    /**
+     * Facets
+     * @description How many events of a search have which value, the most frequent first, twenty at most of each.
+     */
+    Facets: {
+      /** Action */
+      action: components["schemas"]["FacetValue"][];
+      /** Actor */
+      actor: components["schemas"]["FacetValue"][];
+      /** Knowledge Base */
+      knowledge_base: components["schemas"]["FacetValue"][];
+      /** Outcome */
+      outcome: components["schemas"]["FacetValue"][];
+      /** Total */
+      total: number;
     };
     /**
      * FoundPassage
@@ -1037,6 +1508,65 @@ export interface components {
       name?: string | null;
     };
     /**
+     * LogStatus
+     * @description The log now. `waiting` events are durable and not yet in the tree, `spooled` ones on the second sink.
+     */
+    LogStatus: {
+      /** Checkpoint */
+      checkpoint: string | null;
+      /** Gaps */
+      gaps: components["schemas"]["SequenceGap"][];
+      /** Lost */
+      lost: number;
+      /** Origin */
+      origin: string;
+      /** Public Key */
+      public_key: string;
+      /** Size */
+      size: number;
+      /** Spooled */
+      spooled: number;
+      /** Waiting */
+      waiting: number;
+    };
+    /**
+     * LoggedEvent
+     * @description An event as a reviewer reads it: people are pseudonyms, and what is sealed is not here.
+     *
+     *     `sealed_at` is the size of the first checkpoint that covers it; None while it awaits one.
+     */
+    LoggedEvent: {
+      /** Action */
+      action: string;
+      /** Actor */
+      actor: string;
+      /**
+       * At
+       * Format: date-time
+       */
+      at: string;
+      /** Details */
+      details: {
+        [key: string]: string | number | boolean | string[] | null;
+      };
+      /** Has Sealed Part */
+      has_sealed_part: boolean;
+      /** Id */
+      id: string;
+      /** Index */
+      index: number;
+      outcome: components["schemas"]["Outcome"];
+      /**
+       * Recorded At
+       * Format: date-time
+       */
+      recorded_at: string;
+      /** Sealed At */
+      sealed_at: number | null;
+      /** Subject */
+      subject: string;
+    };
+    /**
      * ModelInfo
      * @description One model of the catalogue; `problem` says what is missing and how to get it.
      */
@@ -1081,6 +1611,12 @@ export interface components {
       name: string;
       /** Scopes */
       scopes: components["schemas"]["ApiKeyScope"][];
+    };
+    /** NewAuditView */
+    NewAuditView: {
+      filter: components["schemas"]["AuditFilter"];
+      /** Name */
+      name: string;
     };
     /** NewConversation */
     NewConversation: {
@@ -1142,10 +1678,22 @@ export interface components {
       /** Name */
       name: string;
     };
+    /**
+     * Outcome
+     * @enum {string}
+     */
+    Outcome: "done" | "denied" | "failed";
     /** Page[ApiKey] */
     Page_ApiKey_: {
       /** Items */
       items: components["schemas"]["ApiKey"][];
+      /** Next Cursor */
+      next_cursor?: string | null;
+    };
+    /** Page[AuditView] */
+    Page_AuditView_: {
+      /** Items */
+      items: components["schemas"]["AuditView"][];
       /** Next Cursor */
       next_cursor?: string | null;
     };
@@ -1181,6 +1729,13 @@ export interface components {
     Page_KnowledgeBase_: {
       /** Items */
       items: components["schemas"]["KnowledgeBase"][];
+      /** Next Cursor */
+      next_cursor?: string | null;
+    };
+    /** Page[LoggedEvent] */
+    Page_LoggedEvent_: {
+      /** Items */
+      items: components["schemas"]["LoggedEvent"][];
       /** Next Cursor */
       next_cursor?: string | null;
     };
@@ -1242,6 +1797,13 @@ export interface components {
      * @enum {string}
      */
     PassageKind: "text" | "table";
+    /** PersonLookup */
+    PersonLookup: {
+      /** Reason */
+      reason: string;
+      /** User */
+      user: string;
+    };
     /**
      * Progress
      * @description How far a version is: unit `done` of `total` in the stage; `eta_s` None while unknown.
@@ -1262,10 +1824,26 @@ export interface components {
       total?: number | null;
     };
     /**
+     * Pseudonyms
+     * @description What the log calls a person; more than one after their mapping was destroyed and they came back.
+     */
+    Pseudonyms: {
+      /** Pseudonyms */
+      pseudonyms: string[];
+    };
+    /**
+     * Reason
+     * @description Why a reviewer must know; kept in the log.
+     */
+    "Reason-Input": {
+      /** Reason */
+      reason: string;
+    };
+    /**
      * Reason
      * @description Why a version failed: a stable code, the stage, what happened, and what the user can do.
      */
-    Reason: {
+    "Reason-Output": {
       /** Code */
       code: string;
       /** Detail */
@@ -1274,6 +1852,146 @@ export interface components {
       remedy: string;
       /** Stage */
       stage: string;
+    };
+    /**
+     * Receipt
+     * @description What one answer stands on.
+     *
+     *     `knowledge_base_ids` is where the question was put, empty for everywhere; `searched` names what that came to.
+     *     `sentences` are digests of the text as it was written, with the passages that each cites.
+     */
+    Receipt: {
+      /** Answer Id */
+      answer_id: string;
+      /**
+       * Answered At
+       * Format: date-time
+       */
+      answered_at: string;
+      /**
+       * Asked At
+       * Format: date-time
+       */
+      asked_at: string;
+      /** Asked By */
+      asked_by: string;
+      /** Conversation Id */
+      conversation_id: string | null;
+      /** Knowledge Base Ids */
+      knowledge_base_ids: string[];
+      mode: components["schemas"]["AnswerMode"] | null;
+      model: components["schemas"]["ReceiptModel"] | null;
+      /** Passages */
+      passages: components["schemas"]["ReceiptPassage"][];
+      /** Policy Decisions */
+      policy_decisions: string[];
+      /** Problem */
+      problem: string | null;
+      /** Query */
+      query: string | null;
+      /** Question */
+      question: string;
+      /** Releases */
+      releases: {
+        [key: string]: number;
+      };
+      /** Rewritten Question */
+      rewritten_question: string | null;
+      rights: components["schemas"]["ReceiptRights"];
+      /** Searched */
+      searched: string[];
+      /** Sentences */
+      sentences: components["schemas"]["ReceiptSentence"][];
+      state: components["schemas"]["AnswerState"];
+      /** Tenant */
+      tenant: string;
+      /** Timings Ms */
+      timings_ms: {
+        [key: string]: number;
+      };
+      /**
+       * Version
+       * @default 1
+       * @constant
+       */
+      version: 1;
+    };
+    /**
+     * ReceiptModel
+     * @description The model that was asked, whatever became of its words, and the digest of what it was given.
+     */
+    ReceiptModel: {
+      /** Completion Tokens */
+      completion_tokens: number | null;
+      /** Id */
+      id: string;
+      /** Prompt Sha256 */
+      prompt_sha256: string;
+      /** Prompt Tokens */
+      prompt_tokens: number | null;
+      /** Prompt Version */
+      prompt_version: string;
+      /** Sha256 */
+      sha256: string | null;
+    };
+    /**
+     * ReceiptPassage
+     * @description A passage that the search gave the assistant, best first; `content_hash` says what it read then.
+     */
+    ReceiptPassage: {
+      /** Content Hash */
+      content_hash: string;
+      /** Document Id */
+      document_id: string;
+      /** Is Cited */
+      is_cited: boolean;
+      /** Knowledge Base Id */
+      knowledge_base_id: string;
+      /** Passage Id */
+      passage_id: string;
+      /** Score */
+      score: number;
+    };
+    /**
+     * ReceiptRights
+     * @description The rights under which a question was answered; `fingerprint` is the SHA-256 of all of them together.
+     */
+    ReceiptRights: {
+      /** Clearance */
+      clearance: number;
+      /** Fingerprint */
+      fingerprint: string;
+      /** Groups */
+      groups: string[];
+      /** Roles */
+      roles: string[];
+      /** Scopes */
+      scopes: string[] | null;
+    };
+    /** ReceiptSentence */
+    ReceiptSentence: {
+      /** Citations */
+      citations: string[];
+      /** Sha256 */
+      sha256: string;
+    };
+    /**
+     * Reconstruction
+     * @description An answer's receipt as a reviewer sees it.
+     *
+     *     Its `asked_by` is masked unless it was revealed, its `searched` names what the reviewer may view. `is_intact` says whether the stored receipt still has its digest.
+     *     `answer` shows what the reviewer may read now, and is None once its owner has deleted it; `readable` are the
+     *     passages of the receipt that the reviewer may read now.
+     */
+    Reconstruction: {
+      answer: components["schemas"]["Answer"] | null;
+      /** Is Intact */
+      is_intact: boolean;
+      /** Readable */
+      readable: string[];
+      receipt: components["schemas"]["Receipt"];
+      /** Sha256 */
+      sha256: string;
     };
     /**
      * Region
@@ -1290,6 +2008,68 @@ export interface components {
       y0: number;
       /** Y1 */
       y1: number;
+    };
+    /**
+     * Replay
+     * @description The search of an answer, run again under the rights of then at the releases of then.
+     *
+     *     A passage whose document has since been deleted, or closed to who asked, does not come back.
+     */
+    Replay: {
+      /** Answer Id */
+      answer_id: string;
+      /** Is Same */
+      is_same: boolean;
+      /** Passages */
+      passages: components["schemas"]["ReplayedPassage"][];
+    };
+    /**
+     * ReplayedPassage
+     * @description Where a passage stood in the answer's search and where it stands now, counted from 1; None if nowhere.
+     */
+    ReplayedPassage: {
+      /** Is Unchanged */
+      is_unchanged: boolean | null;
+      /** Passage Id */
+      passage_id: string;
+      /** Rank Now */
+      rank_now: number | null;
+      /** Rank Then */
+      rank_then: number | null;
+    };
+    /** RevealRequest */
+    RevealRequest: {
+      /** Reason */
+      reason: string;
+    };
+    /**
+     * Revealed
+     * @description Who did it, and its sealed part. None is what can no longer be known.
+     */
+    Revealed: {
+      /** Actor */
+      actor: string | null;
+      /** People */
+      people: {
+        [key: string]: string | null;
+      };
+      /** Sealed */
+      sealed: {
+        [key: string]: string;
+      } | null;
+    };
+    /**
+     * SealedReceipt
+     * @description A receipt, the text that was sealed, and the SHA-256 of that text in UTF-8.
+     *
+     *     The audit event `answer.given` carries the digest. Check `canonical` as it is, never written anew.
+     */
+    SealedReceipt: {
+      /** Canonical */
+      canonical: string;
+      receipt: components["schemas"]["Receipt"];
+      /** Sha256 */
+      sha256: string;
     };
     /**
      * SearchMode
@@ -1343,6 +2123,20 @@ export interface components {
       citations: number[];
       /** Text */
       text: string;
+    };
+    /**
+     * SequenceGap
+     * @description Numbers of one producer's process that never came: events that were removed on the way, or cut off.
+     */
+    SequenceGap: {
+      /** Boot */
+      boot: string;
+      /** First */
+      first: number;
+      /** Last */
+      last: number;
+      /** Producer */
+      producer: string;
     };
     /**
      * Session
@@ -1417,7 +2211,7 @@ export interface components {
       finished_at: string | null;
       /** Id */
       id: string;
-      reason: components["schemas"]["Reason"] | null;
+      reason: components["schemas"]["Reason-Output"] | null;
       /** Skipped */
       skipped: number;
       /** Source Id */
@@ -1433,6 +2227,11 @@ export interface components {
      * @enum {string}
      */
     SyncState: "queued" | "running" | "done" | "failed";
+    /**
+     * TimelineKind
+     * @enum {string}
+     */
+    TimelineKind: "actor" | "document" | "conversation" | "knowledge_base";
     /** ValidationError */
     ValidationError: {
       /** Context */
@@ -1489,6 +2288,37 @@ export interface operations {
         };
         content: {
           "application/json": components["schemas"]["Answer"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  get_receipt_api_v1_answers__answer_id__receipt_get: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        answer_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["SealedReceipt"];
         };
       };
       /** @description Validation Error */
@@ -1648,6 +2478,475 @@ export interface operations {
       };
     };
   };
+  search_audit_events_api_v1_audit_events_get: {
+    parameters: {
+      query?: {
+        actor?: string | null;
+        action?: string | null;
+        subject?: string | null;
+        knowledge_base?: string | null;
+        document?: string | null;
+        conversation?: string | null;
+        outcome?: components["schemas"]["Outcome"] | null;
+        since?: string | null;
+        until?: string | null;
+        cursor?: string;
+        limit?: number;
+      };
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Page_LoggedEvent_"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  count_audit_events_api_v1_audit_events_facets_post: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["AuditFilter"];
+      };
+    };
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Facets"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  get_audit_event_api_v1_audit_events__event_id__get: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        event_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["LoggedEvent"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  prove_audit_event_api_v1_audit_events__event_id__proof_get: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        event_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description A C2SP tlog-proof; its extra data is the entry */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "text/plain": string;
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  reveal_audit_event_api_v1_audit_events__event_id__reveal_post: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        event_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["Reason-Input"];
+      };
+    };
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Revealed"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  export_audit_events_api_v1_audit_exports_post: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["ExportRequest"];
+      };
+    };
+    responses: {
+      /** @description The bundle; `verify.py` in it checks it */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/zip": unknown;
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  get_audit_log_api_v1_audit_log_get: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["LogStatus"];
+        };
+      };
+    };
+  };
+  get_audit_checkpoint_api_v1_audit_log_checkpoint_get: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Checkpoint"];
+        };
+      };
+    };
+  };
+  prove_audit_consistency_api_v1_audit_log_consistency_get: {
+    parameters: {
+      query: {
+        first: number;
+        second: number;
+      };
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["ConsistencyProof"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  add_audit_cosignature_api_v1_audit_log_cosignatures_post: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["Cosignature"];
+      };
+    };
+    responses: {
+      /** @description Successful Response */
+      204: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content?: never;
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  find_audit_pseudonyms_api_v1_audit_pseudonyms_post: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["PersonLookup"];
+      };
+    };
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Pseudonyms"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  get_audit_timeline_api_v1_audit_timelines__kind___what__get: {
+    parameters: {
+      query?: {
+        cursor?: string;
+        limit?: number;
+      };
+      header?: never;
+      path: {
+        kind: components["schemas"]["TimelineKind"];
+        what: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Page_LoggedEvent_"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  list_audit_views_api_v1_audit_views_get: {
+    parameters: {
+      query?: {
+        cursor?: string;
+        limit?: number;
+      };
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Page_AuditView_"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  save_audit_view_api_v1_audit_views_post: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["NewAuditView"];
+      };
+    };
+    responses: {
+      /** @description Successful Response */
+      201: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["AuditView"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  delete_audit_view_api_v1_audit_views__view_id__delete: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        view_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      204: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content?: never;
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
   finish_login_api_v1_auth_callback_get: {
     parameters: {
       query?: never;
@@ -1674,6 +2973,8 @@ export interface operations {
         next?: string;
         prompt?: ("login" | "select_account") | null;
         ui_locales?: string | null;
+        max_age?: number | null;
+        acr_values?: string | null;
       };
       header?: never;
       path?: never;
@@ -1697,6 +2998,26 @@ export interface operations {
         };
         content: {
           "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  log_out_at_provider_api_v1_auth_logout_get: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": unknown;
         };
       };
     };
@@ -2573,6 +3894,103 @@ export interface operations {
         };
         content: {
           "application/json": components["schemas"]["Passage"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  review_receipt_api_v1_receipts__answer_id__get: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        answer_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Reconstruction"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  replay_receipt_api_v1_receipts__answer_id__replay_post: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        answer_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Replay"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  reveal_receipt_api_v1_receipts__answer_id__reveal_post: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        answer_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["RevealRequest"];
+      };
+    };
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Reconstruction"];
         };
       };
       /** @description Validation Error */

@@ -19,6 +19,7 @@ export type Answer = Schemas["Answer"];
 export type AnswerMode = Schemas["AnswerMode"];
 export type AnswerProblem = Schemas["AnswerProblem"];
 export type Citation = Schemas["Citation"];
+export type Receipt = Schemas["Receipt"];
 export type Sentence = Schemas["Sentence"];
 export type ApiKey = Schemas["ApiKey"];
 export type ApiKeyScope = Schemas["ApiKeyScope"];

@@ -3,6 +3,7 @@ import { IconPlayerStop, IconQuote, IconSearchOff, IconSparkles } from "@tabler/
 import { useTranslation } from "react-i18next";
 import type { Answer, AnswerMode, Citation } from "@/api/types";
 import { SourceList } from "@/features/citations/components/SourceList";
+import { ReceiptButton } from "@/features/receipts/components/ReceiptButton";
 import { ProblemAlert } from "@/ui/ProblemAlert";
 import { CopyButton } from "@/ui/CopyButton";
 import { ProblemError } from "@/api/problem";
@@ -108,6 +109,7 @@ function AnswerFooter({ answer, hasText }: { answer: Answer; hasText: boolean })
   };
   return (
     <Group gap="xs" mt={4} className={classes.footer}>
+      {answer.state !== "streaming" && <ReceiptButton answerId={answer.id} />}
       {hasText && <CopyButton label={t("answer.copy")} text={() => copyText(answer, words)} />}
       {answer.mode === "generated" && <Text size="xs">{t("chat.notice")}</Text>}
       {seconds !== "0.0" && <Text size="xs">{t("answer.seconds", { seconds })}</Text>}
