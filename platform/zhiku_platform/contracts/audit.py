@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
 from types import MappingProxyType
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
 from zhiku_platform.contracts.wire import Message
 from zhiku_platform.db import new_id, utc_now
@@ -37,6 +38,7 @@ class SubjectKind(StrEnum):
     ANSWER = "answer"
     API_KEY = "api_key"
     AUDIT = "audit"
+    CONVERSATION = "conversation"
     DOCUMENT = "document"
     KNOWLEDGE_BASE = "knowledge_base"
     SESSION = "session"
@@ -87,8 +89,10 @@ _READ = EventClass.DATASTORE_ACTIVITY
 
 ACTIONS: Mapping[str, EventKind] = MappingProxyType(
     {
+        "access.explained": EventKind(SubjectKind.OTHER, _READ, "Somebody asked who sees what, and why."),
         "answer.given": EventKind(SubjectKind.ANSWER, _USE, "An answer was finished; its passages are named."),
         "answer.interrupted": EventKind(SubjectKind.ANSWER, _USE, "An answer ended because its process did."),
+        "answer.stopped": EventKind(SubjectKind.ANSWER, _USE, "Who asked called an answer off."),
         "api_key.created": EventKind(SubjectKind.API_KEY, EventClass.ACCOUNT_CHANGE, "Somebody made an API key."),
         "api_key.refused": EventKind(
             SubjectKind.API_KEY, _SIGN_IN, "A key was turned down: wrong, expired or revoked.", OnOutage.COUNT
@@ -115,6 +119,9 @@ ACTIONS: Mapping[str, EventKind] = MappingProxyType(
         "audit.view_deleted": EventKind(SubjectKind.AUDIT, _ENTITY, "Somebody deleted a saved search."),
         "audit.view_saved": EventKind(SubjectKind.AUDIT, _ENTITY, "Somebody saved a search."),
         "audit.witnessed": EventKind(SubjectKind.AUDIT, _ENTITY, "A witness cosigned a checkpoint."),
+        "conversation.created": EventKind(SubjectKind.CONVERSATION, _ENTITY, "Somebody opened a conversation."),
+        "conversation.deleted": EventKind(SubjectKind.CONVERSATION, _ENTITY, "Its owner deleted a conversation."),
+        "conversation.renamed": EventKind(SubjectKind.CONVERSATION, _ENTITY, "Its owner renamed a conversation."),
         "document.accepted": EventKind(SubjectKind.DOCUMENT, _ENTITY, "A document version was taken in."),
         "document.acl_changed": EventKind(SubjectKind.DOCUMENT, _RIGHTS, "Who may read a document changed."),
         "document.cancelled": EventKind(SubjectKind.DOCUMENT, _ENTITY, "Its ingestion was called off."),
@@ -134,6 +141,9 @@ ACTIONS: Mapping[str, EventKind] = MappingProxyType(
         "receipt.replayed": EventKind(SubjectKind.ANSWER, _READ, "A reviewer ran an answer's search again."),
         "receipt.revealed": EventKind(SubjectKind.ANSWER, _READ, "A reviewer saw who had asked, with a reason."),
         "receipt.reviewed": EventKind(SubjectKind.ANSWER, _READ, "A reviewer reconstructed an answer."),
+        "release.created": EventKind(SubjectKind.KNOWLEDGE_BASE, _ENTITY, "A draft was closed as a release."),
+        "release.published": EventKind(SubjectKind.KNOWLEDGE_BASE, _ENTITY, "Readers were given a later release."),
+        "release.rolled_back": EventKind(SubjectKind.KNOWLEDGE_BASE, _ENTITY, "Readers were given an earlier release."),
         "session.ended": EventKind(SubjectKind.SESSION, _SIGN_IN, "Somebody signed out."),
         "session.refused": EventKind(
             SubjectKind.OTHER, _SIGN_IN, "A login was turned down, with a reason.", OnOutage.COUNT
@@ -170,7 +180,7 @@ class AuditEvent(Message):
     outcome: Outcome = Outcome.DONE
     details: dict[str, Detail] = {}
     id: str = Field(default_factory=lambda: new_id("evt"), max_length=40, pattern=r"^[A-Za-z0-9_-]+$")
-    at: datetime = Field(default_factory=utc_now)
+    at: AwareDatetime = Field(default_factory=utc_now)
     sealed: dict[str, str] = {}
     group: str | None = Field(default=None, max_length=200)
 
@@ -213,18 +223,24 @@ class Accepted(Message):
     spooled: int = 0
 
 
+SEARCHABLE = r"^[^\x00]*$"
+"""What can stand in a column of text: PostgreSQL takes no zero byte."""
+
+_Searched = Annotated[str | None, Field(default=None, max_length=200, pattern=SEARCHABLE)]
+
+
 class AuditFilter(Message):
     """What a reviewer looks for. Every given field must match; `actor` is a pseudonym or a service."""
 
-    actor: str | None = Field(default=None, max_length=200)
-    action: str | None = Field(default=None, max_length=80)
-    subject: str | None = Field(default=None, max_length=200)
-    knowledge_base: str | None = Field(default=None, max_length=200)
-    document: str | None = Field(default=None, max_length=200)
-    conversation: str | None = Field(default=None, max_length=200)
+    actor: _Searched = None
+    action: _Searched = None
+    subject: _Searched = None
+    knowledge_base: _Searched = None
+    document: _Searched = None
+    conversation: _Searched = None
     outcome: Outcome | None = None
-    since: datetime | None = None
-    until: datetime | None = None
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
 
 
 class LoggedEvent(Message):

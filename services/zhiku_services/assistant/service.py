@@ -11,6 +11,7 @@ from anyio import CapacityLimiter, to_thread
 from sqlmodel import Session
 
 from zhiku_platform.access import Access
+from zhiku_platform.audit import event_of, record
 from zhiku_platform.contracts.assistant import (
     Answer,
     AnswerEvent,
@@ -32,7 +33,7 @@ from zhiku_platform.errors import NotFoundError, UnprocessableError, ZhikuError
 from zhiku_services.assistant.answering.pipeline import Question
 from zhiku_services.assistant.answering.profile import ModelProfile, profile_of
 from zhiku_services.assistant.errors import AnswerFinishedError
-from zhiku_services.assistant.models import AnswerRow, ConversationRow
+from zhiku_services.assistant.models import AUDIT_OUTBOX, AnswerRow, ConversationRow
 from zhiku_services.assistant.ports import Inference, Knowledge
 from zhiku_services.assistant.records import Asked, AuditedRecords, StoredRecords, close_abandoned, title_of
 from zhiku_services.assistant.repository import AssistantRepository
@@ -84,6 +85,7 @@ def create_conversation(access: Access, new: NewConversation, session: Session) 
     """Open an empty conversation on some knowledge bases; none means all that the caller may view."""
     row = new_conversation_row(access, new.knowledge_base_ids)
     AssistantRepository(session, access).add(row)
+    record(session, AUDIT_OUTBOX, event_of(access, "conversation.created", row.id))
     return _to_conversation(row)
 
 
@@ -123,6 +125,7 @@ def rename_conversation(
     row = _own(repository, conversation_id)
     row.title = change.title
     repository.add(row)
+    record(session, AUDIT_OUTBOX, event_of(access, "conversation.renamed", row.id))
     return _to_conversation(row)
 
 
@@ -142,6 +145,7 @@ def _delete(access: Access, conversation_id: str, database: Database) -> None:
     with database.write() as session:
         repository = AssistantRepository(session, access)
         repository.delete_conversation(_own(repository, conversation_id))
+        record(session, AUDIT_OUTBOX, event_of(access, "conversation.deleted", conversation_id))
 
 
 # Answers
@@ -180,6 +184,7 @@ def _open_conversation(access: Access, request: AskRequest, database: Database) 
     row.title = title_of(request.question)
     with database.write() as session:
         AssistantRepository(session, access).add(row)
+        record(session, AUDIT_OUTBOX, event_of(access, "conversation.created", row.id))
     return row.id
 
 
@@ -281,10 +286,10 @@ async def stop_answer(access: Access, answer_id: str, assistant: Assistant) -> A
     row = await _in_thread(assistant, partial(_load_answer, access, answer_id, assistant.database))
     if row.state != AnswerState.STREAMING:
         raise AnswerFinishedError
+    await _in_thread(assistant, partial(_ask_to_stop, access, answer_id, assistant.database))
     if (running := assistant.running.find(access.principal, answer_id)) is not None:
         await running.stop()
     else:
-        await _in_thread(assistant, partial(_ask_to_stop, access, answer_id, assistant.database))
         async for _ in _follow_stored(access, answer_id, row.last_event, assistant):
             pass
     return await _in_thread(assistant, partial(get_answer, access, answer_id, assistant))
@@ -295,6 +300,7 @@ def _ask_to_stop(access: Access, answer_id: str, database: Database) -> None:
         repository = AssistantRepository(session, access)
         if repository.answer(answer_id) is not None:
             repository.ask_to_stop(answer_id)
+            record(session, AUDIT_OUTBOX, event_of(access, "answer.stopped", answer_id))
 
 
 def _load_answer(access: Access, answer_id: str, database: Database) -> AnswerRow:

@@ -130,10 +130,10 @@ class Assistant:
         return response.json()
 
     def audit(self) -> list[dict[str, Any]]:
-        """The audit outbox, in order."""
+        """The audit outbox, in order, without what is done to conversations."""
         with self.database.engine.connect() as connection:
             rows = connection.exec_driver_sql("SELECT action, subject, outcome, details FROM audit_outbox ORDER BY seq")
-            return [dict(row._mapping) for row in rows]
+            return [dict(row._mapping) for row in rows if not row.action.startswith("conversation.")]
 
     async def close(self) -> None:
         await close(self.app)
