@@ -54,7 +54,8 @@ class Corpus:
         blocks = tuple(Paragraph(part) for line in text.splitlines() if (part := line.strip()))
         drafts = passages(ParsedDocument("text/plain", blocks), count_tokens=self._count, title=title)
         found_as = new_id("doc")
-        self._publish(knowledge_base_id, found_as, title or document_id, drafts)
+        if drafts:  # some sets hold documents without text, which nobody can find
+            self._publish(knowledge_base_id, found_as, title or document_id, drafts)
         return found_as
 
     def _publish(self, knowledge_base_id: str, found_as: str, title: str, drafts: Sequence[PassageDraft]) -> None:
@@ -68,7 +69,7 @@ class Corpus:
             size_bytes=0,
             content_hash="0" * 64,
         )
-        starts = range(0, max(len(drafts), 1), _EMBED_AT_ONCE)
+        starts = range(0, len(drafts), _EMBED_AT_ONCE)
         for part, start in enumerate(starts):
             cut = drafts[start : start + _EMBED_AT_ONCE]
             embedded = self.clients.inference.embed(
