@@ -5,6 +5,7 @@ has said that it is durable there. Events carry ids, counts and digests in their
 documents only in their sealed part.
 """
 
+import json
 import secrets
 import threading
 import weakref
@@ -36,12 +37,18 @@ from sqlmodel import Session
 from zhiku_platform.access import Access
 from zhiku_platform.contracts.audit import (
     ACTIONS,
+    MAX_CLEAR_BYTES,
+    MAX_INT,
+    MAX_PERSON,
+    MAX_VOIDED,
+    PEOPLE,
     AuditEvent,
     Detail,
     Outcome,
     ProducedEvent,
     Stamp,
     UnknownActionError,
+    UnrecordableEventError,
 )
 from zhiku_platform.db import Database, UtcDateTime
 from zhiku_platform.telemetry import get_logger
@@ -58,7 +65,7 @@ __all__ = [
 
 log = get_logger(__name__)
 
-Deliver = Callable[[Sequence[ProducedEvent]], None]
+Deliver = Callable[[Sequence[ProducedEvent]], object]
 """Makes events durable at the audit service, or raises; those it has already are skipped there."""
 
 _HIDDEN = "$"
@@ -102,9 +109,11 @@ def record(session: Session, outbox: Table, event: AuditEvent) -> None:
 
     Raises:
         UnknownActionError: the catalogue has no such action.
+        UnrecordableEventError: the log could not take it.
     """
     if event.action not in ACTIONS:
         raise UnknownActionError(event.action)
+    _check_details(event)
     boot, seq, voided = _stamp(session)
     values = event.model_dump(exclude={"sealed", "group"})
     hidden: dict[str, Any] = {"boot": boot, "seq": seq}
@@ -123,6 +132,19 @@ def event_of(access: Access, action: str, subject: str, **details: Detail) -> Au
     )
 
 
+def _check_details(event: AuditEvent) -> None:
+    size = len(json.dumps(event.details, ensure_ascii=False).encode())
+    if size > MAX_CLEAR_BYTES:
+        raise UnrecordableEventError(f"`{event.action}` has {size} bytes of details; put text into its sealed part")
+    for name, value in event.details.items():
+        if not name.isascii():
+            raise UnrecordableEventError(f"`{event.action}` has a detail whose name is not ASCII")
+        if isinstance(value, float) or (isinstance(value, int) and abs(value) > MAX_INT):
+            raise UnrecordableEventError(f"`{event.action}.{name}` is a float or beyond 2^53 - 1; write it as text")
+        if name in PEOPLE and isinstance(value, str) and len(value) > MAX_PERSON:
+            raise UnrecordableEventError(f"`{event.action}.{name}` is longer than any user's id")
+
+
 class _Numbers:
     """The sequence of one process on one database: what makes a missing event visible."""
 
@@ -136,8 +158,9 @@ class _Numbers:
         """The next number, and those voided since the last one was taken."""
         with self._lock:
             self._last += 1
-            voided, self._voided = self._voided, []
-            return self._last, voided
+            voided = sorted(self._voided)
+            self._voided = voided[MAX_VOIDED:]
+            return self._last, voided[:MAX_VOIDED]
 
     def void(self, numbers: list[int]) -> None:
         with self._lock:
@@ -212,7 +235,7 @@ class OutboxRelay:
         self._outbox = outbox
         self._deliver = deliver
         self._wake = threading.Event()
-        self._stopping = False
+        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"audit-relay-{database.service}", daemon=True)
         database.on_commit(self._wake.set)
 
@@ -222,7 +245,7 @@ class OutboxRelay:
 
     def stop(self) -> None:
         """Deliver what is there, and end."""
-        self._stopping = True
+        self._stopping.set()
         self._wake.set()
         self._thread.join(timeout=10)
 
@@ -243,12 +266,13 @@ class OutboxRelay:
         while True:
             self._wake.wait(_SEND_EVERY_S)
             self._wake.clear()
+            # Read before the outbox is: what was committed before `stop` is delivered by this pass or by the next.
+            stopping = self._stopping.is_set()
             try:
                 while self.relay() == _BATCH:
                     pass
             except Exception as error:  # noqa: BLE001 - the relay's outermost loop: the rows stay
                 log.warning("audit_relay_failed", service=self._database.service, error=type(error).__name__)
-                if not self._stopping:
-                    self._wake.wait(_RETRY_S)
-            if self._stopping:
+                self._stopping.wait(_RETRY_S)
+            if stopping:
                 return

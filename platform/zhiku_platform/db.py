@@ -135,11 +135,22 @@ class Database:
 def _create_engine(service: str, url: str) -> Engine:
     if make_url(url).get_backend_name() != "sqlite":
         return create_engine(
-            url, pool_pre_ping=True, pool_size=10, connect_args={"options": f"-csearch_path={service}"}
+            url,
+            pool_pre_ping=True,
+            pool_size=10,
+            hide_parameters=True,
+            connect_args={"options": f"-csearch_path={service}"},
         )
     if path := make_url(url).database:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args={"timeout": _BUSY_S, "check_same_thread": False})
+    # As many connections as requests at once, and the workers' besides: who waits for one holds up others.
+    engine = create_engine(
+        url,
+        pool_size=10,
+        max_overflow=50,
+        hide_parameters=True,
+        connect_args={"timeout": _BUSY_S, "check_same_thread": False},
+    )
 
     @event.listens_for(engine, "connect")
     def _set_pragmas(connection: Any, _record: object) -> None:

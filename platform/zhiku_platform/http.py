@@ -1,5 +1,6 @@
 """The HTTP edge of every service: guarded routes, problem+json, health, metrics."""
 
+import asyncio
 import re
 import secrets
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from zhiku_platform.access import Permission, PrincipalSigner, RequirePermission, public
 from zhiku_platform.db import Database
-from zhiku_platform.errors import NotFoundError, Problem, RemoteProblemError, ZhikuError
+from zhiku_platform.errors import NotFoundError, Problem, RemoteProblemError, ServiceUnavailableError, ZhikuError
 from zhiku_platform.settings import Settings
 from zhiku_platform.telemetry import ObserveRequests, get_logger
 
@@ -96,6 +97,7 @@ def create_app(
     app.add_exception_handler(ZhikuError, _render)
     app.add_exception_handler(RequestValidationError, _render_validation)
     app.add_exception_handler(HTTPException, _render_http)
+    app.add_middleware(Bulkhead)
     app.add_middleware(RequestEdge, service=service)
     app.add_middleware(ObserveRequests, service=service)
     return app
@@ -104,20 +106,21 @@ def create_app(
 def _operations(ready: Callable[[], None]) -> GuardedRouter:
     router = GuardedRouter(include_in_schema=False)
 
+    # These are asynchronous so that they need no thread: they answer however busy the service is.
     @router.get("/healthz")
     @public
-    def healthz() -> dict[str, str]:
+    async def healthz() -> dict[str, str]:
         return {"status": "alive"}
 
     @router.get("/readyz")
     @public
-    def readyz() -> dict[str, str]:
+    async def readyz() -> dict[str, str]:
         ready()
         return {"status": "ready"}
 
     @router.get("/metrics")
     @public
-    def metrics() -> Response:
+    async def metrics() -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return router
@@ -175,6 +178,50 @@ class RequestEdge:
                     remedy=f"Try again; if it stays, give an administrator the request id {request_id}.",
                 ).problem(request_id)
                 await problem_response(problem)(scope, receive, with_id)
+
+
+THREADS_PER_SERVICE = 40
+"""How many requests a service handles at once. A process that runs several services needs as many threads for each:
+a route may wait for another service's route, and must then find a thread that nobody else can hold."""
+_LONGEST_WAIT_S = 30.0
+_UNBOUNDED = frozenset({"/healthz", "/readyz", "/metrics"})
+
+
+class Bulkhead:
+    """ASGI middleware: lets as many requests in as have threads; the others wait in line without one.
+
+    A request leaves when its response starts, for what then streams holds no thread.
+    """
+
+    def __init__(self, app: ASGIApp, *, at_once: int = THREADS_PER_SERVICE) -> None:
+        self._app = app
+        self._places = asyncio.Semaphore(at_once)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in _UNBOUNDED:
+            await self._app(scope, receive, send)
+            return
+        try:
+            async with asyncio.timeout(_LONGEST_WAIT_S):
+                await self._places.acquire()
+        except TimeoutError:
+            busy = ServiceUnavailableError("Zhiku has too much to do right now.", remedy="Try again in a moment.")
+            await problem_response(busy.problem(scope["state"]["request_id"]))(scope, receive, send)
+            return
+        is_inside = True
+
+        async def leaving(message: Message) -> None:
+            nonlocal is_inside
+            if message["type"] == "http.response.start" and is_inside:
+                is_inside = False
+                self._places.release()
+            await send(message)
+
+        try:
+            await self._app(scope, receive, leaving)
+        finally:
+            if is_inside:
+                self._places.release()
 
 
 def _where(error: BaseException) -> str:

@@ -64,7 +64,14 @@ class Settings(BaseSettings):
     """The realm with our users; None is the one that `oidc_issuer` ends in."""
     keycloak_client_id: str = "zhiku-sync"
     keycloak_client_secret: SecretStr | None = None
-    keycloak_sync_s: int = Field(default=300, ge=10)
+    keycloak_sync_s: int = Field(default=60, ge=10)
+    """How often the directory is read; what changed there holds here after that long at most."""
+    keycloak_admin_realm: str = "master"
+    """Where the administrator is known whom `zhiku keycloak reconcile` acts as; serving needs none."""
+    keycloak_admin_client_id: str = "admin-cli"
+    keycloak_admin_client_secret: SecretStr | None = None
+    keycloak_admin_username: str | None = None
+    keycloak_admin_password: SecretStr | None = None
 
     models_dir: Path | None = None
     """Where model folders lie; None is `~/.zhiku/models`, which every `home` shares, for models never change."""

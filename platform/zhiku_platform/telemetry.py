@@ -37,7 +37,8 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
         if settings.log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=False)
+        # A traceback with the values of local variables would print what users wrote.
+        else structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     )
     structlog.configure(
         processors=[*shared, structlog.processors.format_exc_info, renderer],
@@ -52,6 +53,8 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
+    # What a task raises it logs itself, by type; Celery would add the error's text, which may quote users.
+    logging.getLogger("celery.app.trace").setLevel(logging.CRITICAL + 1)
     logging.basicConfig(handlers=[handler], level=max(_LEVELS[settings.log_level], logging.WARNING), force=True)
 
 
@@ -111,7 +114,8 @@ class ObserveRequests:
             await send(message)
 
         carrier = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
-        with self._tracer.start_as_current_span(f"{self._service} {scope['method']}", context=extract(carrier)) as span:
+        name = f"{self._service} {scope['method']}"
+        with self._tracer.start_as_current_span(name, context=extract(carrier), record_exception=False) as span:
             try:
                 await self._app(scope, receive, observe)
             finally:

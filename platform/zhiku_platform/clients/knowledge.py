@@ -29,8 +29,8 @@ class KnowledgeClient(ServiceClient):
     service = "knowledge"
 
     def search(self, principal: Principal, request: SearchRequest) -> SearchResult:
-        """Search what `principal` may read now."""
-        return self._call(principal, "POST", "/api/v1/search", SearchResult, request)
+        """Search what `principal` may read now; the result names every release that was searched."""
+        return self._call(principal, "POST", "/internal/search", SearchResult, request)
 
     def authorize(self, principal: Principal, request: AuthorizeRequest) -> Authorized:
         """Confirm a role on a knowledge base.

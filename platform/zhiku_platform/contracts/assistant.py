@@ -188,7 +188,8 @@ class SealedReceipt(Message):
 class Reconstruction(Message):
     """An answer's receipt as a reviewer sees it.
 
-    Its `asked_by` is masked unless it was revealed, its `searched` names what the reviewer may view. `is_intact` says whether the stored receipt still has its digest.
+    Its `asked_by` is masked unless it was revealed, its `searched` names what the reviewer may view. `is_intact`
+    says whether the stored receipt still has its digest.
     `answer` shows what the reviewer may read now, and is None once its owner has deleted it; `readable` are the
     passages of the receipt that the reviewer may read now.
     """

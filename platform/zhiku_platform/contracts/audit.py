@@ -26,6 +26,16 @@ MAX_INT = 2**53 - 1
 """The largest integer that every JSON reader keeps exact (RFC 8785, section 3.2.2.3)."""
 
 
+SEARCHABLE = r"^[^\x00]*$"
+"""What can stand in a column of text: PostgreSQL takes no zero byte."""
+
+
+MAX_PERSON = 205
+"""A user's id of 200 characters, after `user:`."""
+MAX_VOIDED = 200
+"""How many voided numbers one event may tell of; the rest wait for the next."""
+
+
 class Outcome(StrEnum):
     DONE = "done"
     DENIED = "denied"
@@ -165,6 +175,10 @@ class UnknownActionError(ValueError):
         super().__init__(f"`{action}` is not in the catalogue: add it to `ACTIONS` in zhiku_platform/contracts/audit")
 
 
+class UnrecordableEventError(ValueError):
+    """An event that the log would refuse for ever: it is refused where it is made, with the act it tells of."""
+
+
 class AuditEvent(Message):
     """One thing that happened. `action` is `noun.verb`, such as `document.published`.
 
@@ -174,15 +188,15 @@ class AuditEvent(Message):
     """
 
     action: str = Field(pattern=r"^[a-z_]+\.[a-z_]+$", max_length=80)
-    tenant: str = Field(max_length=100)
-    actor: str = Field(max_length=200)
-    subject: str = Field(max_length=200)
+    tenant: str = Field(max_length=100, pattern=SEARCHABLE)
+    actor: str = Field(max_length=200, pattern=SEARCHABLE)
+    subject: str = Field(max_length=200, pattern=SEARCHABLE)
     outcome: Outcome = Outcome.DONE
     details: dict[str, Detail] = {}
     id: str = Field(default_factory=lambda: new_id("evt"), max_length=40, pattern=r"^[A-Za-z0-9_-]+$")
     at: AwareDatetime = Field(default_factory=utc_now)
     sealed: dict[str, str] = {}
-    group: str | None = Field(default=None, max_length=200)
+    group: str | None = Field(default=None, max_length=200, pattern=SEARCHABLE)
 
     @model_validator(mode="after")
     def _needs_a_group(self) -> "AuditEvent":
@@ -201,10 +215,10 @@ class Stamp(Message):
     A number is voided when its transaction rolled back; the next event of the same process says so.
     """
 
-    producer: str = Field(max_length=40)
-    boot: str = Field(max_length=40)
-    seq: int = Field(ge=1)
-    voided: list[int] = []
+    producer: str = Field(max_length=40, pattern=r"^[a-z0-9_-]+$")
+    boot: str = Field(max_length=40, pattern=r"^[a-z0-9]+$")
+    seq: int = Field(ge=1, le=MAX_INT)
+    voided: list[Annotated[int, Field(ge=1, le=MAX_INT)]] = Field(default=[], max_length=MAX_VOIDED)
 
 
 class ProducedEvent(Message):
@@ -213,7 +227,12 @@ class ProducedEvent(Message):
 
 
 class AppendRequest(Message):
+    """Events to make durable. With `may_lose`, those whose class says so are only counted while no sink can write;
+    who keeps events in an outbox never says that.
+    """
+
     events: list[ProducedEvent] = Field(min_length=1, max_length=1000)
+    may_lose: bool = False
 
 
 class Accepted(Message):
@@ -222,9 +241,6 @@ class Accepted(Message):
     accepted: int
     spooled: int = 0
 
-
-SEARCHABLE = r"^[^\x00]*$"
-"""What can stand in a column of text: PostgreSQL takes no zero byte."""
 
 _Searched = Annotated[str | None, Field(default=None, max_length=200, pattern=SEARCHABLE)]
 

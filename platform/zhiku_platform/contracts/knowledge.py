@@ -2,11 +2,19 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from zhiku_platform.contracts.wire import Message
+
+PlainText = Annotated[str, Field(pattern=r"^[^\x00]*$")]
+"""Text that every database can store: PostgreSQL has no place for a NUL."""
+
+ReleaseNumber = Annotated[int, Field(ge=0, lt=2**62)]
+
+AclToken = Annotated[str, Field(pattern=r"^(user:[^\x00\n]{1,200}|group:[^\x00\n]{1,200}|everyone)$")]
+"""Who: `user:SUB`, `group:NAME` or `everyone`."""
 
 
 class GrantRole(StrEnum):
@@ -17,31 +25,111 @@ class GrantRole(StrEnum):
     OWNER = "owner"
 
 
+class Publishing(StrEnum):
+    """When readers see what ingestion brings: at once, or when an owner publishes a release."""
+
+    AUTO = "auto"
+    MANUAL = "manual"
+
+
 class KnowledgeBase(Message):
+    """`documents` counts those of the published release that the caller may read.
+
+    The number of a release tells of documents that the caller may not see, so it is for editors and owners.
+    """
+
     id: str
     name: str
     description: str
     language: Literal["zh", "en", "mixed"]
     role: GrantRole
     documents: int
+    publishing: Publishing = Publishing.AUTO
+    published_release: int | None = None
     created_at: datetime
 
 
 class NewKnowledgeBase(Message):
-    name: str = Field(min_length=1, max_length=100)
-    description: str = Field(default="", max_length=2000)
+    name: PlainText = Field(min_length=1, max_length=100)
+    description: PlainText = Field(default="", max_length=2000)
     language: Literal["zh", "en", "mixed"] = "mixed"
+    publishing: Publishing = Publishing.AUTO
 
 
 class KnowledgeBaseChange(Message):
-    name: str | None = Field(default=None, min_length=1, max_length=100)
-    description: str | None = Field(default=None, max_length=2000)
+    name: PlainText | None = Field(default=None, min_length=1, max_length=100)
+    description: PlainText | None = Field(default=None, max_length=2000)
+    publishing: Publishing | None = None
+
+
+class ReleaseState(StrEnum):
+    """`kept` can be published and searched again; of a `pruned` one the index holds nothing any more."""
+
+    DRAFT = "draft"
+    PUBLISHED = "published"
+    KEPT = "kept"
+    PRUNED = "pruned"
+
+
+class Release(Message):
+    """A numbered state of a knowledge base. The draft is the next number, and the only one that still changes."""
+
+    knowledge_base_id: str
+    number: int
+    state: ReleaseState
+    note: str
+    created_by: str | None
+    created_at: datetime | None
+
+
+class NewRelease(Message):
+    """Close the draft under its number; `publish` shows it to readers in the same step."""
+
+    note: PlainText = Field(default="", max_length=2000)
+    publish: bool = False
+
+
+class Change(StrEnum):
+    ADDED = "added"
+    REMOVED = "removed"
+    CHANGED = "changed"
+
+
+class DocumentChange(Message):
+    """What became of one document between two releases. Passages are compared by the hash of their content.
+
+    `title` is that of the later release, or of the earlier one for a document that is gone.
+    """
+
+    document_id: str
+    title: str
+    change: Change
+    passages_added: int
+    passages_removed: int
+    passages_kept: int
+
+
+class ReleaseDiff(Message):
+    """From release `before` to release `after`, as far as the caller may read the documents now.
+
+    Totals are over the whole difference, `items` is one page of it.
+    """
+
+    before: int
+    after: int
+    documents_added: int
+    documents_removed: int
+    documents_changed: int
+    passages_added: int
+    passages_removed: int
+    items: list[DocumentChange]
+    next_cursor: str | None = None
 
 
 class NewGrant(Message):
     """`subject` is an ACL token: `user:SUB`, `group:NAME` or `everyone`."""
 
-    subject: str = Field(pattern=r"^(user:.{1,200}|group:.{1,200}|everyone)$")
+    subject: AclToken
     role: GrantRole
 
 
@@ -108,7 +196,7 @@ class DocumentTarget(Message):
     size_bytes: int
     content_hash: str
     level: int = Field(default=0, ge=0, le=9)
-    readers: list[str] | None = None
+    readers: list[AclToken] | None = None
     pages: int | None = None
 
 
@@ -167,7 +255,9 @@ class Document(Message):
 
 
 class DocumentAcl(Message):
-    readers: list[str] | None
+    """`readers` None means everyone who may view the knowledge base, an empty list nobody."""
+
+    readers: list[AclToken] | None = Field(max_length=5000)
     level: int = Field(default=0, ge=0, le=9)
 
 
@@ -188,6 +278,13 @@ class Passage(Message):
     content_hash: str
 
 
+class PassageChange(Message):
+    """A passage that one of two releases holds and the other does not."""
+
+    change: Literal[Change.ADDED, Change.REMOVED]
+    passage: Passage
+
+
 class SearchMode(StrEnum):
     HYBRID = "hybrid"
     DENSE = "dense"
@@ -195,12 +292,35 @@ class SearchMode(StrEnum):
 
 
 class SearchRequest(Message):
-    """`knowledge_base_ids` empty means every knowledge base the caller may view."""
+    """`knowledge_base_ids` empty means every knowledge base the caller may view.
+
+    `release` looks at another release than the published one of the one knowledge base named; it needs the role of an
+    editor. `releases` does so for several, by their ids. A service that runs an answer's search again for its user
+    may also name a release up to the published one where that user is a viewer.
+    """
 
     query: str = Field(min_length=1, max_length=4000)
     knowledge_base_ids: list[str] = Field(default=[], max_length=100)
     limit: int = Field(default=10, ge=1, le=50)
     mode: SearchMode = SearchMode.HYBRID
+    release: ReleaseNumber | None = None
+    releases: dict[str, ReleaseNumber] = Field(default={}, max_length=100)
+
+    @model_validator(mode="after")
+    def _releases_are_of_what_is_named(self) -> Self:
+        named = set(self.knowledge_base_ids)
+        if self.release is not None and (len(named) != 1 or self.releases):
+            raise ValueError("`release` is of one knowledge base: name exactly one, and no `releases`")
+        if not named.issuperset(self.releases):
+            raise ValueError("`releases` are of knowledge bases that are named")
+        return self
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """The releases asked for, by knowledge base."""
+        if self.release is not None:
+            return {self.knowledge_base_ids[0]: self.release}
+        return self.releases
 
 
 class FoundPassage(Message):
@@ -218,13 +338,16 @@ class FoundPassage(Message):
 class SearchResult(Message):
     """Best first. `searched` names what the caller could search, and only that.
 
-    `relevance` is the calibrated probability, 0..1, that the best few passages answer the query.
+    `relevance` is the calibrated probability, 0..1, that the best few passages answer the query. `releases` maps the
+    ids of knowledge bases to the release that was searched: to callers of the API of those alone that they may edit,
+    to services, which record it in receipts, of all.
     """
 
     passages: list[FoundPassage]
     relevance: float
     searched: list[str]
     timings_ms: dict[str, float]
+    releases: dict[str, int] = {}
 
 
 class PassageIds(Message):
@@ -242,3 +365,77 @@ class Authorized(Message):
     knowledge_base_id: str
     name: str
     role: GrantRole
+
+
+class GivenRole(Message):
+    subject: AclToken
+    role: GrantRole
+
+
+class AccessPath(Message):
+    """One way to a document: the grant that opens the knowledge base, and the ACL token that names its holder.
+
+    `reader` is None where the document leaves it to the knowledge base.
+    """
+
+    grant: AclToken
+    role: GrantRole
+    reader: AclToken | None
+
+
+class Reader(Message):
+    sub: str
+    name: str
+    because: list[AccessPath]
+
+
+class DocumentReaders(Message):
+    """Who may read a document, and why: a grant on its knowledge base, its ACL, and a clearance of its `level`.
+
+    `acl` None leaves it to the grants. Without a directory, groups stand for their members and `readers` is empty.
+    `title` is given to owners of the knowledge base. Whoever merely reads the document sees their own part alone.
+    """
+
+    document_id: str
+    knowledge_base_id: str
+    title: str | None
+    level: int
+    acl: list[AclToken] | None
+    grants: list[GivenRole]
+    readers: list[Reader]
+    is_directory_known: bool
+
+
+class ReadableDocument(Message):
+    document_id: str
+    title: str | None
+
+
+class ReadableAcl(Message):
+    """Documents that share an ACL. `readers` are the tokens in it that the user holds; None leaves it to the grants."""
+
+    readers: list[AclToken] | None
+    level: int
+    documents: int
+    items: list[ReadableDocument]
+
+
+class ReadableKnowledgeBase(Message):
+    id: str
+    name: str
+    role: GrantRole
+    grants: list[GivenRole]
+    documents: int
+    acls: list[ReadableAcl]
+
+
+class Readable(Message):
+    """What a user may read, and why. `groups` and `clearance` are None where no directory tells them.
+
+    To an owner it shows their own knowledge bases, and there the documents that they may read themselves.
+    """
+
+    sub: str
+    groups: list[str] | None
+    clearance: int | None
+    knowledge_bases: list[ReadableKnowledgeBase]

@@ -21,7 +21,7 @@ from zhiku_platform.contracts.assistant import (
 )
 from zhiku_platform.contracts.wire import Page
 from zhiku_platform.db import ReadSession, WriteSession
-from zhiku_platform.http import GuardedRouter
+from zhiku_platform.http import GuardedRouter, Stream
 from zhiku_services.assistant import receipts, service
 from zhiku_services.assistant.running import RunningAnswer
 from zhiku_services.assistant.service import Assistant, Events
@@ -149,7 +149,7 @@ async def _until_hung_up(running: RunningAnswer) -> Events:
 
 
 def _stream(events: Events) -> StreamingResponse:
-    return StreamingResponse(
+    return Stream(
         encode_all(events),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},

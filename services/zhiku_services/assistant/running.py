@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 
 import anyio
 from anyio import CapacityLimiter, to_thread
+from sqlalchemy.exc import SQLAlchemyError
 
 from zhiku_platform.contracts.assistant import (
     Answer,
@@ -184,7 +185,12 @@ class RunningAnswer:
                 continue
             idle_s = 0.0
             fresh = self._log[self._kept :]
-            is_stop_asked = await self._in_thread(partial(self._records.append, self._kept + 1, fresh))
+            try:
+                is_stop_asked = await self._in_thread(partial(self._records.append, self._kept + 1, fresh))
+            except SQLAlchemyError as error:
+                # The database may be back in a moment; what is not kept now is kept then.
+                log.warning("answer_events_not_kept", answer_id=self.asked.answer_id, error=type(error).__name__)
+                continue
             self._kept += len(fresh)
             if is_stop_asked:
                 writing.cancel()

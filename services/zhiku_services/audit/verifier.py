@@ -199,9 +199,9 @@ class VerifierKey:
         for name, key_id, signature in note.signatures:
             if name != self.name or key_id != self.id:
                 continue
-            message, signature = self._message(note, signature)
+            message, signed = self._message(note, signature)
             try:
-                public.verify(signature, message)
+                public.verify(signed, message)
             except InvalidSignature:
                 continue
             return True
@@ -329,9 +329,7 @@ class LogCheck:
             part = slice(start, start + TILE)
             self._add(payloads[part], None if leaves is None else leaves[part], None if chain is None else chain[part])
 
-    def _add(
-        self, payloads: Sequence[bytes], stored: Sequence[bytes] | None, links: Sequence[bytes] | None
-    ) -> None:
+    def _add(self, payloads: Sequence[bytes], stored: Sequence[bytes] | None, links: Sequence[bytes] | None) -> None:
         first = self.size
         leaves = [_sha256(b"\x00" + payload).digest() for payload in payloads]
         if stored is not None and leaves != list(stored):
@@ -430,9 +428,9 @@ class Bundle:
             raise IncompleteError(f"the bundle cannot be read: {type(error).__name__}") from error
 
     def text(self, name: str) -> str:
-        return self.bytes(name).decode("utf-8", "replace")
+        return self.content(name).decode("utf-8", "replace")
 
-    def bytes(self, name: str) -> bytes:
+    def content(self, name: str) -> bytes:
         try:
             return self.files[name]
         except KeyError:
@@ -440,12 +438,12 @@ class Bundle:
 
     def json(self, name: str) -> Any:
         try:
-            return json.loads(self.bytes(name))
+            return json.loads(self.content(name))
         except ValueError as error:
             raise TamperedError(f"`{name}` is not what was written") from error
 
     def lines(self, name: str) -> list[bytes]:
-        content = self.bytes(name)
+        content = self.content(name)
         if content and not content.endswith(b"\n"):
             raise TamperedError(f"`{name}` was cut off", max(0, content.count(b"\n")))
         return content.split(b"\n")[:-1]
@@ -504,7 +502,7 @@ def _check_entries(
 
 
 def _check_whole(bundle: Bundle, lines: list[bytes], latest: Checkpoint, earlier: list[Checkpoint]) -> None:
-    stored = bundle.bytes("leaves.bin")
+    stored = bundle.content("leaves.bin")
     leaves = [stored[start : start + 32] for start in range(0, len(stored), 32)]
     check = LogCheck([*earlier, latest])
     both = min(len(lines), len(leaves))
@@ -532,7 +530,7 @@ def _check_manifest(bundle: Bundle, manifest: Any, key: VerifierKey, lines: list
         note = Note.parse(bundle.text("manifest.sig"))
     except ValueError as error:
         raise TamperedError("the manifest's signature is malformed") from error
-    digest = base64.b64encode(_sha256(bundle.bytes("manifest.json")).digest()).decode()
+    digest = base64.b64encode(_sha256(bundle.content("manifest.json")).digest()).decode()
     if note.body.decode() != f"{key.name}/bundle\n{digest}\n" or not key.signed(note):
         raise TamperedError("the manifest is not signed by the log's key")
     for name, wanted in manifest["files"].items():

@@ -33,8 +33,7 @@ def up(
     settings = settings.model_copy(update={"files_roots": roots})
     configure_logging(settings)
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    _on_signal(stop)
     with Embedded(settings) as embedded, Server(embedded) as server:
         if demo:
             seed(embedded.clients)
@@ -45,3 +44,15 @@ def up(
         )
         while not stop.wait(0.5):
             server.check()
+
+
+def _on_signal(stop: threading.Event) -> None:
+    """Stop in order at the first signal, at once at the second: the next start takes up what was accepted."""
+
+    def handle(number: int, _frame: object) -> None:
+        if stop.is_set():
+            os._exit(128 + number)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handle)

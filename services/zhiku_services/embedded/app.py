@@ -15,33 +15,39 @@ from typing import Self
 import httpx2
 from anyio import to_thread
 from fastapi import FastAPI
+from sqlalchemy import Table
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from zhiku_platform.access import PrincipalSigner
+from zhiku_platform.audit import OutboxRelay
 from zhiku_platform.blobs import FolderBlobStore
 from zhiku_platform.clients.inference import ChatClient, InferenceClient
 from zhiku_platform.clients.knowledge import KnowledgeClient
 from zhiku_platform.contracts.identity import Principal
 from zhiku_platform.contracts.inference import ChatDelta, ChatRequest, ModelList, TextKind
+from zhiku_platform.db import Database
+from zhiku_platform.http import THREADS_PER_SERVICE
 from zhiku_platform.inprocess import AsyncInProcessTransport, InProcessTransport
 from zhiku_platform.queue import Queue
 from zhiku_platform.settings import Settings
 from zhiku_platform.text.tokens import TokenCounter
 from zhiku_services.assistant import app as assistant
+from zhiku_services.assistant.models import AUDIT_OUTBOX as ASSISTANT_OUTBOX
+from zhiku_services.audit import app as audit
 from zhiku_services.embedded.clients import SERVICES, Clients, clients_of
 from zhiku_services.embedded.home import hold_home, prepare_home
 from zhiku_services.gateway import app as gateway
+from zhiku_services.gateway.models import AUDIT_OUTBOX as GATEWAY_OUTBOX
 from zhiku_services.identity_provider import app as identity_provider
 from zhiku_services.identity_provider.accounts import DEMO_ACCOUNTS
 from zhiku_services.inference import app as inference
 from zhiku_services.inference.catalogue import dimensions_of, resolve_embedding
 from zhiku_services.ingestion import app as ingestion
+from zhiku_services.ingestion.models import AUDIT_OUTBOX as INGESTION_OUTBOX
 from zhiku_services.ingestion.parsing.pool import ParserPool
 from zhiku_services.knowledge import app as knowledge
 from zhiku_services.knowledge.index_milvus import open_milvus
-
-_THREADS = 200
-"""Threads for synchronous routes: one may wait for another service's, so there must be plenty."""
+from zhiku_services.knowledge.models import AUDIT_OUTBOX as KNOWLEDGE_OUTBOX
 
 
 class Embedded:
@@ -99,12 +105,14 @@ class Embedded:
         settings = self.settings
         model = resolve_embedding(settings)
         blobs = FolderBlobStore(settings.blobs_folder)
+        self._build_audit(stack)
         self.apps["inference"] = inference.create_app(settings)
         models = InferenceClient(self._client("inference"), self._signer)
         self._build_knowledge(stack, blobs, models)
         passages = KnowledgeClient(self._client("knowledge"), self._signer)
         database = ingestion.open_database(settings)
         stack.callback(database.close)
+        self._relay_audit(stack, database, INGESTION_OUTBOX)
         pool = stack.enter_context(ParserPool(settings.worker_threads))
         working = ingestion.IngestionService(
             settings,
@@ -123,10 +131,25 @@ class Embedded:
         working.start()
         stack.callback(working.stop)
 
+    def _build_audit(self, stack: ExitStack) -> None:
+        database = audit.open_database(self.settings)
+        stack.callback(database.close)
+        self._audit = audit.AuditService(self.settings, database=database)
+        self.apps["audit"] = self._audit.app
+        self._audit.start()
+        stack.callback(self._audit.stop)
+
+    def _relay_audit(self, stack: ExitStack, database: Database, outbox: Table) -> None:
+        """Hand a service's audit outbox to the audit service, until the service's database is closed."""
+        relay = OutboxRelay(database, outbox, self._audit.intake.append)
+        relay.start()
+        stack.callback(relay.stop)
+
     def _build_knowledge(self, stack: ExitStack, blobs: FolderBlobStore, models: InferenceClient) -> None:
         settings = self.settings
         database = knowledge.open_database(settings)
         stack.callback(database.close)
+        self._relay_audit(stack, database, KNOWLEDGE_OUTBOX)
         model = resolve_embedding(settings)
         index = open_milvus(
             settings.milvus_uri or str(settings.home / "milvus" / "milvus.db"),
@@ -142,6 +165,7 @@ class Embedded:
     def _build_assistant(self, stack: ExitStack, passages: KnowledgeClient, models: InferenceClient) -> None:
         database = assistant.open_database(self.settings)
         stack.callback(database.close)
+        self._relay_audit(stack, database, ASSISTANT_OUTBOX)
         chat = ChatClient(self._async_client("inference"), self._signer)
         self.apps["assistant"] = assistant.create_app(
             self.settings, database=database, knowledge=passages, inference=_Inference(models, chat)
@@ -150,7 +174,8 @@ class Embedded:
     def _build_gateway(self, stack: ExitStack) -> None:
         database = gateway.open_database(self.settings)
         stack.callback(database.close)
-        upstreams = {name: self._async_client(name) for name in SERVICES}
+        self._relay_audit(stack, database, GATEWAY_OUTBOX)
+        upstreams = {name: self._async_client(name) for name in (*SERVICES, "audit")}
         provider: FastAPI | None = None
         if self.settings.oidc_issuer is None:
             provider = self.apps["identity_provider"] = identity_provider.create_app(self.settings)
@@ -165,7 +190,7 @@ class Embedded:
         stack.callback(lambda: asyncio.run_coroutine_threadsafe(lifespans.aclose(), self._loop).result())
 
     async def _start(self, lifespans: AsyncExitStack) -> None:
-        to_thread.current_default_thread_limiter().total_tokens = _THREADS
+        to_thread.current_default_thread_limiter().total_tokens = THREADS_PER_SERVICE * len(self.apps)
         for app in self.apps.values():
             await lifespans.enter_async_context(_lifespan(app))
 

@@ -8,12 +8,13 @@ from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
 from zhiku_services.assistant.routes import router as assistant
+from zhiku_services.audit.routes import router as audit
 from zhiku_services.gateway.routes import router as gateway
 from zhiku_services.inference.routes import router as inference
 from zhiku_services.ingestion.routes import router as ingestion
 from zhiku_services.knowledge.routes import router as knowledge
 
-PUBLIC = (gateway, knowledge, ingestion, assistant, inference)
+PUBLIC = (gateway, knowledge, ingestion, assistant, inference, audit)
 
 
 def public_routes() -> list[APIRoute]:

@@ -21,6 +21,8 @@ from zhiku_services.gateway.digests import Digests
 from zhiku_services.gateway.directory import USER_COLUMNS, SelectedRow, principal_of
 from zhiku_services.gateway.models import AUDIT_OUTBOX, ApiKeyRow, UserRow
 
+Reason = Literal["wrong_secret", "expired", "revoked", "owner_left"]
+
 _PURPOSE = "api-key"
 _FORM = re.compile(r"zk_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
 _TOUCH = timedelta(seconds=60)
@@ -32,6 +34,7 @@ _FIND = (
         col(ApiKeyRow.expires_at),
         col(ApiKeyRow.last_used_at),
         col(ApiKeyRow.revoked_at),
+        col(UserRow.is_active),
         *USER_COLUMNS,
     )
     .join(UserRow, (col(UserRow.issuer) == col(ApiKeyRow.issuer)) & (col(UserRow.sub) == col(ApiKeyRow.sub)))
@@ -56,7 +59,7 @@ class RefusedKey:
     key_id: str
     tenant: str
     sub: str
-    reason: Literal["wrong_secret", "expired", "revoked"]
+    reason: Reason
 
 
 def create(
@@ -114,6 +117,27 @@ def revoke(access: Access, key_id: str, *, issuer: str, at: datetime, session: S
     session.flush()
 
 
+def revoke_all_of(sub: str, *, issuer: str, actor: str, reason: str, at: datetime, session: Session) -> int:
+    """Revoke every key of a user who left, and return how many there were."""
+    rows = session.exec(
+        select(ApiKeyRow).where(ApiKeyRow.issuer == issuer, ApiKeyRow.sub == sub, col(ApiKeyRow.revoked_at).is_(None))
+    ).all()
+    user = session.get_one(UserRow, (issuer, sub))
+    for row in rows:
+        row.revoked_at = at
+        event = AuditEvent(
+            action="api_key.revoked",
+            tenant=user.tenant,
+            actor=actor,
+            subject=row.id,
+            details={"reason": reason, "owner": sub},
+            at=at,
+        )
+        record(session, AUDIT_OUTBOX, event)
+    session.flush()
+    return len(rows)
+
+
 def find(
     secret: str, *, issuer: str, digests: Digests, at: datetime, session: Session
 ) -> KeyHolder | RefusedKey | None:
@@ -155,13 +179,13 @@ def record_refusal(refused: RefusedKey, *, at: datetime, session: Session) -> No
     )
 
 
-def _refusal(
-    row: SelectedRow, secret: str, digests: Digests, at: datetime
-) -> Literal["wrong_secret", "expired", "revoked"] | None:
+def _refusal(row: SelectedRow, secret: str, digests: Digests, at: datetime) -> Reason | None:
     if not digests.matches(_PURPOSE, secret, row.digest):
         return "wrong_secret"
     if row.revoked_at is not None:
         return "revoked"
+    if not row.is_active:
+        return "owner_left"
     return "expired" if row.expires_at <= at else None
 
 

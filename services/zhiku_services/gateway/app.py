@@ -1,10 +1,14 @@
 """Builds the gateway: the only public door."""
 
-from collections.abc import Callable, Iterable, Mapping
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import httpx2
+from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy import text
@@ -21,12 +25,13 @@ from zhiku_platform.errors import PayloadTooLargeError, ZhikuError
 from zhiku_platform.http import create_app as create_service_app
 from zhiku_platform.inprocess import AsyncInProcessTransport
 from zhiku_platform.settings import Settings
+from zhiku_platform.telemetry import get_logger
 from zhiku_services.gateway import openai_routes, portal, routes
 from zhiku_services.gateway.authentication import Authenticate
 from zhiku_services.gateway.bodies import MAX_BODY_BYTES, too_large
 from zhiku_services.gateway.cookies import Cookies
 from zhiku_services.gateway.digests import Digests
-from zhiku_services.gateway.directory import mirror_users
+from zhiku_services.gateway.directory_sync import Directory, DirectorySync, StaticDirectory
 from zhiku_services.gateway.door import Door
 from zhiku_services.gateway.headers import SecurityHeaders
 from zhiku_services.gateway.limits import OncePer, RateLimiter
@@ -40,6 +45,8 @@ from zhiku_services.gateway.rendering import (
     render_openai_validation,
 )
 from zhiku_services.gateway.sessions import Lifetimes
+
+log = get_logger(__name__)
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 EMBEDDED_REALM = "/realms/zhiku"
@@ -59,9 +66,26 @@ def issuer_of(settings: Settings) -> str:
 
 
 def seed_directory(settings: Settings, database: Database, users: Iterable[DirectoryUser]) -> None:
-    """Write users into the mirror of the directory; running it again converges."""
-    with database.write() as session:
-        mirror_users(users, issuer=issuer_of(settings), tenant=settings.tenant, at=utc_now(), session=session)
+    """Bring the mirror in step with a directory of exactly these users; running it again changes nothing."""
+    directory_sync(settings, database, StaticDirectory(users)).run()
+
+
+def directory_sync(
+    settings: Settings, database: Database, directory: Directory, *, clock: Callable[[], datetime] = utc_now
+) -> DirectorySync:
+    """What keeps the mirror of the issuer's users in step with `directory`."""
+    return DirectorySync(directory, database=database, issuer=issuer_of(settings), tenant=settings.tenant, clock=clock)
+
+
+def open_directory(settings: Settings) -> Directory | None:
+    """The directory that the settings connect, or None."""
+    if settings.keycloak_url is None:
+        return None
+    # It brings `requests` along, which nobody needs without Keycloak.
+    from zhiku_services.gateway.keycloak.admin import open_api
+    from zhiku_services.gateway.keycloak.directory import KeycloakDirectory
+
+    return KeycloakDirectory(open_api(settings))
 
 
 def create_app(
@@ -71,6 +95,7 @@ def create_app(
     upstreams: Mapping[str, httpx2.AsyncClient],
     identity_provider: ASGIApp | None = None,
     oidc_http: httpx2.AsyncClient | None = None,
+    directory: Directory | None = None,
     static: Path = portal.STATIC,
     clock: Callable[[], datetime] = utc_now,
 ) -> FastAPI:
@@ -78,19 +103,23 @@ def create_app(
 
     `upstreams` has an async client for each of `knowledge`, `ingestion`, `assistant` and `inference`. The
     embedded `identity_provider`, if given, is served under `/realms/` and called without a network;
-    otherwise `oidc_http` is the client that reaches the configured one.
+    otherwise `oidc_http` is the client that reaches the configured one. While the app runs it keeps the mirror of
+    users in step with `directory`, or else with the one that the settings connect.
     """
+    http = oidc_http or _oidc_client(identity_provider)
+    door = _door(settings, database, http, clock, directory)
     app = create_service_app(
         "gateway",
         settings,
-        [routes.router, openai_routes.router, proxy_router()],
+        [routes.router, routes.provider_router, openai_routes.router, proxy_router()],
         database=database,
         ready=lambda: _check(database),
+        lifespan=_running(door, None if oidc_http is not None else http),
     )
     # Last, for it answers every address that is left.
     app.include_router(portal.router)
     app.router.redirect_slashes = False
-    app.state.door = _door(settings, database, oidc_http or _oidc_client(identity_provider), clock)
+    app.state.door = door
     app.state.upstreams = upstreams
     app.state.static = static
     _render_each_face(app)
@@ -114,9 +143,46 @@ class _ServeProvider:
         await (self._provider if is_for_provider else self._app)(scope, receive, send)
 
 
-def _door(settings: Settings, database: Database, http: httpx2.AsyncClient, clock: Callable[[], datetime]) -> Door:
+def _running(door: Door, http: httpx2.AsyncClient | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """A lifespan that reads the directory again and again, if one is connected, and closes `http` in the end."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        task = None if door.directory is None else asyncio.create_task(_keep_in_step(door, door.directory))
+        try:
+            yield
+        finally:
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+            if http is not None:
+                await http.aclose()
+
+    return lifespan
+
+
+async def _keep_in_step(door: Door, sync: DirectorySync) -> None:
+    period_s = door.settings.keycloak_sync_s
+    while True:
+        try:
+            await to_thread.run_sync(sync.run_if_due, timedelta(seconds=period_s))
+        except Exception as error:  # noqa: BLE001 - the outermost loop: the next turn may succeed
+            code = error.code if isinstance(error, ZhikuError) else "internal"
+            log.error("directory_sync_failed", code=code, error=type(error).__name__)
+        await asyncio.sleep(period_s)
+
+
+def _door(
+    settings: Settings,
+    database: Database,
+    http: httpx2.AsyncClient,
+    clock: Callable[[], datetime],
+    directory: Directory | None,
+) -> Door:
     digests = Digests(settings.secret_key.get_secret_value())
     secret = settings.oidc_client_secret
+    source = directory or open_directory(settings)
     return Door(
         settings=settings,
         database=database,
@@ -138,11 +204,13 @@ def _door(settings: Settings, database: Database, http: httpx2.AsyncClient, cloc
             secret.get_secret_value() if secret else None,
             f"{settings.base_url}/api/v1/auth/callback",
             http,
+            internal_url=settings.oidc_internal_url,
             clock=lambda: clock().timestamp(),
         ),
         limiter=RateLimiter(settings.rate_per_s, settings.rate_burst),
         refusals=OncePer(60),
         clock=clock,
+        directory=None if source is None else directory_sync(settings, database, source, clock=clock),
     )
 
 

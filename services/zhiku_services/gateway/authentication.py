@@ -1,4 +1,4 @@
-"""Who is calling: the one place where a cookie or a key becomes a principal."""
+"""Who is calling: the one place where a cookie, a key or a service's token becomes a principal."""
 
 from urllib.parse import urlsplit
 
@@ -10,6 +10,8 @@ from zhiku_platform.errors import ZhikuError
 from zhiku_services.gateway.door import Door
 from zhiku_services.gateway.errors import CrossSiteRequestError
 from zhiku_services.gateway.rendering import render_error
+from zhiku_services.gateway.renewal import renew_if_due
+from zhiku_services.gateway.service_accounts import find_service, is_token
 from zhiku_services.gateway.sessions import is_csrf_token
 
 GUARDED_PATHS = ("/api/", "/v1/")
@@ -52,21 +54,36 @@ class Authenticate:
         authorization = request.headers.get("Authorization")
         cookie = self._door.cookies.session(request.cookies)
         if authorization is not None:
-            await self._identify_key(request, authorization)
+            await self._identify_bearer(request, authorization)
         elif cookie is not None:
             await self._identify_session(request, cookie)
 
-    async def _identify_key(self, request: Request, authorization: str) -> None:
+    async def _identify_bearer(self, request: Request, authorization: str) -> None:
         scheme, _, secret = authorization.partition(" ")
         if scheme.lower() != "bearer":
             return
-        holder = await to_thread.run_sync(self._door.key_holder, secret.strip(), limiter=self._threads)
+        if is_token(secret.strip()):
+            await self._identify_service(request, secret.strip())
+        else:
+            await self._identify_key(request, secret.strip())
+
+    async def _identify_key(self, request: Request, secret: str) -> None:
+        holder = await to_thread.run_sync(self._door.key_holder, secret, limiter=self._threads)
         if holder is not None:
             self._door.limiter.take(holder.key_id)
             request.state.principal = holder.principal
 
+    async def _identify_service(self, request: Request, token: str) -> None:
+        client = request.client.host if request.client else "unknown"
+        principal = await find_service(self._door, token, client)
+        if principal is not None:
+            self._door.limiter.take(principal.sub)
+            request.state.principal = principal
+
     async def _identify_session(self, request: Request, cookie: str) -> None:
         found = await to_thread.run_sync(self._door.signed_in, cookie, limiter=self._threads)
+        if found is not None:
+            found = await renew_if_due(self._door, found, self._threads)
         if found is None:
             return
         if request.method not in _SAFE_METHODS:

@@ -1,4 +1,4 @@
-"""The gateway's two cookies: the session, and a login under way."""
+"""The gateway's cookies: the session, a login under way, and a logout under way."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -13,6 +13,9 @@ from zhiku_services.gateway.digests import Digests
 from zhiku_services.gateway.oidc import Login
 
 _LOGIN_LIFETIME_S = 600
+_LEAVING_LIFETIME_S = 60
+_MAX_COOKIE_CHARS = 3500
+_LEAVING = "leaving"
 
 
 class Cookies:
@@ -29,10 +32,12 @@ class Cookies:
         self._secure = secure
         self._clock = clock
         self._session_lifetime_s = session_lifetime_s
+        self._digests = digests
         self._key = OctKey.import_key(digests.key("login"))
         # Browsers accept the `__Host-` names over HTTPS only, and then from this very host only.
         self._session = "__Host-zhiku" if secure else "zhiku_session"
         self._login = "__Host-zhiku-login" if secure else "zhiku_login"
+        self._leaving = "__Host-zhiku-leaving" if secure else "zhiku_leaving"
 
     def session(self, cookies: Mapping[str, str]) -> str | None:
         return cookies.get(self._session)
@@ -56,10 +61,33 @@ class Cookies:
             registry.validate(claims)
         except (JoseError, ValueError):
             return None
-        return Login(claims["state"], claims["nonce"], claims["verifier"], claims["next"])
+        return Login(
+            claims["state"],
+            claims["nonce"],
+            claims["verifier"],
+            claims["next"],
+            claims.get("max_age_s"),
+            claims.get("acr_values"),
+        )
 
     def clear_login(self, response: Response) -> None:
         self._set(response, self._login, "", 0)
+
+    def set_leaving(self, response: Response, id_token: str) -> None:
+        """Keep the ID token of a session that just ended, sealed, until the browser has been to the provider.
+
+        One too long for a cookie is left out; the provider then asks its user to confirm.
+        """
+        sealed = self._digests.seal(_LEAVING, "", id_token)
+        if len(sealed) <= _MAX_COOKIE_CHARS:
+            self._set(response, self._leaving, sealed, _LEAVING_LIFETIME_S)
+
+    def leaving(self, cookies: Mapping[str, str]) -> str | None:
+        """The ID token of the session that this browser just ended, or None."""
+        return self._digests.unseal(_LEAVING, "", cookies.get(self._leaving, ""))
+
+    def clear_leaving(self, response: Response) -> None:
+        self._set(response, self._leaving, "", 0)
 
     def _set(self, response: Response, name: str, value: str, max_age_s: int) -> None:
         response.set_cookie(

@@ -42,7 +42,9 @@ class Digests:
         """The text, or None if it was sealed for somebody else, by another secret, or changed."""
         try:
             data = urlsafe_b64decode(sealed)
-            return AESGCM(self._key_of(purpose, holder)).decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], None).decode()
+            return (
+                AESGCM(self._key_of(purpose, holder)).decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], None).decode()
+            )
         except (InvalidTag, ValueError):
             return None
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypedDict
 
 from starlette.requests import Request
 
@@ -13,9 +14,19 @@ from zhiku_services.gateway import api_keys, sessions
 from zhiku_services.gateway.api_keys import KeyHolder, RefusedKey
 from zhiku_services.gateway.cookies import Cookies
 from zhiku_services.gateway.digests import Digests
+from zhiku_services.gateway.directory_sync import DirectorySync
 from zhiku_services.gateway.limits import OncePer, RateLimiter
 from zhiku_services.gateway.oidc import OpenIdClient
 from zhiku_services.gateway.sessions import Lifetimes, SignedIn
+
+
+class Mirror(TypedDict):
+    """Whose users are mirrored where; what a `DirectorySync` needs besides the directory."""
+
+    database: Database
+    issuer: str
+    tenant: str
+    clock: Callable[[], datetime]
 
 
 @dataclass(frozen=True)
@@ -32,10 +43,16 @@ class Door:
     limiter: RateLimiter
     refusals: OncePer
     clock: Callable[[], datetime]
+    directory: DirectorySync | None = None
+    """Keeps the mirror in step with the provider's directory; None where none is connected."""
 
     @property
     def issuer(self) -> str:
         return self.openid.issuer
+
+    @property
+    def mirror(self) -> Mirror:
+        return Mirror(database=self.database, issuer=self.issuer, tenant=self.settings.tenant, clock=self.clock)
 
     def signed_in(self, cookie: str) -> SignedIn | None:
         """The session of a cookie, its use written down. Blocks on the database."""

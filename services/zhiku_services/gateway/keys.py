@@ -38,7 +38,9 @@ def read_keys(published: object) -> dict[str, VerificationKey]:
 
 
 def _read_key(data: Mapping[str, Any]) -> VerificationKey | None:
-    if data.get("use", "sig") != "sig" or "verify" not in _operations(data.get("key_ops", ["verify"])):
+    if data.get("kty") not in {"RSA", "EC", "OKP"} or data.get("use", "sig") != "sig":
+        return None
+    if "verify" not in _operations(data.get("key_ops", ["verify"])):
         return None
     try:
         key = import_key({name: value for name, value in data.items() if name not in {"x5c", "x5u"}})

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import quote, urlencode
 
 import httpx2
@@ -30,6 +30,8 @@ from zhiku_services.gateway.tokens import Claims, ProviderLogout, ServiceCaller,
 _LEEWAY_S = 30
 _SCOPE = "openid profile email"
 _DEFAULT_LIFETIME_S = 300
+_OK = 200
+_TOO_MANY = 429
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ class OpenIdClient:
             "code_verifier": login.verifier,
         }
         status, answer = await self._ask_for_tokens(form)
-        tokens = _provider_tokens(answer) if status == httpx2.codes.OK else None
+        tokens = _provider_tokens(answer) if status == _OK else None
         if tokens is None:
             raise LoginRefusedError("code")
         try:
@@ -177,10 +179,10 @@ class OpenIdClient:
         """
         form = {"grant_type": "refresh_token", "refresh_token": before.refresh_token or ""}
         status, answer = await self._ask_for_tokens(form)
-        if status != httpx2.codes.OK:
-            if answer.get("error") in {"invalid_grant", "invalid_client", "unauthorized_client"}:
-                raise RenewalRefusedError(str(answer["error"]))
-            # Anything else, such as `temporarily_unavailable`, says nothing about the session.
+        if status != _OK:
+            if answer.get("error") == "invalid_grant":
+                raise RenewalRefusedError("invalid_grant")
+            # Anything else, such as our client's secret having changed, says nothing about the session.
             raise ProviderUnavailableError("token endpoint")
         tokens = _provider_tokens(answer, before)
         if tokens is None:
@@ -261,7 +263,7 @@ class OpenIdClient:
             response = await self._http.post(endpoint, data={**form, "client_id": self._client_id}, headers=headers)
         except httpx2.TransportError as error:
             raise ProviderUnavailableError(what) from error
-        if response.status_code >= 500 or response.status_code == httpx2.codes.TOO_MANY_REQUESTS:
+        if response.status_code >= 500 or response.status_code == _TOO_MANY:
             raise ProviderUnavailableError(what)
         return response
 
@@ -316,7 +318,7 @@ def _provider_tokens(answer: Mapping[str, Any], before: ProviderTokens | None = 
     return ProviderTokens(id_token, refresh_token, lifetime_s if _is_time(lifetime_s) else _DEFAULT_LIFETIME_S)
 
 
-def _is_time(value: Any) -> bool:
+def _is_time(value: Any) -> TypeGuard[int]:
     """Whether `value` is a number of seconds that a date can hold."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 253_402_300_800  # the year 10000
 

@@ -12,7 +12,7 @@ from zhiku_services.gateway.pages import unbuilt_page
 
 STATIC = Path(__file__).parent / "static"
 
-_NEVER_A_PAGE = ("api/", "v1/", "internal/", "realms/", "assets/")
+_NEVER_A_PAGE = ("api/", "v1/", "internal/", "realms/", "oidc/", "assets/")
 _FOREVER = "public, max-age=31536000, immutable"
 
 router = GuardedRouter(include_in_schema=False)

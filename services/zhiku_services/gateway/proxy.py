@@ -6,6 +6,7 @@ the service along. The credentials stay here; the service gets a principal signe
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
 from urllib.parse import quote
 
 import httpx2
@@ -21,6 +22,7 @@ from zhiku_platform.telemetry import trace_headers
 from zhiku_services.gateway.bodies import MAX_BODY_BYTES, announced_bytes, too_large
 from zhiku_services.gateway.door import door_of
 from zhiku_services.gateway.routing import ProxiedRoute, proxied_routes
+from zhiku_services.gateway.step_up import SENSITIVE, require_step_up
 
 Upstreams = Mapping[str, httpx2.AsyncClient]
 
@@ -69,12 +71,17 @@ def proxy_router() -> GuardedRouter:
             route.path,
             _forwarder(route),
             methods=[route.method],
-            dependencies=[require(route.permission)],
+            dependencies=_dependencies(route),
             name=route.name,
             tags=[route.service],
             response_class=Response,
         )
     return router
+
+
+def _dependencies(route: ProxiedRoute) -> list[Any]:
+    max_age_s = SENSITIVE.get(route.permission)
+    return [require(route.permission), *([] if max_age_s is None else [require_step_up(max_age_s)])]
 
 
 def _forwarder(route: ProxiedRoute) -> Callable[[Request], Awaitable[Response]]:

@@ -7,6 +7,7 @@ from starlette.requests import Request
 
 from zhiku_platform.errors import NotFoundError, Problem, UnprocessableError, ZhikuError
 from zhiku_platform.http import problem_response
+from zhiku_services.gateway.errors import StepUpRequiredError
 from zhiku_services.gateway.pages import message_page
 
 _OPENAI_TYPES = {
@@ -28,8 +29,17 @@ def render_error(request: Request, error: Exception) -> Response:
         return message_page(problem.title, f"{problem.detail} {problem.remedy}", "/api/v1/auth/login", problem.status)
     response = problem_response(problem)
     if problem.status == 401:
-        response.headers["WWW-Authenticate"] = "Bearer"
+        response.headers["WWW-Authenticate"] = _challenge(error)
     return response
+
+
+def _challenge(error: ZhikuError) -> str:
+    """What a client should bring, by RFC 6750 and, for a step-up, RFC 9470."""
+    if not isinstance(error, StepUpRequiredError):
+        return "Bearer"
+    names = ("max_age", "acr_values")
+    wanted = "".join(f', {name}="{error.extra[name]}"' for name in names if error.extra.get(name) is not None)
+    return f'Bearer error="insufficient_user_authentication"{wanted}'
 
 
 def render_openai_validation(error: RequestValidationError) -> Response:

@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 from urllib.parse import urlencode, urlsplit
 
-from fastapi import Query, Request, Response
+from fastapi import Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from zhiku_platform.access import Access, Permission, public, require
@@ -11,14 +11,18 @@ from zhiku_platform.contracts.gateway import ApiKey, CreatedApiKey, NewApiKey, S
 from zhiku_platform.contracts.wire import Page
 from zhiku_platform.db import ReadSession, WriteSession
 from zhiku_platform.http import GuardedRouter
-from zhiku_services.gateway import api_keys, sessions
+from zhiku_services.gateway import api_keys, provider_logouts, sessions
 from zhiku_services.gateway.bodies import MAX_BODY_BYTES
 from zhiku_services.gateway.door import Door, door_of
 from zhiku_services.gateway.login import finish, local_path
+from zhiku_services.gateway.logout import leave, provider_address
 from zhiku_services.gateway.oidc import Login
 from zhiku_services.gateway.sessions import SignedIn
 
 router = GuardedRouter(prefix="/api/v1", tags=["gateway"], max_body_size=MAX_BODY_BYTES)
+
+provider_router = GuardedRouter(include_in_schema=False, max_body_size=MAX_BODY_BYTES)
+"""What the identity provider itself calls; outside `/api`, for it has no credentials of ours."""
 
 CanOwnSession = Annotated[Access, require(Permission.SESSION_OWN)]
 CanManageKeys = Annotated[Access, require(Permission.API_KEY_MANAGE)]
@@ -32,15 +36,17 @@ async def log_in(
     next: str = "/",  # noqa: A002 - the name in the address
     prompt: Literal["login", "select_account"] | None = None,
     ui_locales: Locales = None,
+    max_age: Annotated[int | None, Query(ge=0, le=86_400)] = None,
+    acr_values: Annotated[str | None, Query(pattern=r"^[A-Za-z0-9:._ -]{1,100}$")] = None,
 ) -> Response:
-    """Send the browser to the identity provider."""
+    """Send the browser to the identity provider; with `max_age` or `acr_values`, for a fresher or stronger login."""
     door = door_of(request)
     target = local_path(next)
     if _came_by_another_name(request, door):
         # Cookies belong to one host name; the provider will send the browser back to this one.
         query = urlencode({**dict(request.query_params), "next": target})
         return RedirectResponse(f"{door.settings.base_url}/api/v1/auth/login?{query}", status_code=303)
-    login = Login.begin(target)
+    login = Login.begin(target, max_age_s=max_age, acr_values=acr_values)
     extra = {"prompt": prompt, "ui_locales": ui_locales}
     url = await door.openid.authorization_url(login, **{name: value for name, value in extra.items() if value})
     response = RedirectResponse(url, status_code=303)
@@ -68,11 +74,35 @@ async def finish_login(request: Request) -> Response:
 
 
 @router.post("/auth/logout", status_code=204)
-def log_out(_access: CanOwnSession, request: Request, response: Response, session: WriteSession) -> None:
-    """End the session."""
+async def log_out(_access: CanOwnSession, request: Request, response: Response) -> None:
+    """End the session, and take its tokens back at the identity provider."""
     door = door_of(request)
-    sessions.end(_signed_in(request).cookie, digests=door.digests, at=door.clock(), session=session)
+    id_token = await leave(door, _signed_in(request))
     door.cookies.clear_session(response)
+    if id_token is not None:
+        door.cookies.set_leaving(response, id_token)
+
+
+@router.get("/auth/logout")
+@public
+async def log_out_at_provider(request: Request) -> Response:
+    """Send the browser to the identity provider to end its session there too; come here after signing out."""
+    door = door_of(request)
+    url = await provider_address(door, door.cookies.leaving(request.cookies))
+    response = RedirectResponse(url, status_code=303)
+    door.cookies.clear_leaving(response)
+    return response
+
+
+@provider_router.post("/oidc/backchannel-logout")
+@public
+async def accept_logout(
+    request: Request, response: Response, logout_token: Annotated[str, Form(max_length=16_384)] = ""
+) -> None:
+    """End the sessions that the identity provider's logout token names."""
+    client = request.client.host if request.client else "unknown"
+    await provider_logouts.accept(door_of(request), logout_token, client)
+    response.headers["Cache-Control"] = "no-store"
 
 
 @router.get("/session")

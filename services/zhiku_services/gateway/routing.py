@@ -10,7 +10,7 @@ from typing import Literal
 
 from zhiku_platform.access import Permission
 
-Service = Literal["knowledge", "ingestion", "assistant", "inference"]
+Service = Literal["knowledge", "ingestion", "assistant", "inference", "audit"]
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,22 @@ _TABLE: dict[Service, dict[str, dict[str, Permission]]] = {
         "/receipts/{answer_id}/replay": {"POST": Permission.RECEIPT_REVIEW},
     },
     "inference": {"/models": {"GET": Permission.MODEL_READ}},
+    "audit": {
+        "/audit-events": {"GET": Permission.AUDIT_READ},
+        "/audit-events/facets": {"POST": Permission.AUDIT_READ},
+        "/audit-events/{event_id}": {"GET": Permission.AUDIT_READ},
+        "/audit-events/{event_id}/proof": {"GET": Permission.AUDIT_READ},
+        "/audit-events/{event_id}/reveal": {"POST": Permission.AUDIT_REVEAL},
+        "/audit-timelines/{kind}/{what}": {"GET": Permission.AUDIT_READ},
+        "/audit-pseudonyms": {"POST": Permission.AUDIT_REVEAL},
+        "/audit-views": {"GET": Permission.AUDIT_READ, "POST": Permission.AUDIT_READ},
+        "/audit-views/{view_id}": {"DELETE": Permission.AUDIT_READ},
+        "/audit-exports": {"POST": Permission.AUDIT_EXPORT},
+        "/audit-log": {"GET": Permission.AUDIT_READ},
+        "/audit-log/checkpoint": {"GET": Permission.AUDIT_READ},
+        "/audit-log/consistency": {"GET": Permission.AUDIT_READ},
+        "/audit-log/cosignatures": {"POST": Permission.AUDIT_READ},
+    },
 }
 
 

@@ -1,10 +1,13 @@
 """Signed-in browsers: the cookie's value lives in the browser alone, we keep its digest."""
 
+import json
 import secrets
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from typing import Any, cast
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import CursorResult, bindparam, or_, update
 from sqlalchemy import select as columns
 from sqlmodel import Session, col, delete, select
 
@@ -16,21 +19,33 @@ from zhiku_platform.db import new_id
 from zhiku_services.gateway.digests import Digests
 from zhiku_services.gateway.directory import USER_COLUMNS, principal_of
 from zhiku_services.gateway.models import AUDIT_OUTBOX, SessionRow, UserRow
+from zhiku_services.gateway.oidc import Identity, ProviderTokens
 
 _PURPOSE = "session"
 _CSRF = "csrf"
+_TOKENS = "provider-tokens"
+_SHORTEST_RENEWAL_S = 30
+_LONGEST_RENEWAL_S = 900
+_RENEWAL_LEASE = timedelta(seconds=30)
 
 _FIND = (
     columns(
         col(SessionRow.id),
         col(SessionRow.expires_at),
         col(SessionRow.last_seen_at),
+        col(SessionRow.authenticated_at),
+        col(SessionRow.acr),
+        col(SessionRow.renew_at),
         col(UserRow.email),
         col(UserRow.department),
         *USER_COLUMNS,
     )
     .join(UserRow, (col(UserRow.issuer) == col(SessionRow.issuer)) & (col(UserRow.sub) == col(SessionRow.sub)))
-    .where(col(SessionRow.digest) == bindparam("digest"), col(SessionRow.issuer) == bindparam("issuer"))
+    .where(
+        col(SessionRow.digest) == bindparam("digest"),
+        col(SessionRow.issuer) == bindparam("issuer"),
+        col(UserRow.is_active),
+    )
 )
 
 
@@ -59,12 +74,16 @@ class SignedIn:
     expires_at: datetime
     is_stale: bool
     """Whether its use should be written down; see `Lifetimes.touch`."""
+    authenticated_at: datetime | None
+    """When its user last proved who they are, by the provider's word; None if it did not say."""
+    acr: str | None
+    renew_at: datetime | None
+    """When the provider should be asked whether the session still lives; None if it cannot be."""
 
 
 def start(
     issuer: str,
-    sub: str,
-    provider_session: str | None,
+    identity: Identity,
     *,
     digests: Digests,
     lifetimes: Lifetimes,
@@ -78,15 +97,19 @@ def start(
         id=new_id("ses"),
         digest=digests.of(_PURPOSE, cookie),
         issuer=issuer,
-        sub=sub,
-        provider_session=provider_session,
+        sub=identity.user.sub,
+        provider_session=identity.provider_session,
+        vouched_at=identity.vouched_at,
+        authenticated_at=identity.authenticated_at,
+        acr=identity.acr,
+        provider_tokens=_seal(identity.tokens, cookie, digests),
+        renew_at=_renew_at(identity.tokens, at),
         created_at=at,
         last_seen_at=at,
         expires_at=at + lifetimes.absolute,
     )
     session.add(row)
-    user = session.get_one(UserRow, (issuer, sub))
-    _record(session, "session.started", row, user, at)
+    _record(session, "session.started", row, session.get_one(UserRow, (issuer, row.sub)), at)
     session.flush()
     return cookie
 
@@ -112,6 +135,9 @@ def find(
         department=row.department,
         expires_at=min(row.expires_at, row.last_seen_at + lifetimes.idle),
         is_stale=at - row.last_seen_at >= lifetimes.touch,
+        authenticated_at=row.authenticated_at,
+        acr=row.acr,
+        renew_at=row.renew_at,
     )
 
 
@@ -120,16 +146,98 @@ def touch(session_id: str, *, at: datetime, session: Session) -> None:
     session.exec(update(SessionRow).where(col(SessionRow.id) == session_id).values(last_seen_at=at))
 
 
-def end(cookie: str, *, digests: Digests, at: datetime, session: Session) -> None:
-    """End a session, if there is one."""
-    row = session.exec(select(SessionRow).where(SessionRow.digest == digests.of(_PURPOSE, cookie))).first()
-    if row is None:
-        return
-    user = session.get(UserRow, (row.issuer, row.sub))
-    session.delete(row)
-    if user is not None:
-        _record(session, "session.ended", row, user, at)
+def claim_renewal(signed_in: SignedIn, *, at: datetime, session: Session) -> bool:
+    """Whether the caller is the one whose turn it is to renew a session.
+
+    A refresh token may work once, so two renewals at the same time would end the session. Who got the turn and
+    never came back gives it up after 30 s.
+    """
+    claimed = session.exec(
+        update(SessionRow)
+        .where(
+            col(SessionRow.id) == signed_in.session_id,
+            col(SessionRow.renew_at) <= at,
+            or_(col(SessionRow.renewing_until).is_(None), col(SessionRow.renewing_until) <= at),
+        )
+        .values(renewing_until=at + _RENEWAL_LEASE)
+    )
+    return cast("CursorResult[Any]", claimed).rowcount == 1
+
+
+def tokens_of(signed_in: SignedIn, *, digests: Digests, session: Session) -> ProviderTokens | None:
+    """The provider's tokens of a session; None if there are none, or they were sealed by another secret."""
+    row = session.get(SessionRow, signed_in.session_id)
+    if row is None or row.provider_tokens is None:
+        return None
+    opened = digests.unseal(_TOKENS, signed_in.cookie, row.provider_tokens)
+    return None if opened is None else ProviderTokens(**json.loads(opened))
+
+
+def renewed(
+    signed_in: SignedIn, tokens: ProviderTokens, *, digests: Digests, at: datetime, session: Session
+) -> datetime | None:
+    """Keep a session's new tokens, and return when to renew it next.
+
+    When its user last signed in stays as it was: a renewal proves nothing about who sits there.
+    """
+    renew_at = _renew_at(tokens, at)
+    session.exec(
+        update(SessionRow)
+        .where(col(SessionRow.id) == signed_in.session_id)
+        .values(
+            provider_tokens=_seal(tokens, signed_in.cookie, digests),
+            renew_at=renew_at,
+            renewing_until=None,
+        )
+    )
+    return renew_at
+
+
+def end(cookie: str, *, digests: Digests, at: datetime, session: Session, reason: str | None = None) -> None:
+    """End a session, if there is one; `reason` says why, unless its user asked for it."""
+    rows = session.exec(select(SessionRow).where(SessionRow.digest == digests.of(_PURPOSE, cookie)))
+    _end_all(rows, reason=reason, at=at, session=session)
+
+
+def end_all_of(sub: str, *, issuer: str, reason: str, at: datetime, session: Session) -> int:
+    """End every session of a user, and return how many there were."""
+    rows = session.exec(select(SessionRow).where(SessionRow.issuer == issuer, SessionRow.sub == sub))
+    return _end_all(rows, reason=reason, at=at, session=session)
+
+
+def end_vouched_until(
+    until: datetime, *, issuer: str, sid: str | None, sub: str | None, at: datetime, session: Session
+) -> int:
+    """End the sessions that the provider ended: of `sid`, or all of `sub` where that is None.
+
+    A session that it vouched for later than `until` lives on, for a provider may use a `sid` again.
+    """
+    named = SessionRow.sub == sub if sid is None else SessionRow.provider_session == sid
+    query = select(SessionRow).where(SessionRow.issuer == issuer, named)
+    rows = [row for row in session.exec(query) if (row.vouched_at or row.created_at) <= until]
+    return _end_all(rows, reason="provider_logout", at=at, session=session)
+
+
+def _end_all(rows: Iterable[SessionRow], *, reason: str | None, at: datetime, session: Session) -> int:
+    ended = 0
+    for row in rows:
+        user = session.get(UserRow, (row.issuer, row.sub))
+        session.delete(row)
+        ended += 1
+        if user is not None:
+            _record(session, "session.ended", row, user, at, **({} if reason is None else {"reason": reason}))
     session.flush()
+    return ended
+
+
+def _seal(tokens: ProviderTokens, cookie: str, digests: Digests) -> str:
+    return digests.seal(_TOKENS, cookie, json.dumps(asdict(tokens)))
+
+
+def _renew_at(tokens: ProviderTokens, at: datetime) -> datetime | None:
+    if tokens.refresh_token is None:
+        return None
+    return at + timedelta(seconds=min(max(tokens.lifetime_s, _SHORTEST_RENEWAL_S), _LONGEST_RENEWAL_S))
 
 
 def csrf_token(cookie: str, digests: Digests) -> str:
@@ -157,6 +265,6 @@ def describe(signed_in: SignedIn, digests: Digests) -> SessionMessage:
     )
 
 
-def _record(session: Session, action: str, row: SessionRow, user: UserRow, at: datetime) -> None:
-    event = AuditEvent(action=action, tenant=user.tenant, actor=user.sub, subject=row.id, at=at)
+def _record(session: Session, action: str, row: SessionRow, user: UserRow, at: datetime, **details: str) -> None:
+    event = AuditEvent(action=action, tenant=user.tenant, actor=user.sub, subject=row.id, details=dict(details), at=at)
     record(session, AUDIT_OUTBOX, event)

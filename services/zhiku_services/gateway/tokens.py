@@ -117,9 +117,7 @@ class TokenVerifier:
         sid, sub = _text(claims, "sid"), _text(claims, "sub")
         _refuse_unless(sid is not None or sub is not None, "sub")
         _refuse_unless(self._clock() - claims["iat"] <= _MAX_AGE_S, "iat")
-        return ProviderLogout(
-            str(token_id), sid, sub, _moment(claims["iat"]), _moment(claims["exp"] + _LEEWAY_S + 1)
-        )
+        return ProviderLogout(str(token_id), sid, sub, _moment(claims["iat"]), _moment(claims["exp"] + _LEEWAY_S + 1))
 
     async def _signed(self, token: str, required: tuple[str, ...] = ("sub",)) -> tuple[Claims, Claims]:
         """Header and claims of a token that our issuer signed and whose time is now."""

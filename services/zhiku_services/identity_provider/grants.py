@@ -1,8 +1,8 @@
-"""The authorization-code grant with PKCE on Authlib's framework-agnostic parts.
+"""The authorization-code and refresh-token grants, with PKCE, on Authlib's framework-agnostic parts.
 
 Authlib has no FastAPI provider; what a framework integration must supply is small: a request that answers
 `payload`, `args` and `form`, and a response. Codes and access tokens live in memory, for they live a minute
-and five, and the provider is one process.
+and five, and the provider is one process. Refresh tokens are signed instead, so that sessions outlive a restart.
 """
 
 # Authlib has no types: its classes are `Any` to the type checkers, so deriving from them needs leave.
@@ -28,6 +28,13 @@ from joserfc.jwk import RSAKey
 from zhiku_platform.contracts.identity import DirectoryUser
 from zhiku_services.identity_provider.accounts import find_account
 from zhiku_services.identity_provider.keys import KeyRing
+from zhiku_services.identity_provider.refreshing import (
+    ACR,
+    REFRESH_LIFETIME_S,
+    Refresh,
+    RefreshGrant,
+    RefreshTokens,
+)
 
 _CODE_LIFETIME_S = 60
 _TOKEN_LIFETIME_S = 300
@@ -109,7 +116,7 @@ class Client(ClientMixin):
         return response_type == "code"
 
     def check_grant_type(self, grant_type: str) -> bool:
-        return grant_type == "authorization_code"
+        return grant_type in {"authorization_code", "refresh_token"}
 
 
 @dataclass(frozen=True)
@@ -124,6 +131,7 @@ class _Code:
     code_challenge: str
     code_challenge_method: str
     given_at: int
+    sid: str
 
     def get_redirect_uri(self) -> str:
         return self.redirect_uri
@@ -137,8 +145,8 @@ class _Code:
     def get_auth_time(self) -> int:
         return self.given_at
 
-    def get_acr(self) -> None:
-        return None
+    def get_acr(self) -> str:
+        return ACR
 
     def get_amr(self) -> list[str]:
         return ["pwd"]
@@ -151,6 +159,8 @@ class Memory:
     clock: Callable[[], float] = time.time
     codes: dict[str, _Code] = field(default_factory=dict[str, "_Code"])
     tokens: dict[str, tuple[str, float]] = field(default_factory=dict[str, tuple[str, float]])
+    ended: dict[str, float] = field(default_factory=dict[str, float])
+    """Refresh tokens that were used (`jti`) and sessions that ended (`sid`), until they would have expired."""
 
     def put_code(self, code: str, given: _Code) -> None:
         self.codes = {key: kept for key, kept in self.codes.items() if self._is_fresh(kept)}
@@ -171,6 +181,14 @@ class Memory:
     def user_of(self, token: str) -> str | None:
         username, expires_at = self.tokens.get(token, ("", 0.0))
         return username if expires_at > self.clock() else None
+
+    def end(self, token_or_session: str) -> None:
+        now = self.clock()
+        self.ended = {key: until for key, until in self.ended.items() if until > now}
+        self.ended[token_or_session] = now + REFRESH_LIFETIME_S
+
+    def has_ended(self, token_or_session: str) -> bool:
+        return token_or_session in self.ended
 
     def _is_fresh(self, given: _Code) -> bool:
         return given.given_at + _CODE_LIFETIME_S > self.clock()
@@ -193,6 +211,7 @@ class _CodeGrant(AuthorizationCodeGrant):
                 code_challenge=data["code_challenge"],
                 code_challenge_method=data["code_challenge_method"],
                 given_at=int(memory.clock()),
+                sid=secrets.token_urlsafe(16),
             ),
         )
 
@@ -243,8 +262,18 @@ class _OpenId(OpenIDCode):
             "azp": client.client_id,
             "iat": now,
             "exp": now + _TOKEN_LIFETIME_S,
-            "sid": secrets.token_urlsafe(16),
         }
+
+    def get_authorization_code_claims(self, authorization_code: _Code | Refresh) -> dict[str, Any]:
+        claims: dict[str, Any] = super().get_authorization_code_claims(authorization_code)  # pyright: ignore[reportAttributeAccessIssue]
+        return {**claims, "sid": authorization_code.sid}
+
+    def validate_openid_authorization_request(self, grant: Any, redirect_uri: str) -> None:
+        # Every login here is typed or clicked anew, so any age is fresh enough; it must only be one.
+        max_age: str = grant.request.payload.data.get("max_age", "0")
+        if not (max_age.isascii() and max_age.isdigit()):
+            raise InvalidRequestError("max_age must be a number of seconds.")
+        super().validate_openid_authorization_request(grant, redirect_uri)
 
     def exists_nonce(self, nonce: str, request: Any) -> bool:
         # A nonce protects the client, which binds it to one browser; a replayed one gains nothing here.
@@ -252,6 +281,18 @@ class _OpenId(OpenIDCode):
 
     def generate_user_info(self, user: DirectoryUser, scope: str) -> dict[str, Any]:
         return user_info(user, scope)
+
+
+class _RenewedOpenId(_OpenId):
+    """The ID token of a renewal: the login it goes on from says when and how its user signed in."""
+
+    def __call__(self, grant: Any) -> None:
+        grant.register_hook("after_create_token_response", self.process_token)
+
+    def encode_id_token(self, token: dict[str, Any], request: Any) -> str:
+        request.authorization_code = request.refresh_token
+        encoded: str = super().encode_id_token(token, request)  # pyright: ignore[reportAttributeAccessIssue]
+        return encoded
 
 
 class Provider(AuthorizationServer):
@@ -262,6 +303,8 @@ class Provider(AuthorizationServer):
         self.client = client
         self.memory = memory
         self.register_grant(_CodeGrant, [_RequiredChallenge(required=True), _OpenId(issuer, keys, memory.clock)])
+        self.refresh_tokens = RefreshTokens(issuer, keys, memory, memory.clock)
+        self.register_grant(RefreshGrant, [_RenewedOpenId(issuer, keys, memory.clock)])
         self.register_token_generator(
             "default",
             BearerTokenGenerator(lambda **_: secrets.token_urlsafe(32), expires_generator=lambda *_: _TOKEN_LIFETIME_S),
@@ -272,6 +315,9 @@ class Provider(AuthorizationServer):
 
     def save_token(self, token: dict[str, Any], request: Any) -> None:
         self.memory.put_token(token["access_token"], request.user.username)
+        before: Refresh | None = request.refresh_token
+        refresh = before.next() if before else Refresh.begin(request.authorization_code)
+        token["refresh_token"] = self.refresh_tokens.sign(refresh)
 
     def send_signal(self, name: str, *args: object, **kwargs: object) -> None:
         """Nobody listens."""
@@ -297,6 +343,16 @@ class Provider(AuthorizationServer):
             oauth, grant_user=user, grant=self.get_authorization_grant(oauth)
         )
         return found
+
+    def revoke(self, refresh_token: str) -> None:
+        """End the session of a refresh token, if it is one of ours."""
+        if refresh := self.refresh_tokens.read(refresh_token):
+            self.memory.end(refresh.sid)
+
+    def end_session(self, id_token: str) -> None:
+        """End the session that an ID token names, if it is one of ours."""
+        if sid := self.refresh_tokens.session_of(id_token):
+            self.memory.end(sid)
 
     def exchange(self, request: WebRequest) -> WebResponse:
         """Answer the token endpoint."""

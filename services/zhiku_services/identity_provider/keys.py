@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from joserfc.jwk import RSAKey
+from joserfc.jwk import KeySet, RSAKey
 
 _MAX_AGE_S = 90 * 24 * 3600
 _KEPT = 2  # the key that signs, and the one before it, whose tokens may still be under way
@@ -43,6 +43,10 @@ class KeyRing:
         """The JSON Web Key Set that relying parties verify with."""
         self.signing_key()
         return {"keys": [{"use": "sig", "alg": "RS256", **self._key(key).as_dict(private=False)} for key in self._keys]}
+
+    def verification_keys(self) -> KeySet:
+        """The same keys, to verify what they signed."""
+        return KeySet([self._key(key) for key in self._keys])
 
     def _key(self, data: dict[str, Any]) -> RSAKey:
         """The key itself; importing one checks its primes, which takes a tenth of a second."""

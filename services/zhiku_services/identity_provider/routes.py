@@ -29,6 +29,7 @@ from zhiku_services.identity_provider.pages import (
     refused_page,
     signed_out_page,
 )
+from zhiku_services.identity_provider.refreshing import ACR
 
 REALM = "/realms/zhiku"
 PROTOCOL = f"{REALM}/protocol/openid-connect"
@@ -51,10 +52,13 @@ def discovery(request: Request) -> dict[str, Any]:
         "userinfo_endpoint": f"{protocol}/userinfo",
         "jwks_uri": f"{protocol}/certs",
         "end_session_endpoint": f"{protocol}/logout",
+        "revocation_endpoint": f"{protocol}/revoke",
         "scopes_supported": list(SCOPES),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code"],
+        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "acr_values_supported": [ACR],
+        "prompt_values_supported": ["login"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256"],
         "token_endpoint_auth_methods_supported": ["none"],
@@ -66,6 +70,7 @@ def discovery(request: Request) -> dict[str, Any]:
             "preferred_username",
             "email",
             "email_verified",
+            "acr",
             "auth_time",
             "sid",
         ],
@@ -110,9 +115,18 @@ async def log_in(request: Request) -> Response:
 @router.post(f"{PROTOCOL}/token")
 @public
 async def token(request: Request) -> Response:
-    """Change a code for an ID token and an access token."""
+    """Change a code, or a refresh token, for an ID token, an access token and a refresh token."""
     provider: Provider = request.app.state.provider
     return _answer(provider.exchange(_web(request, await _read_form(request))))
+
+
+@router.post(f"{PROTOCOL}/revoke")
+@public
+async def revoke(request: Request) -> Response:
+    """End the session of a refresh token; for a token that is none, there is nothing to do (RFC 7009)."""
+    provider: Provider = request.app.state.provider
+    provider.revoke(dict(parse_qsl(await _read_form(request))).get("token", ""))
+    return Response(headers={"Cache-Control": "no-store"})
 
 
 @router.get(f"{PROTOCOL}/userinfo")
@@ -130,8 +144,9 @@ def userinfo(request: Request) -> dict[str, Any]:
 @router.get(f"{PROTOCOL}/logout")
 @public
 def end_session(request: Request) -> Response:
-    """Send the browser on; the provider keeps no session of its own that would have to end."""
+    """End the session that the ID token names, and send the browser on."""
     provider: Provider = request.app.state.provider
+    provider.end_session(request.query_params.get("id_token_hint", ""))
     target = request.query_params.get("post_logout_redirect_uri", "")
     if target and _origin(target) == _origin(provider.client.redirect_uri):
         return RedirectResponse(target, status_code=303)

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import orjson
 from fastapi import Depends, Request
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import Response
 
 from zhiku_platform.access import Access, Permission, require
 from zhiku_platform.contracts.inference import ChatDelta, ChatRequest, EmbedRequest, EmbedResponse, ModelList
 from zhiku_platform.errors import ZhikuError
-from zhiku_platform.http import GuardedRouter
+from zhiku_platform.http import GuardedRouter, Stream
 from zhiku_services.inference import service
 from zhiku_services.inference.embedding import Embedded
 from zhiku_services.inference.service import Models
@@ -53,7 +53,7 @@ async def chat(_access: CanRun, models: Serving, asked: ChatRequest, request: Re
     """
     deltas = models.chat.stream(asked)
     first = await _first(deltas, request)
-    return StreamingResponse(_lines(first, deltas), media_type="application/x-ndjson")
+    return Stream(_lines(first, deltas), media_type="application/x-ndjson")
 
 
 def _as_json(model: str, done: Embedded) -> bytes:

@@ -60,7 +60,7 @@ class IngestionService:
         works: bool = True,
     ) -> None:
         timing = timing or Timing()
-        limits = limits or ParseLimits()
+        limits = limits or ParseLimits(max_bytes=settings.max_upload_bytes)
         name = leases.worker_name()
         self._keeper = LeaseKeeper(database, timing)
         self.tasks = TaskContext(
@@ -103,6 +103,7 @@ class IngestionService:
 
     def stop(self) -> None:
         """End in order; what is still being worked on keeps its lease and is taken up again later."""
+        self._keeper.let_go()
         self.sweeper.stop()
         if self._embedded is not None:
             self._embedded.stop()

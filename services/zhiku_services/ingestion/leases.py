@@ -283,6 +283,7 @@ class LeaseKeeper:
         self._lock = threading.Lock()
         self._held: dict[str, tuple[Lease, float, _Written]] = {}
         self._stopping = threading.Event()
+        self._is_letting_go = False
         self._clock = 0.0
         self._thread = threading.Thread(target=self._run, name="ingestion-leases", daemon=True)
 
@@ -294,11 +295,21 @@ class LeaseKeeper:
         if self._thread.ident is not None:
             self._thread.join(timeout=10)
 
+    def let_go(self) -> None:
+        """Have the work on every lease end soon; the leases run out, and the work is taken up again later."""
+        self._is_letting_go = True
+        with self._lock:
+            held = [lease for lease, _, _ in self._held.values()]
+        for lease in held:
+            lease.lose()
+
     @contextmanager
     def hold(self, lease: Lease) -> Generator[Lease, None, None]:
         """Keep `lease` alive inside."""
         with self._lock:
             self._held[lease.version_id] = (lease, self._clock + self._timing.renew_s, _written(lease))
+        if self._is_letting_go:
+            lease.lose()
         try:
             yield lease
         finally:

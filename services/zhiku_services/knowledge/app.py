@@ -8,9 +8,10 @@ from zhiku_platform.blobs import BlobStore
 from zhiku_platform.db import Database
 from zhiku_platform.http import create_app as create_service_app
 from zhiku_platform.settings import Settings
+from zhiku_services.knowledge.explaining import People
 from zhiku_services.knowledge.index import VectorIndex
 from zhiku_services.knowledge.models import Base
-from zhiku_services.knowledge.publishing import remove_vectors
+from zhiku_services.knowledge.publishing import align_vectors
 from zhiku_services.knowledge.routes import internal, router
 from zhiku_services.knowledge.search import EmbedQuery
 
@@ -25,12 +26,22 @@ def open_database(settings: Settings) -> Database:
 
 
 def create_app(
-    settings: Settings, *, database: Database, index: VectorIndex, blobs: BlobStore, embed: EmbedQuery
+    settings: Settings,
+    *,
+    database: Database,
+    index: VectorIndex,
+    blobs: BlobStore,
+    embed: EmbedQuery,
+    people: People | None = None,
 ) -> FastAPI:
-    """Build the service's app on what it is given; what an earlier stop left in the index is removed first."""
-    remove_vectors(database, index)
+    """Build the service's app on what it is given; what an earlier stop left undone in the index is done first.
+
+    `people` resolves groups in explanations; without it they are named as groups.
+    """
+    align_vectors(database, index)
     app = create_service_app("knowledge", settings, [router, internal], database=database)
     app.state.index = index
     app.state.blobs = blobs
     app.state.embed = embed
+    app.state.people = people
     return app

@@ -5,6 +5,7 @@ ZhikuError
 │   ├── NameTakenError            409  name_taken
 │   ├── LastOwnerError            409  last_owner
 │   ├── StaleFenceError           409  stale_fence
+│   ├── ReleasePrunedError        409  release_pruned
 │   └── KnowledgeBaseInUseError   409  knowledge_base_in_use
 └── ForbiddenError
     └── RoleTooSmallError         403  role_too_small
@@ -25,6 +26,12 @@ class StaleFenceError(ConflictError):
     """A worker whose lease has passed to another tried to write."""
 
     code = "stale_fence"
+
+
+class ReleasePrunedError(ConflictError):
+    """The index no longer holds what this release held."""
+
+    code = "release_pruned"
 
 
 class KnowledgeBaseInUseError(ConflictError):

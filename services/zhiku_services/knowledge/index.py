@@ -128,12 +128,8 @@ class VectorIndex(Protocol):
         """Write rows by passage id; the next search of this index sees them."""
         ...
 
-    def retire(self, passage_ids: Sequence[str], *, released_to: int) -> None:
-        """End the release interval of passages; unknown ids are passed over."""
-        ...
-
-    def set_acl(self, passage_ids: Sequence[str], *, acl_id: int, level: int) -> None:
-        """Change who the filter lets see passages; unknown ids are passed over."""
+    def place(self, passage_ids: Sequence[str], *, acl_id: int, level: int, released_to: int) -> None:
+        """Change whom the filter lets see passages, and up to which release; unknown ids are passed over."""
         ...
 
     def delete(self, passage_ids: Sequence[str]) -> None:

@@ -145,13 +145,8 @@ class MilvusIndex:
         with self._rewriting:
             self._write(entities)
 
-    def retire(self, passage_ids: Sequence[str], *, released_to: int) -> None:
-        self._rewrite(passage_ids, {"released_to": released_to})
-
-    def set_acl(self, passage_ids: Sequence[str], *, acl_id: int, level: int) -> None:
-        self._rewrite(passage_ids, {"acl_id": acl_id, "level": level})
-
-    def _rewrite(self, passage_ids: Sequence[str], changes: Mapping[str, int]) -> None:
+    def place(self, passage_ids: Sequence[str], *, acl_id: int, level: int, released_to: int) -> None:
+        changes = {"acl_id": acl_id, "level": level, "released_to": released_to}
         for value in changes.values():
             encode_int(value)
         # Milvus replaces whole rows, so between reading and writing nobody else may write.

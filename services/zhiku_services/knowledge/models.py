@@ -6,7 +6,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, Index, MetaData, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Column, Index, Integer, MetaData, Text, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from zhiku_platform.audit import audit_outbox
@@ -27,7 +27,10 @@ AUDIT_OUTBOX = audit_outbox(Base.metadata)
 
 
 class KnowledgeBaseRow(Base, table=True):
-    """`release` is the published one; it grows with each published document."""
+    """Readers see `published_release`; what ingestion brings enters `draft_release`, the number after the last one.
+
+    Releases before `oldest_release` have left the index and can be neither searched nor published again.
+    """
 
     __tablename__ = "knowledge_base"
 
@@ -36,11 +39,25 @@ class KnowledgeBaseRow(Base, table=True):
     name: str = Field(max_length=100)
     description: str = Field(max_length=2000)
     language: str = Field(max_length=10)
-    release: int = Field(sa_column=Column(BigInteger, nullable=False, default=0))
+    publishing: str = Field(max_length=10)
+    published_release: int = Field(sa_column=Column(BigInteger, nullable=False))
+    draft_release: int = Field(sa_column=Column(BigInteger, nullable=False))
+    oldest_release: int = Field(sa_column=Column(BigInteger, nullable=False))
     created_by: str = Field(max_length=200)
     created_at: datetime = Field(sa_type=UtcDateTime)
 
-    __table_args__ = (UniqueConstraint("tenant", "name"),)
+
+class ReleaseRow(Base, table=True):
+    """A state of a knowledge base that will not change: what its intervals of documents and passages hold."""
+
+    __tablename__ = "release"
+
+    knowledge_base_id: str = Field(primary_key=True, max_length=40, foreign_key="knowledge_base.id", ondelete="CASCADE")
+    number: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    tenant: str = Field(max_length=100)
+    note: str = Field(max_length=2000)
+    created_by: str = Field(max_length=200)
+    created_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class GrantRow(Base, table=True):
@@ -75,7 +92,10 @@ class AclReaderRow(Base, table=True):
 
 
 class DocumentRow(Base, table=True):
-    """`active_version` None means that nobody may see it: not yet published, or retired."""
+    """What holds in every release: who may read it, and which worker may write it.
+
+    `active_version` is that of the draft; None means that nobody may see the document: not yet indexed, or retired.
+    """
 
     __tablename__ = "document"
 
@@ -83,13 +103,6 @@ class DocumentRow(Base, table=True):
     tenant: str = Field(max_length=100)
     knowledge_base_id: str = Field(max_length=40, foreign_key="knowledge_base.id")
     source_id: str | None = Field(default=None, max_length=40)
-    path: str = Field(max_length=1000)
-    title: str = Field(max_length=500)
-    media_type: str = Field(max_length=150)
-    blob: str = Field(max_length=64)
-    size_bytes: int = Field(sa_column=Column(BigInteger, nullable=False))
-    content_hash: str = Field(max_length=64)
-    pages: int | None = None
     acl_id: int = Field(sa_column=Column(BigInteger, nullable=False))
     active_version: str | None = Field(default=None, max_length=64)
     fence: int = Field(sa_column=Column(BigInteger, nullable=False))
@@ -97,6 +110,26 @@ class DocumentRow(Base, table=True):
     updated_at: datetime = Field(sa_type=UtcDateTime)
 
     __table_args__ = (Index("ix_document_knowledge_base_acl", "knowledge_base_id", "acl_id"),)
+
+
+class DocumentVersionRow(Base, table=True):
+    """What a document is called and holds in `released_from <= release < released_to`."""
+
+    __tablename__ = "document_version"
+
+    document_id: str = Field(primary_key=True, max_length=64, foreign_key="document.id", ondelete="CASCADE")
+    version_id: str = Field(primary_key=True, max_length=64)
+    path: str = Field(max_length=1000)
+    title: str = Field(max_length=500)
+    media_type: str = Field(max_length=150)
+    blob: str = Field(max_length=64)
+    size_bytes: int = Field(sa_column=Column(BigInteger, nullable=False))
+    content_hash: str = Field(max_length=64)
+    pages: int | None = None
+    passages: int = 0
+    released_from: int = Field(sa_column=Column(BigInteger, nullable=False))
+    released_to: int = Field(sa_column=Column(BigInteger, nullable=False))
+    updated_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class PassageRow(Base, table=True):
@@ -121,12 +154,23 @@ class PassageRow(Base, table=True):
     released_from: int = Field(sa_column=Column(BigInteger, nullable=False))
     released_to: int = Field(sa_column=Column(BigInteger, nullable=False))
 
-    __table_args__ = (Index("ix_passage_document_version", "document_id", "version_id", "ordinal"),)
+    __table_args__ = (
+        Index("ix_passage_document_version", "document_id", "version_id", "ordinal"),
+        Index("ix_passage_knowledge_base_released_to", "knowledge_base_id", "released_to"),
+    )
 
 
-class VectorRemovalRow(Base, table=True):
-    """A vector that must leave the index: written with the change that retired its passage."""
+class VectorChangeRow(Base, table=True):
+    """A vector that the index must bring in line with the tables: written with the change that they took.
 
-    __tablename__ = "vector_removal"
+    Each change has a row of its own, so that one noted while an earlier one is carried out is not lost.
+    """
 
-    passage_id: str = Field(primary_key=True, max_length=40)
+    __tablename__ = "vector_change"
+    __table_args__ = {"sqlite_autoincrement": True}
+
+    seq: int | None = Field(
+        default=None,
+        sa_column=Column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    )
+    passage_id: str = Field(max_length=40)

@@ -9,7 +9,7 @@ from zhiku_platform.contracts.knowledge import (
     PublishRequest,
     Region,
 )
-from zhiku_services.knowledge.models import DocumentRow, PassageRow
+from zhiku_services.knowledge.models import DocumentVersionRow, PassageRow
 
 
 def digest(text: str) -> str:
@@ -29,7 +29,7 @@ def passage_id(request: PublishRequest, draft: PassageDraft) -> str:
     return f"psg_{digest(chr(31).join(parts))[:32]}"
 
 
-def to_passage(row: PassageRow, document: DocumentRow) -> Passage:
+def to_passage(row: PassageRow, document: DocumentVersionRow) -> Passage:
     """Render a hydrated passage."""
     return Passage.model_validate(
         {

@@ -1,11 +1,14 @@
 """Documents coming into and leaving the index.
 
 Order makes it safe to stop anywhere: text is staged where no release holds it, vectors follow, and one
-transaction then opens the next release with the new version and closes the old. Vectors of closed passages
-are noted in that transaction and removed after it; until they are gone, hydration ignores them.
+transaction then lets the new version into the draft and the old one out. What the index must follow is noted in
+that transaction and carried out after it. Until then the index may show more than the tables hold, and hydration,
+which asks the tables, hides it.
 """
 
 from collections.abc import Sequence
+
+from sqlmodel import Session
 
 from zhiku_platform.access import Access
 from zhiku_platform.audit import event_of, record
@@ -13,7 +16,6 @@ from zhiku_platform.contracts.knowledge import (
     Document,
     DocumentAcl,
     DocumentTarget,
-    GrantRole,
     PublishedPassage,
     PublishRequest,
     PublishResult,
@@ -26,17 +28,26 @@ from zhiku_services.knowledge import service
 from zhiku_services.knowledge.errors import StaleFenceError
 from zhiku_services.knowledge.index import OPEN_RELEASE as INDEX_OPEN_RELEASE
 from zhiku_services.knowledge.index import IndexRow, VectorIndex
-from zhiku_services.knowledge.models import AUDIT_OUTBOX, OPEN_RELEASE, DocumentRow, KnowledgeBaseRow, PassageRow
+from zhiku_services.knowledge.models import (
+    AUDIT_OUTBOX,
+    OPEN_RELEASE,
+    DocumentRow,
+    DocumentVersionRow,
+    KnowledgeBaseRow,
+    PassageRow,
+)
 from zhiku_services.knowledge.passages import digest, passage_id
 from zhiku_services.knowledge.ranking import words_of_passage
+from zhiku_services.knowledge.releases import follow_draft
 from zhiku_services.knowledge.repository import (
-    KnowledgeRepository,
     PublicationRepository,
-    forget_removals,
-    vectors_to_remove,
+    VectorPlace,
+    forget_vectors,
+    noted_vectors,
+    vector_places,
 )
 
-_REMOVAL_BATCH = 1000
+_NOTES_AT_ONCE = 500
 
 
 def publish(access: Access, request: PublishRequest, *, database: Database, index: VectorIndex) -> PublishResult:
@@ -52,33 +63,47 @@ def publish(access: Access, request: PublishRequest, *, database: Database, inde
     with database.write() as session:
         repository = PublicationRepository(session, access)
         knowledge_base = _knowledge_base(repository, target.knowledge_base_id)
-        document = _claim(repository, access, request)
+        _claim(repository, access, request)
         acl_id = repository.intern_acl(target.readers, target.level)
         rows = [_passage_row(access, request, passage) for passage in request.passages]
         repository.stage(rows)
-        release = knowledge_base.release
+        entered = repository.released_from(target.document_id, request.version_id)
+        release = knowledge_base.draft_release if entered is None else entered
     index.upsert(_index_rows(rows, request.passages, target, acl_id, release))
     if not request.final:
         return PublishResult(
             document_id=target.document_id, version_id=request.version_id, passages=len(rows), retired=0
         )
     with database.write() as session:
-        repository = PublicationRepository(session, access)
-        document = _claim(repository, access, request)
-        _describe(document, target, repository.intern_acl(target.readers, target.level))
-        entering, leaving = repository.activate(
-            document, request.version_id, _knowledge_base(repository, target.knowledge_base_id)
-        )
-        if entering:
-            event = event_of(access, "document.published", document.id, version=request.version_id, passages=entering)
-            record(session, AUDIT_OUTBOX, event)
-        total = document.passages
-    remove_vectors(database, index)
-    return PublishResult(document_id=target.document_id, version_id=request.version_id, passages=total, retired=leaving)
+        document, leaving = _let_in(access, request, session)
+    align_vectors(database, index)
+    return PublishResult(
+        document_id=document.id, version_id=request.version_id, passages=document.passages, retired=leaving
+    )
+
+
+def _let_in(access: Access, request: PublishRequest, session: Session) -> tuple[DocumentRow, int]:
+    """Make a version whose parts are all there the draft's; return its document and how many passages left."""
+    repository = PublicationRepository(session, access)
+    knowledge_base = _knowledge_base(repository, request.target.knowledge_base_id)
+    document = _claim(repository, access, request)
+    acl_id = repository.intern_acl(request.target.readers, request.target.level)
+    is_acl_changed, document.acl_id = acl_id != document.acl_id, acl_id
+    document.source_id = request.target.source_id
+    is_new = document.active_version != request.version_id
+    entering, leaving = repository.activate(document, request.version_id, knowledge_base.draft_release)
+    repository.describe(_version_row(repository, request, document, knowledge_base.draft_release))
+    if is_acl_changed or not is_new:
+        repository.note_vectors(repository.passage_ids(document.id))
+    if is_new:
+        event = event_of(access, "document.published", document.id, version=request.version_id, passages=entering)
+        record(session, AUDIT_OUTBOX, event)
+        follow_draft(access, knowledge_base, session)
+    return document, leaving
 
 
 def retire(access: Access, request: RetireRequest, *, database: Database, index: VectorIndex) -> Retired:
-    """Delete a document from tables and index; out of sight from the commit on."""
+    """Delete a document from every release, in tables and index; out of sight from the commit on."""
     with database.write() as session:
         repository = PublicationRepository(session, access)
         document = repository.document(request.document_id)
@@ -88,7 +113,7 @@ def retire(access: Access, request: RetireRequest, *, database: Database, index:
         document.fence = request.fence
         passages = repository.retire(document)
         record(session, AUDIT_OUTBOX, event_of(access, "document.retired", document.id, passages=passages))
-    remove_vectors(database, index)
+    align_vectors(database, index)
     return Retired(document_id=request.document_id, passages=passages)
 
 
@@ -103,13 +128,11 @@ def set_acl(access: Access, document_id: str, acl: DocumentAcl, *, database: Dat
         if document is None or document.active_version is None:
             raise NotFoundError("document")
         acl_id = repository.intern_acl(acl.readers, acl.level)
-        changed = acl_id != document.acl_id
-        document.acl_id = acl_id
-        ids = repository.version_ids(document_id, document.active_version)
-        if changed:
+        if acl_id != document.acl_id:
+            document.acl_id = acl_id
+            repository.note_vectors(repository.passage_ids(document_id))
             record(session, AUDIT_OUTBOX, event_of(access, "document.acl_changed", document_id, level=acl.level))
-    if changed:
-        index.set_acl(ids, acl_id=acl_id, level=acl.level)
+    align_vectors(database, index)
 
 
 def set_readers(
@@ -122,26 +145,40 @@ def set_readers(
         RoleTooSmallError: the caller is no editor of its knowledge base.
     """
     with database.read() as session:
-        repository = KnowledgeRepository(session, access)
-        document = service.readable_document(repository, document_id)
-        service.require_role(repository, document.knowledge_base_id, GrantRole.EDITOR)
-        before = service.get_document(access, document_id, session)
+        before = service.get_editable_document(access, document_id, session)
     set_acl(access, document_id, acl, database=database, index=index)
     return before.model_copy(update={"readers": acl.readers, "level": acl.level})
 
 
-def remove_vectors(database: Database, index: VectorIndex) -> int:
-    """Remove what is noted for removal, and return how much; also what an earlier stop left over."""
-    removed = 0
+def align_vectors(database: Database, index: VectorIndex) -> int:
+    """Bring the index in line with the tables where that is noted, and return how many notes there were.
+
+    Also what an earlier stop left over. Two callers may work at the same time: whoever writes last looks again.
+    """
+    aligned = 0
     while True:
         with database.read() as session:
-            ids = vectors_to_remove(session, _REMOVAL_BATCH)
-        if not ids:
-            return removed
-        index.delete(ids)
+            noted = noted_vectors(session, _NOTES_AT_ONCE)
+        if not noted:
+            return aligned
+        _align(sorted({passage_id for _, passage_id in noted}), database, index)
         with database.write() as session:
-            forget_removals(session, ids)
-        removed += len(ids)
+            forget_vectors(session, [number for number, _ in noted])
+        aligned += len(noted)
+
+
+def _align(passage_ids: Sequence[str], database: Database, index: VectorIndex) -> None:
+    written: dict[str, VectorPlace | None] | None = None
+    while True:
+        with database.read() as session:
+            places = vector_places(session, passage_ids)
+        if places == written:
+            return
+        index.delete([passage_id for passage_id, place in places.items() if place is None])
+        for place in {place for place in places.values() if place is not None}:
+            ids = [passage_id for passage_id, each in places.items() if each == place]
+            index.place(ids, acl_id=place.acl_id, level=place.level, released_to=place.released_to)
+        written = places
 
 
 def _knowledge_base(repository: PublicationRepository, knowledge_base_id: str) -> KnowledgeBaseRow:
@@ -161,13 +198,6 @@ def _claim(repository: PublicationRepository, access: Access, request: PublishRe
             tenant=access.tenant,
             knowledge_base_id=target.knowledge_base_id,
             source_id=target.source_id,
-            path=target.path,
-            title=target.title,
-            media_type=target.media_type,
-            blob=target.blob,
-            size_bytes=target.size_bytes,
-            content_hash=target.content_hash,
-            pages=target.pages,
             acl_id=repository.intern_acl(target.readers, target.level),
             fence=request.fence,
             updated_at=utc_now(),
@@ -188,16 +218,33 @@ def _check_fence(document: DocumentRow, fence: int) -> None:
         )
 
 
-def _describe(document: DocumentRow, target: DocumentTarget, acl_id: int) -> None:
-    document.source_id = target.source_id
-    document.path = target.path
-    document.title = target.title
-    document.media_type = target.media_type
-    document.blob = target.blob
-    document.size_bytes = target.size_bytes
-    document.content_hash = target.content_hash
-    document.pages = target.pages
-    document.acl_id = acl_id
+def _version_row(
+    repository: PublicationRepository, request: PublishRequest, document: DocumentRow, release: int
+) -> DocumentVersionRow:
+    """What the version is called; a version written again keeps its interval."""
+    target = request.target
+    row = repository.version(document.id, request.version_id) or DocumentVersionRow(
+        document_id=document.id,
+        version_id=request.version_id,
+        released_from=release,
+        released_to=OPEN_RELEASE,
+        path="",
+        title="",
+        media_type="",
+        blob="",
+        size_bytes=0,
+        content_hash="",
+        updated_at=utc_now(),
+    )
+    row.path = target.path
+    row.title = target.title
+    row.media_type = target.media_type
+    row.blob = target.blob
+    row.size_bytes = target.size_bytes
+    row.content_hash = target.content_hash
+    row.pages = target.pages
+    row.passages = document.passages
+    return row
 
 
 def _passage_row(access: Access, request: PublishRequest, passage: PublishedPassage) -> PassageRow:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import Query, Request, Response
+from fastapi import Path, Query, Request, Response
 from fastapi.responses import FileResponse
 
 from zhiku_platform.access import Access, Permission, require
@@ -12,15 +12,21 @@ from zhiku_platform.contracts.knowledge import (
     AuthorizeRequest,
     Document,
     DocumentAcl,
+    DocumentReaders,
     Grant,
     KnowledgeBase,
     KnowledgeBaseChange,
     NewGrant,
     NewKnowledgeBase,
+    NewRelease,
     Passage,
+    PassageChange,
     PassageIds,
     PublishRequest,
     PublishResult,
+    Readable,
+    Release,
+    ReleaseDiff,
     Retired,
     RetireRequest,
     SearchRequest,
@@ -29,7 +35,7 @@ from zhiku_platform.contracts.knowledge import (
 from zhiku_platform.contracts.wire import Page
 from zhiku_platform.db import Database, ReadSession, WriteSession
 from zhiku_platform.http import GuardedRouter
-from zhiku_services.knowledge import publishing, search, service
+from zhiku_services.knowledge import explaining, publishing, releases, search, service
 from zhiku_services.knowledge.repository import KnowledgeRepository
 
 router = GuardedRouter(prefix="/api/v1", tags=["knowledge"])
@@ -38,13 +44,18 @@ internal = GuardedRouter(prefix="/internal", include_in_schema=False)
 CanRead = Annotated[Access, require(Permission.KNOWLEDGE_BASE_READ)]
 CanCreate = Annotated[Access, require(Permission.KNOWLEDGE_BASE_CREATE)]
 CanManage = Annotated[Access, require(Permission.KNOWLEDGE_BASE_MANAGE)]
+CanManageReleases = Annotated[Access, require(Permission.RELEASE_MANAGE)]
 CanReadDocuments = Annotated[Access, require(Permission.DOCUMENT_READ)]
 CanWriteDocuments = Annotated[Access, require(Permission.DOCUMENT_WRITE)]
+CanExplain = Annotated[Access, require(Permission.ACCESS_EXPLAIN)]
 CanSearch = Annotated[Access, require(Permission.SEARCH)]
 CanPublish = Annotated[Access, require(Permission.PASSAGE_PUBLISH)]
 
 Cursor = Annotated[str, Query(max_length=100)]
 Limit = Annotated[int, Query(ge=1, le=200)]
+ReleaseNumber = Annotated[int, Path(ge=0, lt=2**62)]
+Sub = Annotated[str, Path(min_length=1, max_length=200)]
+PageNumber = Annotated[int | None, Query(ge=1, lt=2**31)]
 
 _INLINE = {"application/pdf", "text/plain", "image/png", "image/jpeg"}
 
@@ -101,6 +112,57 @@ def remove_grant(access: CanManage, session: WriteSession, knowledge_base_id: st
     service.remove_grant(access, knowledge_base_id, grant_id, session)
 
 
+@router.get("/knowledge-bases/{knowledge_base_id}/releases")
+def list_releases(
+    access: CanManageReleases, session: ReadSession, knowledge_base_id: str, cursor: Cursor = "", limit: Limit = 100
+) -> Page[Release]:
+    """List the draft and the releases of a knowledge base that you may edit, the latest first."""
+    return releases.list_releases(access, knowledge_base_id, session, cursor=cursor, limit=limit)
+
+
+@router.post("/knowledge-bases/{knowledge_base_id}/releases", status_code=201)
+def create_release(
+    access: CanManageReleases, session: WriteSession, knowledge_base_id: str, new: NewRelease
+) -> Release:
+    """Close the draft of a knowledge base that you own as a release, and publish it if you say so."""
+    return releases.create_release(access, knowledge_base_id, new, session)
+
+
+@router.post("/knowledge-bases/{knowledge_base_id}/releases/{number}/publish")
+def publish_release(
+    access: CanManageReleases, session: WriteSession, knowledge_base_id: str, number: ReleaseNumber
+) -> Release:
+    """Show readers this release from the next question on; an earlier one is a roll-back."""
+    return releases.publish_release(access, knowledge_base_id, number, session)
+
+
+@router.get("/knowledge-bases/{knowledge_base_id}/releases/{before}/diff/{after}")
+def diff_releases(
+    access: CanManageReleases,
+    session: ReadSession,
+    knowledge_base_id: str,
+    before: ReleaseNumber,
+    after: ReleaseNumber,
+    cursor: Cursor = "",
+    limit: Limit = 100,
+) -> ReleaseDiff:
+    """Compare two releases by document, as far as you may read the documents."""
+    return releases.diff(access, knowledge_base_id, before, after, session, cursor=cursor, limit=limit)
+
+
+@router.get("/knowledge-bases/{knowledge_base_id}/releases/{before}/diff/{after}/documents/{document_id}")
+def diff_document(
+    access: CanManageReleases,
+    session: ReadSession,
+    knowledge_base_id: str,
+    before: ReleaseNumber,
+    after: ReleaseNumber,
+    document_id: str,
+) -> Page[PassageChange]:
+    """List the passages of one document that one of two releases holds and the other does not."""
+    return releases.diff_document(access, knowledge_base_id, before, after, document_id, session)
+
+
 @router.get("/knowledge-bases/{knowledge_base_id}/documents")
 def list_documents(
     access: CanReadDocuments, session: ReadSession, knowledge_base_id: str, cursor: Cursor = "", limit: Limit = 100
@@ -128,12 +190,12 @@ def get_document_content(access: CanReadDocuments, request: Request, document_id
     blobs: BlobStore = request.app.state.blobs
     database: Database = request.app.state.database
     with database.read() as session:
-        document = service.readable_document(KnowledgeRepository(session, access), document_id)
+        _, version = service.readable_document(KnowledgeRepository(session, access), document_id)
     return FileResponse(
-        blobs.path(BlobName(document.blob)),
-        media_type=document.media_type,
-        filename=document.path.rsplit("/", 1)[-1],
-        content_disposition_type="inline" if document.media_type in _INLINE else "attachment",
+        blobs.path(BlobName(version.blob)),
+        media_type=version.media_type,
+        filename=version.path.rsplit("/", 1)[-1],
+        content_disposition_type="inline" if version.media_type in _INLINE else "attachment",
         headers={"Cache-Control": "private, no-store", "Content-Security-Policy": "sandbox; default-src 'none'"},
     )
 
@@ -145,7 +207,7 @@ def list_passages(
     document_id: str,
     cursor: Cursor = "",
     limit: Limit = 50,
-    page: Annotated[int | None, Query(ge=1)] = None,
+    page: PageNumber = None,
 ) -> Page[Passage]:
     """List a document's passages in reading order."""
     return service.list_passages(access, document_id, session, cursor=cursor, limit=limit, page=page)
@@ -157,11 +219,31 @@ def get_passage(access: CanReadDocuments, session: ReadSession, passage_id: str)
     return service.get_passage(access, passage_id, session)
 
 
+@router.get("/documents/{document_id}/readers")
+def explain_document(access: CanExplain, request: Request, session: WriteSession, document_id: str) -> DocumentReaders:
+    """Tell who can see this document, and why: all of it to owners, to readers what concerns themselves."""
+    return explaining.document_readers(access, document_id, session, people=request.app.state.people)
+
+
+@router.get("/users/{sub}/readable")
+def explain_user(access: CanExplain, request: Request, session: WriteSession, sub: Sub) -> Readable:
+    """Tell what a user can see, and why: yourself, or others in the knowledge bases that you own."""
+    return explaining.readable_by(access, sub, session, people=request.app.state.people)
+
+
 @router.post("/search")
 def run_search(access: CanSearch, request: Request, query: SearchRequest) -> SearchResult:
     """Search the passages that you may read."""
     state: Any = request.app.state
-    return search.search(access, query, database=state.database, index=state.index, embed=state.embed)
+    result = search.search(access, query, database=state.database, index=state.index, embed=state.embed)
+    return search.for_callers(result, access, database=state.database)
+
+
+@internal.post("/search")
+def search_for_service(access: CanSearch, request: Request, query: SearchRequest) -> SearchResult:
+    """Search on behalf of a user; the result names every release that was searched."""
+    state: Any = request.app.state
+    return search.search(access, query, database=state.database, index=state.index, embed=state.embed, for_service=True)
 
 
 @internal.post("/authorize")

@@ -1,8 +1,9 @@
 """Search: rights → filter → dense and words in the index → fusion → text under current rights."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from zhiku_platform.access import Access
 from zhiku_platform.contracts.identity import Principal
@@ -16,71 +17,127 @@ from zhiku_platform.contracts.knowledge import (
 from zhiku_platform.db import Database
 from zhiku_platform.errors import NotFoundError
 from zhiku_services.knowledge.index import Hit, KnowledgeBaseScope, Scope, VectorIndex
-from zhiku_services.knowledge.models import DocumentRow, KnowledgeBaseRow, PassageRow
+from zhiku_services.knowledge.models import KnowledgeBaseRow
 from zhiku_services.knowledge.passages import to_passage
 from zhiku_services.knowledge.ranking import POOL, Candidate, Ranked, rank, words_of_passage
 from zhiku_services.knowledge.ranking.confidence import relevance
-from zhiku_services.knowledge.repository import KnowledgeRepository
+from zhiku_services.knowledge.releases import view_releases
+from zhiku_services.knowledge.repository import PUBLISHED, Hydrated, KnowledgeRepository, ReleaseView
 
 EmbedQuery = Callable[[Principal, str], Sequence[float]]
 """Turns a query into a unit vector of the index's dimensions, on behalf of a principal."""
 
-_DEEPEST_POOL = 8 * POOL
-
-Hydrated = dict[str, tuple[PassageRow, DocumentRow]]
+_DEEPEST_POOL = 16_384
+"""The most that the engine gives at once."""
 
 
 @dataclass(frozen=True)
 class _Hits:
-    """What the index found: passage id → score of each side."""
+    """What one side of the index found, best first: passage id → score. `exhausted` if there is no more."""
 
-    cosine: dict[str, float]
-    words: dict[str, float]
+    scores: dict[str, float]
     exhausted: bool
 
-    @property
-    def ids(self) -> list[str]:
-        return list(self.cosine | self.words)
+    def readable(self, hydrated: Mapping[str, Hydrated]) -> dict[str, float]:
+        """The first `POOL` of those that the caller may read: what it may not read takes nobody's place."""
+        return dict(islice(((each, score) for each, score in self.scores.items() if each in hydrated), POOL))
+
+    def suffices(self, hydrated: Mapping[str, Hydrated]) -> bool:
+        return self.exhausted or len(self.readable(hydrated)) == POOL
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What a search looks at: the knowledge bases, and at which release."""
+
+    scope: Scope
+    view: ReleaseView
+    names: list[str]
+    releases: dict[str, int]
 
 
 def search(
-    access: Access, request: SearchRequest, *, database: Database, index: VectorIndex, embed: EmbedQuery
+    access: Access,
+    request: SearchRequest,
+    *,
+    database: Database,
+    index: VectorIndex,
+    embed: EmbedQuery,
+    for_service: bool = False,
 ) -> SearchResult:
     """Find the passages that the caller may read and that answer best, best first.
 
+    `for_service`: a service of ours asks on the caller's behalf, see `view_releases`.
+
     Raises:
-        NotFoundError: one of the knowledge bases named is missing or hidden.
+        NotFoundError: one of the knowledge bases named is missing or hidden, or the release is not there.
+        RoleTooSmallError: a viewer named a release.
         ServiceUnavailableError: the embedding model or the index does not answer.
     """
     clock = _Clock()
     with database.read() as session:
-        repository = KnowledgeRepository(session, access)
-        viewable = _viewable(repository, request.knowledge_base_ids)
-        scope = scope_of(access, repository, [row for row, _ in viewable])
+        searched = _searched(access, request, KnowledgeRepository(session, access), for_service=for_service)
     clock.lap("rights")
-    names = sorted(row.name for row, _ in viewable)
-    if not scope.knowledge_bases:
-        return SearchResult(passages=[], relevance=0.0, searched=names, timings_ms=clock.timings_ms)
+    if not searched.scope.knowledge_bases:
+        return _result(searched, [], [], clock)
     vector = None if request.mode is SearchMode.BM25 else embed(access.principal, request.query)
     clock.lap("embed")
-    ranked, hydrated = _search_deeper(access, request, vector, scope, database=database, index=index, clock=clock)
-    best = ranked[: request.limit]
+    ranked, hydrated = _search(access, request, vector, searched, database=database, index=index, clock=clock)
+    found = [_found(item, hydrated) for item in ranked[: request.limit]]
+    return _result(searched, ranked, found, clock)
+
+
+def for_callers(result: SearchResult, access: Access, *, database: Database) -> SearchResult:
+    """A result without the numbers of releases that are not the caller's to know."""
+    with database.read() as session:
+        viewable = KnowledgeRepository(session, access).knowledge_bases(list(result.releases))
+    editable = {row.id for row, role in viewable if role is not GrantRole.VIEWER}
+    return result.model_copy(update={"releases": {kb: n for kb, n in result.releases.items() if kb in editable}})
+
+
+def _result(
+    searched: Searched, ranked: Sequence[Ranked], passages: list[FoundPassage], clock: "_Clock"
+) -> SearchResult:
     return SearchResult(
-        passages=[_found(item, hydrated) for item in best],
+        passages=passages,
         relevance=relevance(ranked),
-        searched=names,
+        searched=searched.names,
         timings_ms=clock.timings_ms,
+        releases=searched.releases,
     )
 
 
-def scope_of(access: Access, repository: KnowledgeRepository, rows: Sequence[KnowledgeBaseRow]) -> Scope:
+def _searched(
+    access: Access, request: SearchRequest, repository: KnowledgeRepository, *, for_service: bool
+) -> Searched:
+    viewable = _viewable(repository, request.knowledge_base_ids)
+    view = view_releases(viewable, request.numbers, for_service=for_service)
+    scope = scope_of(access, repository, [row for row, _ in viewable], view)
+    return Searched(
+        scope=scope,
+        view=view,
+        names=sorted(row.name for row, _ in viewable),
+        releases={row.id: view.numbers.get(row.id, row.published_release) for row, _ in viewable},
+    )
+
+
+def scope_of(
+    access: Access,
+    repository: KnowledgeRepository,
+    rows: Sequence[KnowledgeBaseRow],
+    view: ReleaseView = PUBLISHED,
+) -> Scope:
     """Compile the caller's rights into what the index may look at; no right, no knowledge base."""
     acls = repository.readable_acls([row.id for row in rows])
     return Scope(
         tenant=access.tenant,
         level=access.principal.clearance,
         knowledge_bases=tuple(
-            KnowledgeBaseScope(kb_id=row.id, acl_ids=frozenset(acls[row.id]), release=row.release)
+            KnowledgeBaseScope(
+                kb_id=row.id,
+                acl_ids=frozenset(acls[row.id]),
+                release=view.numbers.get(row.id, row.published_release),
+            )
             for row in rows
             if row.id in acls
         ),
@@ -94,65 +151,74 @@ def _viewable(repository: KnowledgeRepository, wanted: Sequence[str]) -> list[tu
     return viewable
 
 
-def _search_deeper(
+def _search(
     access: Access,
     request: SearchRequest,
     vector: Sequence[float] | None,
-    scope: Scope,
+    searched: Searched,
     *,
     database: Database,
     index: VectorIndex,
     clock: "_Clock",
-) -> tuple[list[Ranked], Hydrated]:
-    """Search, drop what current rights forbid, and look deeper while too few are left."""
+) -> tuple[list[Ranked], Mapping[str, Hydrated]]:
+    """Search, drop what current rights forbid, and look deeper until that has left no gap."""
     pool = POOL
     while True:
-        hits = _hits(request, vector, scope, pool, index)
+        words, meaning = _hits(request, vector, searched.scope, pool, index)
         clock.lap("index")
         with database.read() as session:
-            hydrated = KnowledgeRepository(session, access).hydrate(hits.ids)
+            ids = list(words.scores | meaning.scores)
+            hydrated = KnowledgeRepository(session, access).hydrate(ids, searched.view)
         clock.lap("hydrate")
-        if len(hydrated) >= request.limit or hits.exhausted or pool >= _DEEPEST_POOL:
-            ranked = rank(request.query, _candidates(hits, hydrated), request.mode)
-            clock.lap("rank")
-            return ranked, hydrated
-        pool *= 2
+        if (words.suffices(hydrated) and meaning.suffices(hydrated)) or pool == _DEEPEST_POOL:
+            break
+        pool = min(2 * pool, _DEEPEST_POOL)
+    bm25, cosine = words.readable(hydrated), meaning.readable(hydrated)
+    unknown = [passage_id for passage_id in bm25 if passage_id not in cosine]
+    if vector is not None and unknown:
+        missing = index.search_dense(vector, searched.scope, len(unknown), within=unknown)
+        cosine |= {hit.passage_id: hit.score for hit in missing}
+    clock.lap("index")
+    ranked = rank(request.query, _candidates(bm25, cosine, hydrated), request.mode)
+    clock.lap("rank")
+    return ranked, hydrated
 
 
-def _hits(request: SearchRequest, vector: Sequence[float] | None, scope: Scope, pool: int, index: VectorIndex) -> _Hits:
+def _hits(
+    request: SearchRequest, vector: Sequence[float] | None, scope: Scope, pool: int, index: VectorIndex
+) -> tuple[_Hits, _Hits]:
     by_words: list[Hit] = []
     by_meaning: list[Hit] = []
     if request.mode is not SearchMode.DENSE:
         by_words = index.search_bm25(request.query, scope, pool)
-    cosine: dict[str, float] = {}
     if vector is not None:
         by_meaning = index.search_dense(vector, scope, pool)
-        cosine = {hit.passage_id: hit.score for hit in by_meaning}
-        unknown = [hit.passage_id for hit in by_words if hit.passage_id not in cosine]
-        if unknown:
-            missing = index.search_dense(vector, scope, len(unknown), within=unknown)
-            cosine |= {hit.passage_id: hit.score for hit in missing}
-    return _Hits(
-        cosine=cosine,
-        words={hit.passage_id: hit.score for hit in by_words},
-        exhausted=len(by_words) < pool and len(by_meaning) < pool,
+    words, meaning = (
+        _Hits({hit.passage_id: hit.score for hit in hits}, exhausted=len(hits) < pool)
+        for hits in (by_words, by_meaning)
     )
+    return words, meaning
 
 
-def _candidates(hits: _Hits, hydrated: Hydrated) -> list[Candidate]:
-    return [
-        Candidate(
-            passage_id=passage_id,
-            text=words_of_passage(document.title, passage.heading_path, passage.text),
-            cosine=hits.cosine.get(passage_id),
-            bm25=hits.words.get(passage_id),
-            title=" ".join([document.title, *passage.heading_path]),
+def _candidates(
+    bm25: Mapping[str, float], cosine: Mapping[str, float], hydrated: Mapping[str, Hydrated]
+) -> list[Candidate]:
+    candidates: list[Candidate] = []
+    for passage_id in dict.fromkeys([*cosine, *bm25]):
+        passage, document = hydrated[passage_id]
+        candidates.append(
+            Candidate(
+                passage_id=passage_id,
+                text=words_of_passage(document.title, passage.heading_path, passage.text),
+                cosine=cosine.get(passage_id),
+                bm25=bm25.get(passage_id),
+                title=" ".join([document.title, *passage.heading_path]),
+            )
         )
-        for passage_id, (passage, document) in hydrated.items()
-    ]
+    return candidates
 
 
-def _found(item: Ranked, hydrated: Hydrated) -> FoundPassage:
+def _found(item: Ranked, hydrated: Mapping[str, Hydrated]) -> FoundPassage:
     passage, document = hydrated[item.passage_id]
     return FoundPassage(
         passage=to_passage(passage, document), score=item.score, cosine=item.cosine, word_overlap=item.word_overlap

@@ -24,11 +24,20 @@ from zhiku_services.knowledge.errors import (
     KnowledgeBaseInUseError,
     LastOwnerError,
     NameTakenError,
-    RoleTooSmallError,
 )
-from zhiku_services.knowledge.models import AUDIT_OUTBOX, DocumentRow, GrantRow, KnowledgeBaseRow
+from zhiku_services.knowledge.models import (
+    AUDIT_OUTBOX,
+    DocumentRow,
+    DocumentVersionRow,
+    GrantRow,
+    KnowledgeBaseRow,
+)
 from zhiku_services.knowledge.passages import to_passage
-from zhiku_services.knowledge.repository import ROLE_RANK, KnowledgeRepository
+from zhiku_services.knowledge.releases import first_release
+from zhiku_services.knowledge.repository import ROLE_RANK, KnowledgeRepository, ReleaseView
+from zhiku_services.knowledge.roles import check_role, require_role, viewable
+
+_LAST_ORDINAL = 2**31 - 1
 
 
 def create_knowledge_base(access: Access, new: NewKnowledgeBase, session: Session) -> KnowledgeBase:
@@ -41,12 +50,16 @@ def create_knowledge_base(access: Access, new: NewKnowledgeBase, session: Sessio
         name=new.name,
         description=new.description,
         language=new.language,
-        release=0,
+        publishing=new.publishing,
+        published_release=0,
+        draft_release=1,
+        oldest_release=0,
         created_by=access.principal.sub,
         created_at=utc_now(),
     )
     session.add(row)
     session.flush()
+    session.add(first_release(access, row))
     session.add(_grant_row(access, row.id, NewGrant(subject=f"user:{access.principal.sub}", role=GrantRole.OWNER)))
     record(session, AUDIT_OUTBOX, event_of(access, "knowledge_base.created", row.id))
     session.flush()
@@ -64,14 +77,17 @@ def list_knowledge_bases(access: Access, session: Session, *, cursor: str, limit
 
 def get_knowledge_base(access: Access, knowledge_base_id: str, session: Session) -> KnowledgeBase:
     repository = KnowledgeRepository(session, access)
-    row, role = _viewable(repository, knowledge_base_id)
+    row, role = viewable(repository, knowledge_base_id)
     return _knowledge_base(row, role, repository.count_readable([row.id]).get(row.id, 0))
 
 
 def change_knowledge_base(
     access: Access, knowledge_base_id: str, change: KnowledgeBaseChange, session: Session
 ) -> KnowledgeBase:
-    """Rename or describe anew; owners only."""
+    """Rename, describe anew, or say who publishes; owners only.
+
+    What a draft holds when it is left to publish itself waits for the next document, or for an owner.
+    """
     repository = KnowledgeRepository(session, access)
     row = require_role(repository, knowledge_base_id, GrantRole.OWNER)
     if change.name is not None and change.name != row.name:
@@ -79,6 +95,8 @@ def change_knowledge_base(
         row.name = change.name
     if change.description is not None:
         row.description = change.description
+    if change.publishing is not None:
+        row.publishing = change.publishing
     record(session, AUDIT_OUTBOX, event_of(access, "knowledge_base.changed", row.id))
     session.flush()
     return get_knowledge_base(access, knowledge_base_id, session)
@@ -142,7 +160,7 @@ def authorize(access: Access, request: AuthorizeRequest, session: Session) -> Au
     """Confirm that the caller has at least this role on the knowledge base."""
     repository = KnowledgeRepository(session, access)
     require_role(repository, request.knowledge_base_id, request.role)
-    row, role = _viewable(repository, request.knowledge_base_id)
+    row, role = viewable(repository, request.knowledge_base_id)
     return Authorized(knowledge_base_id=row.id, name=row.name, role=role)
 
 
@@ -151,17 +169,38 @@ def list_documents(
 ) -> Page[Document]:
     """The documents of a knowledge base that the caller may read."""
     repository = KnowledgeRepository(session, access)
-    _viewable(repository, knowledge_base_id)
+    viewable(repository, knowledge_base_id)
     rows = repository.documents(knowledge_base_id, after=cursor, limit=limit + 1)
-    readers = repository.readers(row.acl_id for row in rows)
-    items = [_document(row, readers) for row in rows[:limit]]
+    readers = repository.readers(row.acl_id for row, _ in rows)
+    items = [_document(row, version, readers) for row, version in rows[:limit]]
     return Page(items=items, next_cursor=items[-1].id if len(rows) > limit else None)
 
 
 def get_document(access: Access, document_id: str, session: Session) -> Document:
     repository = KnowledgeRepository(session, access)
-    row = readable_document(repository, document_id)
-    return _document(row, repository.readers([row.acl_id]))
+    row, version = readable_document(repository, document_id)
+    return _document(row, version, repository.readers([row.acl_id]))
+
+
+def get_editable_document(access: Access, document_id: str, session: Session) -> Document:
+    """A document that the caller may read and edit, as the draft has it.
+
+    Raises:
+        NotFoundError: it is missing or hidden; a document that only the draft holds is hidden from viewers.
+        RoleTooSmallError: the caller may read it and no more.
+    """
+    repository = KnowledgeRepository(session, access)
+    knowledge_base_id = repository.knowledge_base_of(document_id)
+    if knowledge_base_id is None:
+        raise NotFoundError("document")
+    knowledge_base, role = viewable(repository, knowledge_base_id)
+    if ROLE_RANK[role] < ROLE_RANK[GrantRole.EDITOR]:
+        readable_document(repository, document_id)
+        check_role(role, GrantRole.EDITOR)
+    found = repository.document(document_id, ReleaseView({knowledge_base.id: knowledge_base.draft_release}))
+    if found is None:
+        raise NotFoundError("document")
+    return _document(*found, repository.readers([found[0].acl_id]))
 
 
 def list_passages(
@@ -169,10 +208,10 @@ def list_passages(
 ) -> Page[Passage]:
     """A document's passages in reading order, of one page if `page` is given."""
     repository = KnowledgeRepository(session, access)
-    document = readable_document(repository, document_id)
-    after = int(cursor) if cursor.isdecimal() else -1
-    rows = repository.passages(document, after=after, limit=limit + 1, page=page)
-    items = [to_passage(row, document) for row in rows[:limit]]
+    _, version = readable_document(repository, document_id)
+    after = min(int(cursor), _LAST_ORDINAL) if cursor.isdecimal() else -1
+    rows = repository.passages(version, after=after, limit=limit + 1, page=page)
+    items = [to_passage(row, version) for row in rows[:limit]]
     return Page(items=items, next_cursor=str(items[-1].ordinal) if len(rows) > limit else None)
 
 
@@ -189,37 +228,15 @@ def readable_passages(access: Access, request: PassageIds, session: Session) -> 
     return PassageIds(passage_ids=[passage_id for passage_id in request.passage_ids if passage_id in readable])
 
 
-def require_role(repository: KnowledgeRepository, knowledge_base_id: str, role: GrantRole) -> KnowledgeBaseRow:
-    """The knowledge base, if the caller has at least `role` on it.
-
-    Raises:
-        NotFoundError: it is missing, or the caller may not even view it.
-        RoleTooSmallError: the caller may view it and no more.
-    """
-    row, held = _viewable(repository, knowledge_base_id)
-    if ROLE_RANK[held] < ROLE_RANK[role]:
-        raise RoleTooSmallError(
-            f"This needs the role `{role}` on the knowledge base.", remedy="Ask one of its owners for that role."
-        )
-    return row
-
-
-def readable_document(repository: KnowledgeRepository, document_id: str) -> DocumentRow:
-    """The document, if the caller may read it now.
+def readable_document(repository: KnowledgeRepository, document_id: str) -> tuple[DocumentRow, DocumentVersionRow]:
+    """The document as the published release has it, if the caller may read it now.
 
     Raises:
         NotFoundError: it is missing or hidden.
     """
-    row = repository.document(document_id)
-    if row is None:
-        raise NotFoundError("document")
-    return row
-
-
-def _viewable(repository: KnowledgeRepository, knowledge_base_id: str) -> tuple[KnowledgeBaseRow, GrantRole]:
-    found = repository.knowledge_base(knowledge_base_id)
+    found = repository.document(document_id)
     if found is None:
-        raise NotFoundError("knowledge base")
+        raise NotFoundError("document")
     return found
 
 
@@ -266,24 +283,26 @@ def _knowledge_base(row: KnowledgeBaseRow, role: GrantRole, documents: int) -> K
             "language": row.language,
             "role": role,
             "documents": documents,
+            "publishing": row.publishing,
+            "published_release": row.published_release if role is not GrantRole.VIEWER else None,
             "created_at": row.created_at,
         }
     )
 
 
-def _document(row: DocumentRow, acls: dict[int, tuple[list[str] | None, int]]) -> Document:
+def _document(row: DocumentRow, version: DocumentVersionRow, acls: dict[int, tuple[list[str] | None, int]]) -> Document:
     readers, level = acls[row.acl_id]
     return Document(
         id=row.id,
         knowledge_base_id=row.knowledge_base_id,
-        title=row.title,
-        path=row.path,
-        media_type=row.media_type,
-        size_bytes=row.size_bytes,
-        pages=row.pages,
-        passages=row.passages,
-        content_hash=row.content_hash,
+        title=version.title,
+        path=version.path,
+        media_type=version.media_type,
+        size_bytes=version.size_bytes,
+        pages=version.pages,
+        passages=version.passages,
+        content_hash=version.content_hash,
         level=level,
         readers=readers,
-        updated_at=row.updated_at,
+        updated_at=version.updated_at,
     )

@@ -210,7 +210,7 @@ class VectorIndexContract:
         kept, gone = row("kept", text="年假 policy"), row("gone", text="年假 policy", vector=unit(3, 4))
         index.upsert([kept, gone])
 
-        index.retire([gone.passage_id, f"unknown.{tenant}"], released_to=2)
+        index.place([gone.passage_id, f"unknown.{tenant}"], acl_id=7, level=0, released_to=2)
 
         before = Scope(tenant, 0, (KnowledgeBaseScope("kb", frozenset({7}), 1),))
         after = Scope(tenant, 0, (KnowledgeBaseScope("kb", frozenset({7}), 2),))
@@ -221,6 +221,22 @@ class VectorIndexContract:
         if index.capabilities.word_search:
             assert len(index.search_bm25("年假", before, 10)) == 2
             assert len(index.search_bm25("年假", after, 10)) == 1
+
+    @pytest.mark.parametrize(("acl_id", "level", "visible"), [(8, 0, False), (7, 3, False), (7, 2, True), (7, 0, True)])
+    def test_a_placed_passage_has_the_readers_and_the_level_it_was_given(
+        self,
+        index: VectorIndex,
+        row: Callable[..., IndexRow],
+        tenant: str,
+        acl_id: int,
+        level: int,
+        visible: bool,
+    ) -> None:
+        index.upsert([row("a", acl_id=9, level=1)])
+
+        index.place([row("a").passage_id], acl_id=acl_id, level=level, released_to=OPEN_RELEASE)
+
+        assert index.count(Scope(tenant, 2, (KnowledgeBaseScope("kb", frozenset({7}), 1),))) == int(visible)
 
     def test_a_deleted_passage_is_in_no_release(
         self, index: VectorIndex, row: Callable[..., IndexRow], everything: Scope, tenant: str
@@ -233,9 +249,9 @@ class VectorIndexContract:
         assert [hit.passage_id for hit in index.search_dense(unit(1), everything, 10)] == [kept.passage_id]
         assert index.count(everything) == 1
 
-    def test_deleting_or_retiring_nothing_is_fine(self, index: VectorIndex) -> None:
+    def test_deleting_or_placing_nothing_is_fine(self, index: VectorIndex) -> None:
         index.delete([])
-        index.retire([], released_to=1)
+        index.place([], acl_id=1, level=0, released_to=1)
         index.upsert([])
 
     def test_hostile_tenant_names_see_their_own_rows_only(
@@ -276,7 +292,7 @@ class VectorIndexContract:
             lambda: index.upsert([row("a", kb_id=hostile)]),
             lambda: index.upsert([row("a", document_id=hostile)]),
             lambda: index.delete([hostile]),
-            lambda: index.retire([hostile], released_to=1),
+            lambda: index.place([hostile], acl_id=1, level=0, released_to=1),
         ]
 
         for attempt in attempts:

@@ -69,3 +69,15 @@ def test_a_preview_stops_before_what_might_become_a_link() -> None:
     assert showable_prefix("You get 15 days [1") == "You get 15 days "
     assert showable_prefix("Open htt") == "Open "
     assert showable_prefix("You get 15 days") == "You get 15 days"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Run ssh <user>@host and set Map<String, Int>.", "Run ssh ＜user>@host and set Map＜String, Int>."),
+        ("It holds where n <m and p >= 0.05.", "It holds where n ＜m and p >= 0.05."),
+        ("Use 3 < 4 always.", "Use 3 < 4 always."),
+    ],
+)
+def test_angle_brackets_that_are_no_tags_keep_their_words(text: str, shown: str) -> None:
+    assert neutralise(text) == shown

@@ -12,7 +12,9 @@ import httpx2
 import pytest
 from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
+from joserfc import jwt
 from sqlalchemy import select
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from zhiku_platform.access import Access, Permission, require
 from zhiku_platform.contracts.assistant import (
@@ -43,6 +45,7 @@ from zhiku_platform.inprocess import AsyncInProcessTransport
 from zhiku_platform.settings import Settings
 from zhiku_services.gateway.app import create_app, issuer_of, open_database, seed_directory
 from zhiku_services.gateway.directory import find_principal
+from zhiku_services.gateway.directory_sync import ACTOR
 from zhiku_services.gateway.models import AUDIT_OUTBOX, Base
 from zhiku_services.identity_provider.accounts import DEMO_ACCOUNTS
 from zhiku_services.identity_provider.app import create_app as create_provider
@@ -219,6 +222,23 @@ def answered(*texts: str, state: AnswerState = AnswerState.DONE, withdrawn: str 
 
 
 @dataclass
+class Provider:
+    """The embedded provider, which can be down, and what it was asked."""
+
+    app: ASGIApp
+    is_down: bool = False
+    asked: list[str] = field(default_factory=list[str])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            self.asked.append(f"{scope['method']} {scope['path'].rsplit('/', 1)[-1]}")
+            if self.is_down:
+                # Ends without an answer, which the caller meets as a broken connection.
+                return
+        await self.app(scope, receive, send)
+
+
+@dataclass
 class Gateway:
     """The gateway under test, and browsers that visit it."""
 
@@ -226,6 +246,7 @@ class Gateway:
     app: FastAPI
     database: Database
     services: Services
+    provider: Provider
     clock: Clock
     browse: Callable[[], TestClient]
 
@@ -248,13 +269,28 @@ class Gateway:
         created: dict[str, Any] = response.json()
         return created
 
+    def sign(self, claims: dict[str, Any], **header: Any) -> str:
+        """A token that the embedded provider might have signed; claims of None are left out."""
+        key = KeyRing(self.settings.home / "identity" / "keys.json", clock=Clock.now.timestamp).signing_key()
+        now = int(self.clock().timestamp())
+        whole = {"iss": issuer_of(self.settings), "iat": now, "exp": now + 120, **claims}
+        kept = {name: value for name, value in whole.items() if value is not None}
+        return jwt.encode({"alg": "RS256", "kid": key.kid, **header}, kept, key)
+
     def principal(self, username: str) -> Principal | None:
         """Whom the mirror knows by this name."""
         with self.database.read() as session:
             return find_principal(username, issuer=issuer_of(self.settings), session=session)
 
     def audited(self) -> list[tuple[str, str, dict[str, Any]]]:
-        """The audit events so far, oldest first: action, actor, details."""
+        """What people did so far, as the audit has it, oldest first: action, actor, details."""
+        return [event for event in self._audited() if event[1] != ACTOR]
+
+    def audited_of_directory(self) -> list[tuple[str, dict[str, Any]]]:
+        """What syncs of the directory did so far, as the audit has it, oldest first: action, details."""
+        return [(action, details) for action, actor, details in self._audited() if actor == ACTOR]
+
+    def _audited(self) -> list[tuple[str, str, dict[str, Any]]]:
         with self.database.read() as session:
             rows = session.connection().execute(select(AUDIT_OUTBOX).order_by(AUDIT_OUTBOX.c.seq)).all()
         return [(row.action, row.actor, row.details) for row in rows]
@@ -307,11 +343,12 @@ def database(settings: Settings, migrated: Path) -> Iterator[Database]:
 def gateway(
     settings: Settings, services: Services, database: Database, clock: Clock, tmp_path: Path
 ) -> Iterator[Gateway]:
+    provider = Provider(create_provider(settings, clock=lambda: clock().timestamp()))
     app = create_app(
         settings,
         database=database,
         upstreams=services.upstreams(),
-        identity_provider=create_provider(settings, clock=lambda: clock().timestamp()),
+        identity_provider=provider,
         static=tmp_path / "static",
         clock=clock,
     )
@@ -323,4 +360,4 @@ def gateway(
             browser.portal = first.portal
             return browser
 
-        yield Gateway(settings, app, database, services, clock, browse)
+        yield Gateway(settings, app, database, services, provider, clock, browse)

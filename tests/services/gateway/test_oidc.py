@@ -5,7 +5,6 @@ import hmac
 import json
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
@@ -16,52 +15,9 @@ from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 from zhiku_services.gateway.errors import LoginRefusedError, ProviderUnavailableError, TokenInvalidError
 from zhiku_services.gateway.oidc import Login, OpenIdClient
 
-ISSUER = "https://id.example/realms/kb"
+from .issuer import ISSUER, Issuer
+
 NOW = 1_800_000_000
-
-
-@dataclass
-class Issuer:
-    """An identity provider of its own, with Keycloak's addresses and one key of each kind."""
-
-    keys: dict[str, Any]
-    now: float = NOW
-    is_down: bool = False
-    issuer: str = ISSUER
-    token_answer: httpx2.Response | None = None
-    fetched: list[str] = field(default_factory=list[str])
-
-    def handle(self, request: httpx2.Request) -> httpx2.Response:
-        path = request.url.path.removeprefix("/realms/kb")
-        self.fetched.append(path)
-        if self.is_down:
-            raise httpx2.ConnectError("down")
-        if path == "/.well-known/openid-configuration":
-            protocol = f"{ISSUER}/protocol/openid-connect"
-            return httpx2.Response(
-                200,
-                json={
-                    "issuer": self.issuer,
-                    "authorization_endpoint": f"{protocol}/auth",
-                    "token_endpoint": f"{protocol}/token",
-                    "jwks_uri": f"{protocol}/certs",
-                },
-            )
-        if path == "/protocol/openid-connect/certs":
-            return httpx2.Response(200, json={"keys": [self.public(kid) for kid in self.keys]})
-        assert self.token_answer is not None
-        return self.token_answer
-
-    def public(self, kid: str) -> dict[str, Any]:
-        key = self.keys[kid]
-        return {**key.as_dict(private=False), "kid": kid, "use": "sig"}
-
-    def sign(self, claims: dict[str, Any], *, kid: str = "rsa", alg: str = "RS256", **header: Any) -> str:
-        return jwt.encode({"alg": alg, "kid": kid, **header}, claims, self.keys[kid], algorithms=[alg])
-
-    def client(self, secret: str | None = None) -> OpenIdClient:
-        http = httpx2.AsyncClient(transport=httpx2.MockTransport(self.handle))
-        return OpenIdClient(ISSUER, "kb-portal", secret, "https://kb.example/cb", http, clock=lambda: self.now)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +31,7 @@ def keys() -> dict[str, Any]:
 
 @pytest.fixture
 def issuer(keys: dict[str, Any]) -> Issuer:
-    return Issuer(dict(keys))
+    return Issuer(dict(keys), NOW)
 
 
 def claims(**changes: Any) -> dict[str, Any]:
@@ -299,6 +255,7 @@ def test_a_provider_that_never_answered_is_unavailable_until_it_does(issuer: Iss
         with pytest.raises(ProviderUnavailableError):
             await client.authorization_url(Login.begin("/"))
         issuer.is_down = False
+        issuer.now += 1
         assert (await client.authorization_url(Login.begin("/"))).startswith(f"{ISSUER}/protocol/")
 
     asyncio.run(scenario())

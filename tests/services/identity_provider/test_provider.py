@@ -105,7 +105,7 @@ def test_a_code_becomes_an_id_token_that_its_keys_verify(http: TestClient, clock
     )
     assert (claims["iat"], claims["exp"]) == (clock.now, clock.now + 300)
     assert (claims["name"], claims["email"]) == ("赵敏", "zhao@zhiku.example")
-    assert "refresh_token" not in answer.json()
+    assert (claims["auth_time"], claims["acr"]) == (clock.now, "1")
 
 
 def test_published_keys_are_public(http: TestClient) -> None:
@@ -159,6 +159,8 @@ def test_two_redirect_addresses_are_one_too_many(http: TestClient) -> None:
         ({"response_type": "token"}, "unsupported_response_type"),
         ({"scope": "openid admin"}, "invalid_scope"),
         ({"prompt": "none"}, "login_required"),
+        ({"max_age": "soon"}, "invalid_request"),
+        ({"max_age": "-1"}, "invalid_request"),
     ],
 )
 def test_a_bad_request_of_our_client_goes_back_to_it(http: TestClient, changes: dict[str, str], error: str) -> None:
@@ -196,7 +198,7 @@ def test_a_code_works_for_a_minute(http: TestClient, clock: Clock) -> None:
         ({"client_id": "other"}, "invalid_client"),
         ({"client_secret": "guess"}, "invalid_client"),
         ({"grant_type": "password"}, "unsupported_grant_type"),
-        ({"grant_type": "refresh_token"}, "unsupported_grant_type"),
+        ({"grant_type": "refresh_token"}, "invalid_request"),
         ({"code": "made-up"}, "invalid_grant"),
     ],
 )
@@ -205,6 +207,60 @@ def test_a_code_is_worth_nothing_to_somebody_else(http: TestClient, changes: dic
     answer = redeem(http, given, **changes)
     assert (answer.status_code, answer.json()["error"]) == (400, error)
     assert "id_token" not in answer.json()
+
+
+def _renew(http: TestClient, refresh_token: str, client_id: str = "zhiku-portal") -> Any:
+    form = {"grant_type": "refresh_token", "client_id": client_id, "refresh_token": refresh_token}
+    return http.post(f"{PROTOCOL}/token", data=form)
+
+
+def _claims(http: TestClient, token: str) -> dict[str, Any]:
+    keys = KeySet.import_key_set(http.get(f"{PROTOCOL}/certs").json())
+    return jwt.decode(token, keys, algorithms=["RS256"]).claims
+
+
+def test_a_renewal_goes_on_from_the_login(http: TestClient, clock: Clock) -> None:
+    first = redeem(http, code(http, "zhao")).json()
+    signed_in = clock.now
+    clock.now += 600
+    second = _renew(http, first["refresh_token"]).json()
+    before, after = _claims(http, first["id_token"]), _claims(http, second["id_token"])
+    assert (after["sub"], after["sid"], after["auth_time"]) == ("zhao", before["sid"], signed_in)
+    assert (after["iat"], "nonce" in after) == (clock.now, False)
+    assert _renew(http, second["refresh_token"]).status_code == 200
+
+
+def test_a_refresh_token_works_once_for_its_client_and_for_a_day(http: TestClient, clock: Clock) -> None:
+    given = redeem(http, code(http)).json()["refresh_token"]
+    assert _renew(http, given, "other").json()["error"] == "invalid_client"
+    fresh = _renew(http, given).json()["refresh_token"]
+    assert _renew(http, given).json()["error"] == "invalid_grant"
+    clock.now += 24 * 3600 + 1
+    assert _renew(http, fresh).json()["error"] == "invalid_grant"
+
+
+@pytest.mark.parametrize("rubbish", ["x", "a.b.c", ""])
+def test_rubbish_renews_nothing(http: TestClient, rubbish: str) -> None:
+    assert _renew(http, rubbish).status_code == 400
+    assert http.post(f"{PROTOCOL}/revoke", data={"token": rubbish}).status_code == 200
+
+
+def test_an_id_token_renews_nothing(http: TestClient) -> None:
+    given = redeem(http, code(http)).json()
+    assert _renew(http, given["id_token"]).json()["error"] == "invalid_grant"
+
+
+def test_a_revoked_session_is_not_renewed(http: TestClient) -> None:
+    given = redeem(http, code(http)).json()["refresh_token"]
+    http.post(f"{PROTOCOL}/revoke", data={"token": given})
+    assert _renew(http, given).json()["error"] == "invalid_grant"
+
+
+def test_signing_out_ends_the_session_that_is_named(http: TestClient) -> None:
+    mine, others = redeem(http, code(http)).json(), redeem(http, code(http, "zhao")).json()
+    http.get(f"{PROTOCOL}/logout", params={"id_token_hint": mine["id_token"]})
+    assert _renew(http, mine["refresh_token"]).json()["error"] == "invalid_grant"
+    assert _renew(http, others["refresh_token"]).status_code == 200
 
 
 def test_a_wrong_guess_burns_the_code(http: TestClient) -> None:

@@ -1,5 +1,6 @@
-"""A knowledge service on SQLite and Milvus Lite, with three users of two departments."""
+"""A knowledge service on SQLite or PostgreSQL and on Milvus Lite, with three users of two departments."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +21,13 @@ from zhiku_platform.contracts.knowledge import (
 from zhiku_platform.db import Database
 from zhiku_platform.settings import Settings
 from zhiku_platform.testing.embedding import HASHED_DIMENSIONS, hashed_vector
-from zhiku_services.knowledge.app import create_app, open_database
+from zhiku_platform.testing.servers import create_database, postgres_database, postgres_url
+from zhiku_services.knowledge.app import MIGRATIONS, create_app, open_database
 from zhiku_services.knowledge.index import VectorIndex
 from zhiku_services.knowledge.index_milvus import open_milvus
+from zhiku_services.knowledge.models import Base
+
+__all__ = ["postgres_database", "postgres_url"]
 
 ZHAO = Principal(
     sub="zhao", tenant="acme", groups=frozenset({"finance"}), roles=frozenset({Role.EMPLOYEE, Role.KB_ADMIN})
@@ -124,13 +129,52 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VectorIndex]:
     index.close()
 
 
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with every table and no row."""
+    home = tmp_path_factory.mktemp("migrated")
+    open_database(Settings(home=home)).close()
+    return home / "db" / "knowledge.sqlite3"
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres_url: str) -> str:
+    """The same on PostgreSQL."""
+    address = create_database(postgres_url)
+    database = Database("knowledge", address, Base.metadata)
+    database.migrate(MIGRATIONS)
+    database.close()
+    return address
+
+
 @pytest.fixture
-def knowledge(tmp_path: Path, index: VectorIndex) -> Iterator[Knowledge]:
-    settings = Settings(home=tmp_path)
-    database = open_database(settings)
+def sqlite_database(tmp_path: Path, migrated_sqlite: Path) -> Iterator[Database]:
+    copy = tmp_path / "knowledge.sqlite3"
+    shutil.copy(migrated_sqlite, copy)
+    database = Database("knowledge", f"sqlite:///{copy}", Base.metadata)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def postgres_service_database(migrated_postgres: str) -> Iterator[Database]:
+    database = Database("knowledge", create_database(migrated_postgres, copy=True), Base.metadata)
+    yield database
+    database.close()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+def database(request: pytest.FixtureRequest) -> Database:
+    """The service's database, on both engines."""
+    name = "sqlite_database" if request.param == "sqlite" else "postgres_service_database"
+    found: Database = request.getfixturevalue(name)
+    return found
+
+
+@pytest.fixture
+def knowledge(tmp_path: Path, database: Database, index: VectorIndex) -> Iterator[Knowledge]:
     blobs = FolderBlobStore(tmp_path / "blobs")
     embed: Callable[[Principal, str], list[float]] = lambda _, query: hashed_vector(query)  # noqa: E731
-    app = create_app(settings, database=database, index=index, blobs=blobs, embed=embed)
+    app = create_app(Settings(home=tmp_path), database=database, index=index, blobs=blobs, embed=embed)
     with TestClient(app) as http:
         yield Knowledge(http, database, index, blobs)
-    database.close()

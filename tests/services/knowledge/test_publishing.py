@@ -5,14 +5,14 @@ from sqlmodel import select
 
 from zhiku_platform.contracts.knowledge import RetireRequest
 from zhiku_services.knowledge.index import ALL_ACLS, KnowledgeBaseScope, Scope
-from zhiku_services.knowledge.models import PassageRow, VectorRemovalRow
-from zhiku_services.knowledge.publishing import remove_vectors
+from zhiku_services.knowledge.models import PassageRow, VectorChangeRow
+from zhiku_services.knowledge.publishing import align_vectors
 
 from .conftest import INGESTION, LIN, ZHAO, Knowledge
 
 
-def vectors(knowledge: Knowledge, kb: str) -> int:
-    whole = KnowledgeBaseScope(kb_id=kb, acl_ids=ALL_ACLS, release=10**6)
+def vectors(knowledge: Knowledge, kb: str, release: int = 10**6) -> int:
+    whole = KnowledgeBaseScope(kb_id=kb, acl_ids=ALL_ACLS, release=release)
     return knowledge.index.count(Scope(tenant="acme", level=9, knowledge_bases=(whole,)))
 
 
@@ -71,7 +71,7 @@ def test_a_retired_document_leaves_tables_and_index(knowledge: Knowledge) -> Non
     knowledge.publish(kb, "leave", "Annual leave is 15 days.")
     assert retire(knowledge, "leave", fence=2) == 200
     assert knowledge.search(LIN, "annual leave") == []
-    assert vectors(knowledge, kb) == 0
+    assert [vectors(knowledge, kb, release) for release in (0, 1, 10**6)] == [0, 0, 0]
     with knowledge.database.read() as session:
         assert session.exec(select(PassageRow)).all() == []
     assert knowledge.http.get("/api/v1/documents/leave", headers=knowledge.headers(ZHAO)).status_code == 404
@@ -85,19 +85,34 @@ def test_a_late_worker_cannot_bring_a_retired_document_back(knowledge: Knowledge
         knowledge.publish(kb, "leave", "Annual leave is 15 days.", fence=1)
 
 
-def test_vectors_that_an_earlier_stop_left_are_removed(knowledge: Knowledge, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_an_earlier_stop_left_undone_in_the_index_is_done_later(
+    knowledge: Knowledge, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kb = knowledge.create("Handbook", "everyone")
     knowledge.publish(kb, "leave", "Annual leave is 15 days.")
     with monkeypatch.context() as crash:
-        crash.delattr(type(knowledge.index), "delete")
+        crash.delattr(type(knowledge.index), "place")
         with pytest.raises(AssertionError, match="internal"):
             knowledge.publish(kb, "leave", "Annual leave is 20 days.", version="v2", fence=2)
     assert knowledge.search(LIN, "annual leave") == ["Annual leave is 20 days."]
     assert vectors(knowledge, kb) == 2
-    assert remove_vectors(knowledge.database, knowledge.index) == 1
+    assert align_vectors(knowledge.database, knowledge.index) == 1
     assert vectors(knowledge, kb) == 1
     with knowledge.database.read() as session:
-        assert session.exec(select(VectorRemovalRow)).all() == []
+        assert session.exec(select(VectorChangeRow)).all() == []
+
+
+def test_a_wider_acl_reaches_the_index_though_it_failed_the_first_time(
+    knowledge: Knowledge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kb = knowledge.create("Handbook", "everyone")
+    knowledge.publish(kb, "plan", "The plan is bold.", readers=["user:zhao"])
+    path, headers = "/internal/documents/plan/acl", knowledge.headers(INGESTION)
+    with monkeypatch.context() as crash:
+        crash.delattr(type(knowledge.index), "place")
+        assert knowledge.http.put(path, json={"readers": None}, headers=headers).status_code == 500
+    assert knowledge.http.put(path, json={"readers": None}, headers=headers).status_code == 204
+    assert knowledge.search(LIN, "bold plan") == ["The plan is bold."]
 
 
 def test_an_employee_cannot_publish(knowledge: Knowledge) -> None:

@@ -99,7 +99,7 @@ def test_hydration_hides_what_the_index_still_shows(knowledge: Knowledge, monkey
     kb = knowledge.create("Handbook", "everyone")
     knowledge.publish(kb, "plan", "The plan is bold.")
     # The index is told nothing: only the second check, on the database, is left to hold.
-    monkeypatch.setattr(knowledge.index, "set_acl", lambda *_, **__: None)
+    monkeypatch.setattr(knowledge.index, "place", lambda *_, **__: None)
     headers = knowledge.headers(ZHAO)
     knowledge.http.put("/api/v1/documents/plan/acl", json={"readers": ["user:zhao"]}, headers=headers)
     knowledge.publish(kb, "decoy", "A decoy.", readers=None)

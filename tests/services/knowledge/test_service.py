@@ -3,12 +3,10 @@
 from pathlib import Path
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
 from fastapi.routing import APIRoute
 
 from zhiku_platform.http import is_public
-from zhiku_services.knowledge.models import AUDIT_OUTBOX, Base
+from zhiku_services.knowledge.models import AUDIT_OUTBOX
 from zhiku_services.knowledge.routes import internal, router
 
 from .conftest import LIN, STRANGER, ZHAO, Knowledge
@@ -143,8 +141,3 @@ def test_every_change_leaves_an_audit_event(knowledge: Knowledge) -> None:
     with knowledge.database.read() as session:
         actions = [row.action for row in session.execute(AUDIT_OUTBOX.select().order_by(AUDIT_OUTBOX.c.seq))]
     assert actions == ["knowledge_base.created", "grant.given", "document.published"]
-
-
-def test_the_migrations_make_the_tables_of_the_models(knowledge: Knowledge) -> None:
-    with knowledge.database.engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []

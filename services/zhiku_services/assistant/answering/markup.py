@@ -9,9 +9,22 @@ from typing import Final
 _IMAGE: Final = re.compile(r"!\[([^\]]*)\]\s*(?:\([^)]*\)?|\[[^\]]*\])")
 _LINK: Final = re.compile(r"\[([^\]]*)\]\s*(?:\([^)]*\)?|\[[^\]]*\])")
 _DEFINITION: Final = re.compile(r"^\s*\[[^\]]+\]:.*$", re.MULTILINE)
-_TAG: Final = re.compile(r"</?[A-Za-z!?][^<>]*>?")
+# What a renderer would take for HTML: comments, declarations, and the names of its elements, closed or not. Another
+# word in angle brackets, as in `<user>@host` or `n <m`, is text.
+_TAG: Final = re.compile(
+    r"<!--.*?(?:-->|$)|<[!?][^<>]*>?"
+    r"|</?(?:a|abbr|address|applet|area|article|aside|audio|b|base|bdo|big|blockquote|body|br|button|canvas|caption"
+    r"|center|cite|code|col|colgroup|data|dd|del|details|dialog|div|dl|dt|em|embed|fieldset|figcaption|figure|font"
+    r"|footer|form|frame|frameset|h[1-6]|head|header|hr|html|i|iframe|img|input|ins|kbd|label|legend|li|link|main|map"
+    r"|mark|marquee|math|menu|meta|meter|nav|noscript|object|ol|optgroup|option|output|p|param|picture|portal|pre"
+    r"|progress|q|ruby|s|samp|script|section|select|slot|small|source|span|strike|strong|style|sub|summary|sup|svg"
+    r"|table|tbody|td|template|textarea|tfoot|th|thead|time|title|tr|track|tt|u|ul|var|video|wbr|xml|xmp)"
+    r"(?=[\s/>])[^<>]*>?",
+    re.IGNORECASE | re.DOTALL,
+)
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]+://+|\bwww\.|(?:mailto|xmpp):", re.IGNORECASE)
-_LEFT_OVER: Final = re.compile(r"\]\s*[(\[]|!\[|<\s*/?[A-Za-z!]")
+_OPENING: Final = re.compile(r"<(?=\s*[/!?A-Za-z])")
+_LEFT_OVER: Final = re.compile(r"\]\s*[(\[]|!\[")
 _MARKER: Final = re.compile(r"\s*[\[【](?:\d{1,2}(?:\s*[,，、]\s*\d{1,2})*)[\]】]")
 _MARKER_START: Final = re.compile(r"(?:\s*[\[【]\d{1,2}(?:\s*[,，、]\s*\d{1,2})*[\]】])+[.。]?")
 _HELD: Final = re.compile(r"[!\[<【`]|(?:h|ht|htt|https?|https?:.*|w|ww|www.*|[a-z]+:/*)$", re.IGNORECASE)
@@ -27,7 +40,9 @@ def neutralise(text: str) -> str:
         if cleaned == text:
             break
         text = cleaned
-    return re.sub(r"[<>\[\]!]", "", text) if _LEFT_OVER.search(text) else text
+    text = re.sub(r"[\[\]!]", "", text) if _LEFT_OVER.search(text) else text
+    # What reads like a tag and is none, as in `Map<String>` or `n < m`, stays legible and opens nothing.
+    return _OPENING.sub("＜", text)
 
 
 def _neutralise_once(text: str) -> str:

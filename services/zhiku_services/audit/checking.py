@@ -1,0 +1,171 @@
+"""Checks the log in a database: every entry against what was stored beside it and what was signed."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from zhiku_platform.db import Database
+from zhiku_services.audit.canonical import read
+from zhiku_services.audit.log import tree_of
+from zhiku_services.audit.models import BLOB, CHECKPOINT, ENTRY, FACET, RECORD_KEY, TILE
+from zhiku_services.audit.sequencer import FACET_COLUMNS, facet_of, split
+from zhiku_services.audit.verifier import (
+    INCOMPLETE,
+    OK,
+    TAMPERED,
+    Checkpoint,
+    LogCheck,
+    TamperedError,
+    Verdict,
+    VerifierKey,
+    open_checkpoint,
+)
+from zhiku_services.audit.verifier import (
+    TILE as TILE_WIDTH,
+)
+
+BATCH = 4096
+
+
+def verify_database(database: Database, key: str, anchors: Sequence[str] = ()) -> Verdict:
+    """Check the whole log with the public key `key`.
+
+    `anchors` are checkpoints from outside the database: the signer's last one, or a witness's. They find what
+    a database that was put back to an earlier state cannot tell.
+    """
+    log_key = VerifierKey.parse(key)
+    connection = database.engine.connect()
+    if not database.is_sqlite:
+        connection = connection.execution_options(isolation_level="REPEATABLE READ")
+    with connection:
+        return _Check(connection, log_key, anchors).run()
+
+
+def read_anchors(folders: Sequence[Path]) -> list[str]:
+    """The last checkpoints that these folders of signers and witnesses keep."""
+    paths = [folder / "last.checkpoint" for folder in folders]
+    return [path.read_text(encoding="utf-8") for path in paths if path.exists()]
+
+
+class _Check:
+    def __init__(self, connection: Connection, key: VerifierKey, anchors: Sequence[str]) -> None:
+        self._connection = connection
+        self._key = key
+        self._anchors = anchors
+        self._events = 0
+        self._latest: Checkpoint | None = None
+
+    def run(self) -> Verdict:
+        self._events = self._connection.execute(select(func.count()).select_from(ENTRY)).scalar_one()
+        try:
+            checkpoints = self._checkpoints()
+            check = LogCheck(checkpoints)
+            for first, rows in self._entries():
+                # Tiles first: they name the entry where a checkpoint can only say between which two.
+                self._check_tiles(first, [row.leaf for row in rows])
+                check.add([row.payload for row in rows], [row.leaf for row in rows], [row.chain for row in rows])
+                self._check_beside(first, rows)
+            check.finish()
+            self._check_tree(check)
+        except TamperedError as error:
+            return self._verdict(TAMPERED, error.index, error.reason)
+        if self._latest is None and self._events:
+            return self._verdict(INCOMPLETE, None, "nothing of the log is signed yet")
+        return self._verdict(OK, None, None)
+
+    def _verdict(self, status: int, index: int | None, reason: str | None) -> Verdict:
+        latest = self._latest
+        size = 0 if latest is None else latest.size
+        root = None if latest is None else latest.root.hex()
+        return Verdict(
+            ok=status == OK,
+            events=self._events,
+            tree_size=size,
+            root=root,
+            first_bad_index=index,
+            reason=reason,
+            status=status,
+            key=str(self._key),
+            unsealed=max(0, self._events - size),
+        )
+
+    def _checkpoints(self) -> list[Checkpoint]:
+        found = [open_checkpoint(text, self._key) for text in self._anchors]
+        self._latest = max(found, key=lambda checkpoint: checkpoint.size, default=None)
+        query = select(CHECKPOINT.c.size, CHECKPOINT.c.note).order_by(CHECKPOINT.c.size)
+        for size, note in self._connection.execute(query):
+            checkpoint = open_checkpoint(note, self._key)
+            if checkpoint.size != size:
+                raise TamperedError(f"the checkpoint of size {size} is another one")
+            found.append(checkpoint)
+            if self._latest is None or self._latest.size <= size:
+                self._latest = checkpoint
+        return found
+
+    def _entries(self) -> Iterator[tuple[int, Sequence[Any]]]:
+        """The entries in order, in batches that begin at multiples of a tile's width."""
+        first = 0
+        while True:
+            rows = self._connection.execute(
+                select(ENTRY).where(ENTRY.c.idx >= first, ENTRY.c.idx < first + BATCH).order_by(ENTRY.c.idx)
+            ).all()
+            for expected, row in enumerate(rows, first):
+                if row.idx != expected:
+                    raise TamperedError("an entry is missing", expected)
+            if rows:
+                yield first, rows
+            if len(rows) < BATCH:
+                break
+            first += BATCH
+        beyond = self._connection.execute(select(func.max(ENTRY.c.idx))).scalar()
+        if beyond is not None and beyond >= self._events:
+            raise TamperedError("an entry is missing", first + len(rows))
+
+    def _check_tiles(self, first: int, leaves: Sequence[bytes]) -> None:
+        query = select(TILE.c.n, TILE.c.hashes).where(
+            TILE.c.level == 0,
+            TILE.c.n >= first // TILE_WIDTH,
+            TILE.c.n < (first + len(leaves) + TILE_WIDTH - 1) // TILE_WIDTH,
+        )
+        for n, hashes in self._connection.execute(query):
+            start = n * TILE_WIDTH
+            for place, stored in enumerate(split(bytes(hashes)), start):
+                if place - first >= len(leaves) or bytes(leaves[place - first]) != stored:
+                    raise TamperedError("an entry is not the one whose hash stands in its tile", place)
+
+    def _check_beside(self, first: int, rows: Sequence[Any]) -> None:
+        """What is searched and sealed must be what the entries say."""
+        last = first + len(rows)
+        query = select(FACET).where(FACET.c.idx >= first, FACET.c.idx < last).order_by(FACET.c.idx)
+        facets = {row.idx: tuple(row) for row in self._connection.execute(query.with_only_columns(*_FACETS))}
+        sealed: dict[int, Mapping[str, Any]] = {}
+        for row in rows:
+            event = read(row.payload)
+            if event["id"] != row.event_id or facets.get(row.idx) != facet_of(row.idx, event):
+                raise TamperedError("what is searched is not what the entry says", row.idx)
+            if "sealed" in event["data"]:
+                sealed[row.idx] = event["data"]
+        self._check_blobs(sealed)
+
+    def _check_blobs(self, sealed: Mapping[int, Mapping[str, Any]]) -> None:
+        for index, data in sealed.items():
+            digest = data["sealed"]["digest"]
+            content = self._connection.execute(select(BLOB.c.content).where(BLOB.c.digest == digest)).scalar()
+            if content is not None:
+                if hashlib.sha256(content).hexdigest() != digest:
+                    raise TamperedError("a sealed part is not the one that was signed", index)
+                continue
+            here = (RECORD_KEY.c.tenant == data["tenant"]) & (RECORD_KEY.c.record_group == data["sealed"]["group"])
+            if self._connection.execute(select(RECORD_KEY.c.created_us).where(here)).first() is not None:
+                raise TamperedError("a sealed part is gone, and its key was not destroyed", index)
+
+    def _check_tree(self, check: LogCheck) -> None:
+        tree = tree_of(self._connection)
+        if tree.size != check.size or tree.root() != check.root():
+            raise TamperedError("the sequencer's tree is not the one of the entries", min(tree.size, check.size))
+
+
+_FACETS = [FACET.c[name] for name in FACET_COLUMNS]

@@ -1,0 +1,66 @@
+"""What can go wrong in the audit service.
+
+ServiceUnavailableError
+├── AuditUnavailableError     503  audit_unavailable
+└── NoCheckpointError         503  no_checkpoint
+PayloadTooLargeError
+└── EventTooLargeError        413  event_too_large
+UnprocessableError
+├── NotCanonicalError         422  not_canonical
+└── UnknownEventError         422  unknown_event
+ConflictError
+├── InconsistentRootError     409  inconsistent_root
+└── WitnessRefusedError       409  witness_refused
+"""
+
+from zhiku_platform.errors import ConflictError, PayloadTooLargeError, ServiceUnavailableError, UnprocessableError
+
+
+class AuditUnavailableError(ServiceUnavailableError):
+    """Neither sink can write, so what has to be recorded must not happen."""
+
+    code = "audit_unavailable"
+    title = "The audit log cannot be written"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Neither the audit database nor the spool on disk can be written.",
+            remedy="Try again once an administrator has made room or brought the database back.",
+        )
+
+
+class NoCheckpointError(ServiceUnavailableError):
+    """The log is empty, or its first entries are not signed yet."""
+
+    code = "no_checkpoint"
+
+    def __init__(self) -> None:
+        super().__init__("The log has no checkpoint yet.", remedy="Try again in two seconds.")
+
+
+class EventTooLargeError(PayloadTooLargeError):
+    code = "event_too_large"
+
+
+class NotCanonicalError(UnprocessableError):
+    """An event that two programs could write down differently."""
+
+    code = "not_canonical"
+
+
+class UnknownEventError(UnprocessableError):
+    """An action that the catalogue does not have."""
+
+    code = "unknown_event"
+
+
+class InconsistentRootError(ConflictError):
+    """The signer was asked to sign a root that does not continue the one it signed last."""
+
+    code = "inconsistent_root"
+
+
+class WitnessRefusedError(ConflictError):
+    """The log shows a witness a history that does not continue the one that it saw."""
+
+    code = "witness_refused"

@@ -1,0 +1,93 @@
+"""Reading the stored log: its tree, its checkpoints, its entries, its gaps."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, func, select
+
+from zhiku_platform.contracts.audit import Checkpoint, SequenceGap
+from zhiku_services.audit.merkle import TreeReader
+from zhiku_services.audit.models import CHECKPOINT, COSIGNATURE, ENTRY, FACET, INBOX, PROCESS, TILE, TREE, VOIDED
+from zhiku_services.audit.sequencer import split
+from zhiku_services.audit.verifier import CompactRange
+
+_MOST_GAPS = 200
+
+
+def tree_of(connection: Connection) -> CompactRange:
+    """What the sequencer has built so far."""
+    row = connection.execute(select(TREE.c.size, TREE.c.hashes)).first()
+    return CompactRange() if row is None else CompactRange(row.size, split(bytes(row.hashes)))
+
+
+def tree_reader(connection: Connection, size: int) -> TreeReader:
+    """The tree of the first `size` entries, as it is stored."""
+
+    def read_tile(level: int, n: int) -> bytes | None:
+        query = select(TILE.c.hashes).where(TILE.c.level == level, TILE.c.n == n)
+        found = connection.execute(query).scalar()
+        return None if found is None else bytes(found)
+
+    def read_leaves(first: int, last: int) -> Sequence[bytes]:
+        query = select(ENTRY.c.leaf).where(ENTRY.c.idx >= first, ENTRY.c.idx < last).order_by(ENTRY.c.idx)
+        return [bytes(leaf) for leaf in connection.execute(query).scalars()]
+
+    return TreeReader(size, read_tile, read_leaves)
+
+
+def latest_checkpoint(connection: Connection) -> Checkpoint | None:
+    """The latest checkpoint, with the cosignatures that came for it."""
+    size = connection.execute(select(func.max(CHECKPOINT.c.size))).scalar()
+    return None if size is None else checkpoint_at(connection, size)
+
+
+def checkpoint_at(connection: Connection, size: int) -> Checkpoint | None:
+    """The checkpoint of exactly this size, with its cosignatures."""
+    note = connection.execute(select(CHECKPOINT.c.note).where(CHECKPOINT.c.size == size)).scalar()
+    if note is None:
+        return None
+    query = select(COSIGNATURE.c.line).where(COSIGNATURE.c.size == size).order_by(COSIGNATURE.c.key)
+    lines = connection.execute(query).scalars()
+    return Checkpoint(size=size, note=note + "".join(f"{line}\n" for line in lines))
+
+
+def sealing_checkpoints(connection: Connection, indexes: Sequence[int]) -> dict[int, int]:
+    """For each index, the size of the first checkpoint that covers it; those that none covers are missing."""
+    found: dict[int, int] = {}
+    for index in indexes:
+        size = connection.execute(select(func.min(CHECKPOINT.c.size)).where(CHECKPOINT.c.size > index)).scalar()
+        if size is not None:
+            found[index] = size
+    return found
+
+
+def count_waiting(connection: Connection) -> int:
+    """Events that are durable and not yet in the tree."""
+    return connection.execute(select(func.count()).select_from(INBOX)).scalar_one()
+
+
+def sequence_gaps(connection: Connection) -> list[SequenceGap]:
+    """Numbers of producers that never came, 200 ranges at most; a very recent one may still be on its way."""
+    query = select(PROCESS.c.producer, PROCESS.c.boot, PROCESS.c.highest).where(PROCESS.c.received < PROCESS.c.highest)
+    gaps: list[SequenceGap] = []
+    for producer, boot, highest in connection.execute(query):
+        present = _present(connection, producer, boot)
+        gaps += [SequenceGap(producer=producer, boot=boot, first=a, last=b) for a, b in _missing(present, highest)]
+    return gaps[:_MOST_GAPS]
+
+
+def _present(connection: Connection, producer: str, boot: str) -> set[int]:
+    present: set[int] = set()
+    for table in (FACET, VOIDED):
+        query = select(table.c.seq).where(table.c.producer == producer, table.c.boot == boot)
+        present.update(seq for seq in connection.execute(query).scalars() if seq is not None)
+    return present
+
+
+def _missing(present: set[int], highest: int) -> list[tuple[int, int]]:
+    ranges: list[tuple[int, int]] = []
+    before = 0
+    for seq in sorted({*present, highest + 1}):
+        if seq > before + 1:
+            ranges.append((before + 1, seq - 1))
+        before = seq
+    return ranges

@@ -1,0 +1,53 @@
+"""Signed notes: what the log, and its witnesses, put their name to (C2SP signed-note, tlog-cosignature)."""
+
+import base64
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from zhiku_services.audit.files import create_once
+from zhiku_services.audit.verifier import COSIGNATURE_V1, ED25519, VerifierKey, cosigned_message
+
+
+@dataclass(frozen=True)
+class SigningKey:
+    """An Ed25519 key with the name that its signatures carry."""
+
+    verifier: VerifierKey
+    _private: Ed25519PrivateKey
+
+    @classmethod
+    def at(cls, path: Path, *, name: str, kind: int) -> "SigningKey":
+        """The key in a file of 32 bytes, made if there is none."""
+        secret = create_once(path, Ed25519PrivateKey.generate().private_bytes_raw())
+        private = Ed25519PrivateKey.from_private_bytes(secret)
+        return cls(VerifierKey(name, kind, private.public_key().public_bytes_raw()), private)
+
+    def sign(self, body: str) -> str:
+        """A note with this text, which ends with a newline, and our signature."""
+        return f"{body}\n{self._line(self._private.sign(body.encode()))}"
+
+    def cosign(self, body: bytes, seconds: int) -> str:
+        """Our signature line below a checkpoint that we saw at this time, without its newline."""
+        signature = struct.pack(">Q", seconds) + self._private.sign(cosigned_message(body, seconds))
+        return self._line(signature).rstrip("\n")
+
+    def _line(self, signature: bytes) -> str:
+        return f"— {self.verifier.name} {base64.b64encode(self.verifier.id + signature).decode()}\n"
+
+
+def log_key(folder: Path, origin: str) -> SigningKey:
+    """The key of the log of this name."""
+    return SigningKey.at(folder / "key", name=origin, kind=ED25519)
+
+
+def witness_key(folder: Path, name: str) -> SigningKey:
+    """The key of a witness."""
+    return SigningKey.at(folder / "key", name=name, kind=COSIGNATURE_V1)
+
+
+def checkpoint_body(origin: str, size: int, root: bytes) -> str:
+    """The text of a checkpoint (C2SP tlog-checkpoint)."""
+    return f"{origin}\n{size}\n{base64.b64encode(root).decode()}\n"

@@ -1,0 +1,176 @@
+"""The service's face: reviewers' questions under `/api/v1`, other services' events under `/internal`."""
+
+from typing import Annotated
+
+from fastapi import Query, Request
+from fastapi.responses import PlainTextResponse, Response
+from pydantic import AwareDatetime
+
+from zhiku_platform.access import Access, Permission, require
+from zhiku_platform.contracts.audit import (
+    SEARCHABLE,
+    Accepted,
+    AppendRequest,
+    AuditFilter,
+    AuditView,
+    Checkpoint,
+    ConsistencyProof,
+    Cosignature,
+    ExportRequest,
+    Facets,
+    LoggedEvent,
+    LogStatus,
+    NewAuditView,
+    Outcome,
+    PersonLookup,
+    Pseudonyms,
+    Reason,
+    Revealed,
+    TimelineKind,
+)
+from zhiku_platform.contracts.wire import Page
+from zhiku_platform.http import GuardedRouter
+from zhiku_services.audit import service
+from zhiku_services.audit.service import Trail
+
+router = GuardedRouter(prefix="/api/v1", tags=["audit"])
+internal = GuardedRouter(prefix="/internal", include_in_schema=False)
+
+CanAppend = Annotated[Access, require(Permission.AUDIT_APPEND)]
+CanRead = Annotated[Access, require(Permission.AUDIT_READ)]
+CanReveal = Annotated[Access, require(Permission.AUDIT_REVEAL)]
+CanExport = Annotated[Access, require(Permission.AUDIT_EXPORT)]
+
+Cursor = Annotated[str, Query(max_length=40)]
+Limit = Annotated[int, Query(ge=1, le=200)]
+Text = Annotated[str | None, Query(max_length=200, pattern=SEARCHABLE)]
+Size = Annotated[int, Query(ge=0, le=2**53)]
+
+_ZIP: dict[int | str, dict[str, object]] = {
+    200: {"content": {"application/zip": {}}, "description": "The bundle; `verify.py` in it checks it"}
+}
+_PROOF: dict[int | str, dict[str, object]] = {
+    200: {"content": {"text/plain": {}}, "description": "A C2SP tlog-proof; its extra data is the entry"}
+}
+
+
+@router.get("/audit-events")
+def search_audit_events(
+    access: CanRead,
+    request: Request,
+    actor: Text = None,
+    action: Text = None,
+    subject: Text = None,
+    knowledge_base: Text = None,
+    document: Text = None,
+    conversation: Text = None,
+    outcome: Outcome | None = None,
+    since: AwareDatetime | None = None,
+    until: AwareDatetime | None = None,
+    cursor: Cursor = "",
+    limit: Limit = 50,
+) -> Page[LoggedEvent]:
+    """Search the audit trail, the newest first. People are pseudonyms. That you searched is recorded."""
+    wanted = AuditFilter(
+        actor=actor, action=action, subject=subject, knowledge_base=knowledge_base, document=document,
+        conversation=conversation, outcome=outcome, since=since, until=until,
+    )  # fmt: skip
+    return service.search(access, wanted, _trail(request), cursor=cursor, limit=limit)
+
+
+@router.post("/audit-events/facets")
+def count_audit_events(access: CanRead, request: Request, wanted: AuditFilter) -> Facets:
+    """Count what a search finds, by actor, action, outcome and knowledge base."""
+    return service.facets(access, wanted, _trail(request))
+
+
+@router.get("/audit-events/{event_id}")
+def get_audit_event(access: CanRead, request: Request, event_id: str) -> LoggedEvent:
+    """Get one event."""
+    return service.get_event(access, event_id, _trail(request))
+
+
+@router.get("/audit-events/{event_id}/proof", response_class=PlainTextResponse, responses=_PROOF)
+def prove_audit_event(access: CanRead, request: Request, event_id: str) -> PlainTextResponse:
+    """Get a proof that the event is in the log; it is checked offline, with the log's public key."""
+    return PlainTextResponse(service.prove(access, event_id, _trail(request)))
+
+
+@router.post("/audit-events/{event_id}/reveal")
+def reveal_audit_event(access: CanReveal, request: Request, event_id: str, reason: Reason) -> Revealed:
+    """See who did it, and its sealed part. Your reason is recorded first."""
+    return service.reveal(access, event_id, reason, _trail(request))
+
+
+@router.get("/audit-timelines/{kind}/{what}")
+def get_audit_timeline(
+    access: CanRead, request: Request, kind: TimelineKind, what: str, cursor: Cursor = "", limit: Limit = 50
+) -> Page[LoggedEvent]:
+    """All that happened by or to one actor, document, conversation or knowledge base, the oldest first."""
+    return service.timeline(access, kind, what, _trail(request), cursor=cursor, limit=limit)
+
+
+@router.post("/audit-pseudonyms")
+def find_audit_pseudonyms(access: CanReveal, request: Request, lookup: PersonLookup) -> Pseudonyms:
+    """Find what the log calls a person. Your reason is recorded first."""
+    return service.find_person(access, lookup, _trail(request))
+
+
+@router.get("/audit-views")
+def list_audit_views(access: CanRead, request: Request, cursor: Cursor = "", limit: Limit = 50) -> Page[AuditView]:
+    """List your saved searches."""
+    return service.list_views(access, _trail(request), cursor=cursor, limit=limit)
+
+
+@router.post("/audit-views", status_code=201)
+def save_audit_view(access: CanRead, request: Request, new: NewAuditView) -> AuditView:
+    """Save a search."""
+    return service.save_view(access, new, _trail(request))
+
+
+@router.delete("/audit-views/{view_id}", status_code=204)
+def delete_audit_view(access: CanRead, request: Request, view_id: str) -> None:
+    """Delete one of your saved searches."""
+    service.delete_view(access, view_id, _trail(request))
+
+
+@router.post("/audit-exports", response_class=Response, responses=_ZIP)
+def export_audit_events(access: CanExport, request: Request, wanted: ExportRequest) -> Response:
+    """Export evidence: what matches and is signed, with proofs, keys and a program that checks them."""
+    return Response(service.export(access, wanted, _trail(request)), media_type="application/zip")
+
+
+@router.get("/audit-log")
+def get_audit_log(access: CanRead, request: Request) -> LogStatus:
+    """Get the log's size, latest checkpoint, public key, and the gaps in what producers sent."""
+    return service.status(access, _trail(request))
+
+
+@router.get("/audit-log/checkpoint")
+def get_audit_checkpoint(access: CanRead, request: Request) -> Checkpoint:
+    """Get the latest checkpoint with its cosignatures."""
+    return service.get_checkpoint(access, _trail(request))
+
+
+@router.get("/audit-log/consistency")
+def prove_audit_consistency(access: CanRead, request: Request, first: Size, second: Size) -> ConsistencyProof:
+    """Prove that the log has only grown between two sizes."""
+    return service.consistency(access, first, second, _trail(request))
+
+
+@router.post("/audit-log/cosignatures", status_code=204)
+def add_audit_cosignature(access: CanRead, request: Request, cosignature: Cosignature) -> None:
+    """Leave a witness's cosignature of a checkpoint."""
+    service.add_cosignature(access, cosignature, _trail(request))
+
+
+@internal.post("/audit-events")
+def append_audit_events(access: CanAppend, request: Request, events: AppendRequest) -> Accepted:
+    """Make another service's events durable."""
+    del access
+    return service.append(events, _trail(request))
+
+
+def _trail(request: Request) -> Trail:
+    trail: Trail = request.app.state.trail
+    return trail

@@ -1,0 +1,158 @@
+"""What may have to be forgotten: sealed parts and the people behind pseudonyms.
+
+A sealed part is AES-256-GCM under the data key of its record group, bound to its event's id; the log holds the
+digest of the ciphertext, so destroying the key leaves every proof valid. A pseudonym is an HMAC over a salt of
+the person's own; deleting the mapping deletes the salt, and then not even the pepper leads back.
+"""
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.keywrap import aes_key_unwrap, aes_key_wrap
+from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from zhiku_services.audit.files import create_once, private_folder
+from zhiku_services.audit.models import BLOB, ERASURE, PERSON, RECORD_KEY
+from zhiku_services.audit.times import now_us
+
+_NONCE_BYTES = 12
+_FIND_PERSON = select(PERSON.c.pseudonym).where(
+    PERSON.c.tenant == bindparam("of_tenant"), PERSON.c.sub == bindparam("of_sub")
+)
+"""Built once: every event asks it."""
+
+
+@dataclass(frozen=True)
+class MasterKeys:
+    """Keys that no database holds: `kek` wraps data keys, `pepper` makes pseudonyms, `spool` seals the spool."""
+
+    kek: bytes
+    pepper: bytes
+    spool: bytes
+
+    @classmethod
+    def at(cls, folder: Path) -> "MasterKeys":
+        """The keys of a folder, made if there are none. In a cluster it is mounted from a secret."""
+        private_folder(folder)
+        return cls(*(create_once(folder / name, secrets.token_bytes(32)) for name in ("kek", "pepper", "spool")))
+
+
+class Vault:
+    """Seals and opens, within the caller's transaction."""
+
+    def __init__(self, connection: Connection, keys: MasterKeys) -> None:
+        self._connection = connection
+        self._keys = keys
+        self._data_keys: dict[tuple[str, str], bytes] = {}
+        self._pseudonyms: dict[tuple[str, str], str] = {}
+
+    def pseudonym(self, tenant: str, sub: str) -> str:
+        """What the log calls a person; made if it is the first time."""
+        known = self._pseudonyms.get((tenant, sub))
+        if known is None:
+            known = self._pseudonyms[tenant, sub] = self._find(tenant, sub) or self._make(tenant, sub)
+        return known
+
+    def known_pseudonym(self, tenant: str, sub: str) -> str | None:
+        """What the log calls a person, if it does."""
+        return self._find(tenant, sub)
+
+    def person(self, tenant: str, pseudonym: str) -> str | None:
+        """Who is behind a pseudonym; None if that was forgotten."""
+        query = select(PERSON.c.sub).where(PERSON.c.tenant == tenant, PERSON.c.pseudonym == pseudonym)
+        return self._connection.execute(query).scalar()
+
+    def seal(self, event_id: str, tenant: str, group: str, content: dict[str, str]) -> dict[str, Any]:
+        """Encrypt, keep the ciphertext, and return what the event says of it."""
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        key = self._data_key(tenant, group) or self._make_data_key(tenant, group)
+        plain = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+        sealed = nonce + AESGCM(key).encrypt(nonce, plain, event_id.encode())
+        digest = hashlib.sha256(sealed).hexdigest()
+        self._connection.execute(insert(BLOB).values(digest=digest, tenant=tenant, record_group=group, content=sealed))
+        return {"alg": "A256GCM", "digest": digest, "group": group, "size": len(sealed)}
+
+    def open(self, event_id: str, tenant: str, sealed: dict[str, Any]) -> dict[str, str] | None:
+        """Decrypt the sealed part that an event names; None if its key was destroyed or it is gone.
+
+        Raises:
+            cryptography.exceptions.InvalidTag: it is not the one that was sealed for this event.
+        """
+        key = self._data_key(tenant, sealed["group"])
+        content = self._connection.execute(select(BLOB.c.content).where(BLOB.c.digest == sealed["digest"])).scalar()
+        if key is None or content is None:
+            return None
+        plain = AESGCM(key).decrypt(content[:_NONCE_BYTES], content[_NONCE_BYTES:], event_id.encode())
+        opened: dict[str, str] = orjson.loads(plain)
+        return opened
+
+    def erase_group(self, tenant: str, group: str) -> bool:
+        """Destroy the data key of a record group; whether there was one. The ciphertext stays for the proofs."""
+        here = (RECORD_KEY.c.tenant == tenant) & (RECORD_KEY.c.record_group == group)
+        self._data_keys.pop((tenant, group), None)
+        return self._erase("group", tenant, group, self._connection.execute(delete(RECORD_KEY).where(here)).rowcount)
+
+    def forget_person(self, tenant: str, sub: str) -> str | None:
+        """Destroy the link between a person and their pseudonym; return the pseudonym, if there was one."""
+        pseudonym = self._find(tenant, sub)
+        if pseudonym is None:
+            return None
+        self._pseudonyms.pop((tenant, sub), None)
+        gone = self._connection.execute(delete(PERSON).where(PERSON.c.pseudonym == pseudonym)).rowcount
+        self._erase("person", tenant, pseudonym, gone)
+        return pseudonym
+
+    def replay_erasures(self) -> int:
+        """Destroy again what the erasure log names, after a backup brought it back; return how much there was."""
+        gone = 0
+        for kind, tenant, what in self._connection.execute(select(ERASURE.c.kind, ERASURE.c.tenant, ERASURE.c.what)):
+            if kind == "group":
+                here = (RECORD_KEY.c.tenant == tenant) & (RECORD_KEY.c.record_group == what)
+                gone += self._connection.execute(delete(RECORD_KEY).where(here)).rowcount
+            else:
+                gone += self._connection.execute(delete(PERSON).where(PERSON.c.pseudonym == what)).rowcount
+        return gone
+
+    def _erase(self, kind: str, tenant: str, what: str, gone: int) -> bool:
+        row = {"id": f"era_{secrets.token_hex(12)}", "at_us": now_us(), "tenant": tenant, "kind": kind, "what": what}
+        self._connection.execute(insert(ERASURE).values(**row))
+        return gone > 0
+
+    def _find(self, tenant: str, sub: str) -> str | None:
+        return self._connection.execute(_FIND_PERSON, {"of_tenant": tenant, "of_sub": sub}).scalar()
+
+    def _make(self, tenant: str, sub: str) -> str:
+        salt = secrets.token_bytes(16)
+        digest = hmac.new(self._keys.pepper, salt + f"{tenant}\n{sub}".encode(), hashlib.sha256).hexdigest()
+        row = {"tenant": tenant, "sub": sub, "pseudonym": f"psn_{digest[:28]}", "salt": salt}
+        self._connection.execute(self._insert_new(PERSON).values(**row))
+        # Another process may have been first.
+        return self._find(tenant, sub) or row["pseudonym"]  # type: ignore[return-value]  # a str
+
+    def _data_key(self, tenant: str, group: str) -> bytes | None:
+        if (tenant, group) not in self._data_keys:
+            here = (RECORD_KEY.c.tenant == tenant) & (RECORD_KEY.c.record_group == group)
+            wrapped = self._connection.execute(select(RECORD_KEY.c.wrapped).where(here)).scalar()
+            if wrapped is None:
+                return None
+            self._data_keys[tenant, group] = aes_key_unwrap(self._keys.kek, wrapped)
+        return self._data_keys[tenant, group]
+
+    def _make_data_key(self, tenant: str, group: str) -> bytes:
+        wrapped = aes_key_wrap(self._keys.kek, AESGCM.generate_key(256))
+        row = {"tenant": tenant, "record_group": group, "wrapped": wrapped, "created_us": now_us()}
+        self._connection.execute(self._insert_new(RECORD_KEY).values(**row))
+        made = self._data_key(tenant, group)
+        assert made is not None
+        return made
+
+    def _insert_new(self, table: Any) -> Any:
+        dialect = postgresql if self._connection.dialect.name == "postgresql" else sqlite
+        return dialect.insert(table).on_conflict_do_nothing()

@@ -1,0 +1,58 @@
+"""Services that call with an access token of their own, got from the provider by client credentials.
+
+A token gives the role of a service and nothing else, and only to the clients that the settings name.
+"""
+
+from anyio import to_thread
+
+from zhiku_platform.audit import AuditEvent, Outcome, record
+from zhiku_platform.contracts.identity import Principal, PrincipalKind, Role
+from zhiku_services.gateway.door import Door
+from zhiku_services.gateway.errors import TokenInvalidError
+from zhiku_services.gateway.models import AUDIT_OUTBOX
+
+
+def is_token(secret: str) -> bool:
+    """Whether a bearer's secret looks like a token of the provider; an API key has no dots."""
+    return secret.count(".") == 2
+
+
+async def find_service(door: Door, token: str, client: str) -> Principal | None:
+    """The service that a token was given to; None if it is worth nothing, which is written down.
+
+    Raises:
+        ProviderUnavailableError: the provider's keys cannot be read.
+    """
+    settings = door.settings
+    if not settings.oidc_service_clients:
+        return None
+    try:
+        caller = await door.openid.service_caller(
+            token, audience=settings.oidc_audience, clients=settings.oidc_service_clients
+        )
+    except TokenInvalidError as error:
+        await to_thread.run_sync(_record_refusal, door, error.reason, client)
+        return None
+    return Principal(
+        sub=caller.client_id,
+        tenant=settings.tenant,
+        kind=PrincipalKind.SERVICE,
+        name=caller.client_id,
+        roles=frozenset({Role.SERVICE}),
+    )
+
+
+def _record_refusal(door: Door, reason: str, client: str) -> None:
+    if not door.refusals.is_due(f"token:{client}"):
+        return
+    with door.database.write() as session:
+        event = AuditEvent(
+            action="session.refused",
+            tenant=door.settings.tenant,
+            actor="anonymous",
+            subject=door.issuer[:200],
+            outcome=Outcome.DENIED,
+            details={"reason": f"access_token:{reason}"},
+            at=door.clock(),
+        )
+        record(session, AUDIT_OUTBOX, event)

@@ -1,0 +1,256 @@
+"""Whatever changes something leaves an event: every changing address of the public API is called and looked for."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+import pytest
+
+from zhiku_services.embedded.demo import HANDBOOK
+from zhiku_services.embedded.openapi import public_routes
+
+from .conftest import Running, sign_in
+
+pytestmark = pytest.mark.slow
+
+CHANGING = {"POST", "PUT", "PATCH", "DELETE"}
+ELSEWHERE: dict[str, str] = {
+    "POST /search": "changes nothing; what is answered from it is recorded with the answer",
+    "POST /audit-log/cosignatures": "needs a witness with a key of its own; tests/services/audit has one",
+}
+"""Addresses that are not called here, and why."""
+
+EVENT_TIMEOUT_S = 30
+
+
+@dataclass
+class World:
+    """What the calls need, made as they go."""
+
+    zhiku: Running
+    zhao: httpx2.Client
+    chen: httpx2.Client
+    ids: dict[str, str]
+
+    def made(self, name: str, response: httpx2.Response) -> httpx2.Response:
+        self.ids[name] = response.json()["id"]
+        return response
+
+
+Call = Callable[[World], httpx2.Response]
+
+
+def post(path: str, body: Any = None, *, made: str = "", as_chen: bool = False) -> Call:
+    def call(world: World) -> httpx2.Response:
+        client = world.chen if as_chen else world.zhao
+        response = client.post(path.format(**world.ids), json=body)
+        return world.made(made, response) if made else response
+
+    return call
+
+
+def delete(path: str, *, as_chen: bool = False) -> Call:
+    return lambda world: (world.chen if as_chen else world.zhao).delete(path.format(**world.ids))
+
+
+def upload(world: World) -> httpx2.Response:
+    path = f"/api/v1/knowledge-bases/{world.ids['kb']}/uploads"
+    files = {"file": ("note.md", b"# Note\n\nThe note says that the lamp is green.\n", "text/markdown")}
+    response = world.zhao.post(path, files=files)
+    version = response.json()
+    world.ids |= {"version": version["id"], "document": version["document_id"]}
+    wait_until(lambda: world.zhao.get(f"/api/v1/document-versions/{version['id']}").json()["state"] == "indexed")
+    return response
+
+
+def broken_upload(world: World) -> None:
+    """A version that failed, for what can be done with one."""
+    path = f"/api/v1/knowledge-bases/{world.ids['kb']}/uploads"
+    version = world.zhao.post(path, files={"file": ("x.pdf", b"%PDF-1.7\n1 0 obj\n<<", "application/pdf")}).json()
+    world.ids["version"] = version["id"]
+    states = {"failed", "quarantined"}
+    wait_until(lambda: world.zhao.get(f"/api/v1/document-versions/{version['id']}").json()["state"] in states)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + EVENT_TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+KB = "/api/v1/knowledge-bases/{kb}"
+REASON = {"reason": "A complaint about this very answer"}
+
+
+def edit(path: str, body: Any) -> Call:
+    return lambda world: world.zhao.patch(path.format(**world.ids), json=body)
+
+
+def set_acl(world: World) -> httpx2.Response:
+    return world.zhao.put(f"/api/v1/documents/{world.ids['document']}/acl", json={"readers": ["user:zhao"]})
+
+
+def ask(world: World) -> httpx2.Response:
+    answer = world.zhiku.ask("zhao", "Which colour is the lamp?", world.ids["conversation"])
+    world.ids["answer"] = answer["id"]
+    return httpx2.Response(200)
+
+
+def stop(world: World) -> httpx2.Response:
+    """Stop an answer while it is written; one that is done already is asked for again."""
+    path = f"/api/v1/conversations/{world.ids['conversation']}/questions"
+    for _ in range(20):
+        with world.zhao.stream("POST", path, json={"text": "Summarise all rules about leave."}, timeout=60) as stream:
+            first = next(line for line in stream.iter_lines() if line.startswith("data:"))
+            answer_id = json.loads(first[5:])["answer_id"]
+            response = world.zhao.post(f"/api/v1/answers/{answer_id}/stop")
+        if response.is_success:
+            return response
+    raise AssertionError("every answer was done before it could be stopped")
+
+
+def retry(world: World) -> httpx2.Response:
+    broken_upload(world)
+    return world.zhao.post(f"/api/v1/document-versions/{world.ids['version']}/retry")
+
+
+def cancel(world: World) -> httpx2.Response:
+    """Cancel a version before a worker is through with it."""
+    path = f"/api/v1/knowledge-bases/{world.ids['kb']}/uploads"
+    text = "".join(
+        f"# Part {n}\n\nParagraph {n} says that number {n} comes after the one before.\n\n" for n in range(3000)
+    )
+    version = world.zhao.post(path, files={"file": ("long.md", text.encode(), "text/markdown")}).json()
+    return world.zhao.post(f"/api/v1/document-versions/{version['id']}/cancel")
+
+
+def revoke_key(world: World) -> httpx2.Response:
+    return world.zhao.delete(f"/api/v1/api-keys/{world.ids['key']}")
+
+
+def find_event(world: World) -> httpx2.Response:
+    found = world.chen.get("/api/v1/audit-events", params={"action": "answer.given"}).json()["items"]
+    return world.chen.post(f"/api/v1/audit-events/{found[0]['id']}/reveal", json=REASON)
+
+
+def sign_out(world: World) -> httpx2.Response:
+    return sign_in(world.zhiku.url, "lin").post("/api/v1/auth/logout")
+
+
+def connect(world: World) -> httpx2.Response:
+    config = {"folder": str(HANDBOOK / "compliance")}
+    body = {"knowledge_base_id": world.ids["kb"], "name": "audited", "config": config}
+    return world.made("source", world.zhao.post("/api/v1/sources", json=body))
+
+
+def delete_when_empty(world: World) -> httpx2.Response:
+    """A knowledge base can go once what was in it is gone."""
+    response = world.zhao.delete(KB.format(**world.ids))
+    deadline = time.monotonic() + EVENT_TIMEOUT_S
+    while response.status_code == 409 and time.monotonic() < deadline:
+        time.sleep(0.5)
+        response = world.zhao.delete(KB.format(**world.ids))
+    return response
+
+
+STEPS: list[tuple[str, str, Call]] = [
+    (
+        "POST /knowledge-bases",
+        "knowledge_base.created",
+        post("/api/v1/knowledge-bases", {"name": "Audited"}, made="kb"),
+    ),
+    ("PATCH /knowledge-bases/{knowledge_base_id}", "knowledge_base.changed", edit(KB, {"description": "new"})),
+    (
+        "POST /knowledge-bases/{knowledge_base_id}/grants",
+        "grant.given",
+        post(KB + "/grants", {"subject": "user:lin", "role": "viewer"}, made="grant"),
+    ),
+    ("DELETE /knowledge-bases/{knowledge_base_id}/grants/{grant_id}", "grant.removed", delete(KB + "/grants/{grant}")),
+    ("POST /knowledge-bases/{knowledge_base_id}/uploads", "document.accepted", upload),
+    ("PUT /documents/{document_id}/acl", "document.acl_changed", set_acl),
+    ("POST /conversations", "conversation.created", post("/api/v1/conversations", {}, made="conversation")),
+    (
+        "PATCH /conversations/{conversation_id}",
+        "conversation.renamed",
+        edit("/api/v1/conversations/{conversation}", {"title": "Lamps"}),
+    ),
+    ("POST /conversations/{conversation_id}/questions", "answer.given", ask),
+    ("POST /answers/{answer_id}/stop", "answer.stopped", stop),
+    ("POST /receipts/{answer_id}/replay", "receipt.replayed", post("/api/v1/receipts/{answer}/replay", as_chen=True)),
+    (
+        "POST /receipts/{answer_id}/reveal",
+        "receipt.revealed",
+        post("/api/v1/receipts/{answer}/reveal", REASON, as_chen=True),
+    ),
+    (
+        "DELETE /conversations/{conversation_id}",
+        "conversation.deleted",
+        delete("/api/v1/conversations/{conversation}"),
+    ),
+    ("DELETE /documents/{document_id}", "document.deleted", delete("/api/v1/documents/{document}")),
+    ("POST /document-versions/{version_id}/retry", "document.retried", retry),
+    ("POST /document-versions/{version_id}/cancel", "document.cancelled", cancel),
+    (
+        "POST /api-keys",
+        "api_key.created",
+        post("/api/v1/api-keys", {"name": "audited", "scopes": ["search"]}, made="key"),
+    ),
+    ("DELETE /api-keys/{api_key_id}", "api_key.revoked", revoke_key),
+    ("POST /auth/logout", "session.ended", sign_out),
+    ("POST /audit-events/{event_id}/reveal", "audit.revealed", find_event),
+    ("POST /audit-events/facets", "audit.searched", post("/api/v1/audit-events/facets", {}, as_chen=True)),
+    (
+        "POST /audit-pseudonyms",
+        "audit.person_looked_up",
+        post("/api/v1/audit-pseudonyms", {**REASON, "user": "zhao"}, as_chen=True),
+    ),
+    (
+        "POST /audit-views",
+        "audit.view_saved",
+        post("/api/v1/audit-views", {"name": "lamps", "filter": {}}, made="view", as_chen=True),
+    ),
+    ("DELETE /audit-views/{view_id}", "audit.view_deleted", delete("/api/v1/audit-views/{view}", as_chen=True)),
+    ("POST /audit-exports", "audit.exported", post("/api/v1/audit-exports", REASON, as_chen=True)),
+    ("POST /knowledge-bases/{knowledge_base_id}/releases", "release.created", post(KB + "/releases", {"note": "n"})),
+    (
+        "POST /knowledge-bases/{knowledge_base_id}/releases/{number}/publish",
+        "release.published",
+        post(KB + "/releases/1/publish"),
+    ),
+    ("POST /sources", "source.created", connect),
+    ("POST /sources/{source_id}/sync", "source.sync_requested", post("/api/v1/sources/{source}/sync")),
+    ("DELETE /sources/{source_id}", "source.deleted", delete("/api/v1/sources/{source}")),
+    ("DELETE /knowledge-bases/{knowledge_base_id}", "knowledge_base.deleted", delete_when_empty),
+]
+
+
+def events(world: World, action: str) -> int:
+    """How many events of this action the trail has, as a reviewer counts them."""
+    page = world.chen.get("/api/v1/audit-events", params={"action": action, "limit": 200})
+    assert page.status_code == 200, page.text
+    return len(page.json()["items"])
+
+
+def test_every_change_leaves_its_event(zhiku: Running) -> None:
+    world = World(zhiku, zhiku.signed_in("zhao"), zhiku.signed_in("chen"), {})
+    for address, action, call in STEPS:
+        before = events(world, action)
+        response = call(world)
+        assert response.is_success, (address, response.status_code, response.text)
+        deadline = time.monotonic() + EVENT_TIMEOUT_S
+        while events(world, action) <= before:
+            assert time.monotonic() < deadline, f"{address} left no `{action}`"
+            time.sleep(0.2)
+
+
+def test_no_changing_address_is_left_out() -> None:
+    changing = {
+        f"{method} {route.path.removeprefix('/api/v1')}"
+        for route in public_routes()
+        for method in route.methods & CHANGING
+    }
+    assert changing - {address for address, _, _ in STEPS} == set(ELSEWHERE)

@@ -1,0 +1,213 @@
+"""Reviewers search, follow and reveal; all of it is masked first, bound to their tenant, and in the log."""
+
+from typing import Any
+
+import pytest
+
+from zhiku_platform.contracts.audit import AuditEvent, Detail, Outcome, ProducedEvent
+
+from .conftest import CHEN, DIANA, KNOWLEDGE, LIN, STRANGER, Audit, published
+
+REASON = {"reason": "A complaint, case 17"}
+
+
+def event(action: str, subject: str, *, actor: str = "lin", outcome: str = "done", **details: Detail) -> ProducedEvent:
+    built = AuditEvent(
+        action=action, tenant="acme", actor=actor, subject=subject, outcome=Outcome(outcome), details=details
+    )
+    return ProducedEvent(event=built)
+
+
+@pytest.fixture
+def trail(audit: Audit) -> Audit:
+    """A day of two people, and one event of another tenant."""
+    audit.append(
+        event("knowledge_base.created", "kb_1", actor="zhao"),
+        event("document.accepted", "doc_1", knowledge_base="kb_1"),
+        event("document.indexed", "doc_1", actor="svc-ingestion", knowledge_base="kb_1"),
+        event("question.asked", "ans_1", conversation="cnv_1"),
+        event("answer.given", "ans_1", conversation="cnv_1", outcome="failed"),
+        event("document.accepted", "doc_2", knowledge_base="kb_2", actor="zhao"),
+        published(9, tenant="other", actor="olga"),
+    )
+    audit.settle()
+    return audit
+
+
+def found(trail: Audit, query: str) -> list[tuple[str, str]]:
+    page = trail.get(f"/api/v1/audit-events?{query}")
+    return [(item["action"], item["subject"]) for item in page["items"] if not item["action"].startswith("audit.")]
+
+
+def pseudonym(trail: Audit, user: str) -> str:
+    (only,) = trail.post("/api/v1/audit-pseudonyms", {**REASON, "user": user})["pseudonyms"]
+    return str(only)
+
+
+@pytest.mark.parametrize(
+    ("query", "subjects"),
+    [
+        ("action=document.accepted", ["doc_2", "doc_1"]),
+        ("knowledge_base=kb_1", ["doc_1", "doc_1", "kb_1"]),
+        ("document=doc_1", ["doc_1", "doc_1"]),
+        ("conversation=cnv_1", ["ans_1", "ans_1"]),
+        ("outcome=failed", ["ans_1"]),
+        ("actor=svc-ingestion", ["doc_1"]),
+        ("subject=doc_9", []),
+        ("since=2099-01-01T00:00:00Z", []),
+        ("until=2000-01-01T00:00:00Z", []),
+        ("document=doc_1&action=document.indexed", ["doc_1"]),
+    ],
+)
+def test_a_search_finds_what_matches_the_newest_first(trail: Audit, query: str, subjects: list[str]) -> None:
+    assert [subject for _, subject in found(trail, query)] == subjects
+
+
+def test_a_cursor_goes_through_all_once_while_new_events_come(trail: Audit) -> None:
+    seen: list[int] = []
+    cursor = ""
+    while True:
+        page = trail.get(f"/api/v1/audit-events?limit=2&cursor={cursor}")
+        seen += [item["index"] for item in page["items"]]
+        trail.settle()
+        if (cursor := page["next_cursor"]) is None:
+            break
+    assert seen == [5, 4, 3, 2, 1, 0]
+
+
+def test_people_are_masked_until_they_are_revealed_with_a_reason(trail: Audit) -> None:
+    page = trail.client().get("/api/v1/audit-events?action=question.asked")
+    (item,) = page.json()["items"]
+    assert "lin" not in page.text
+    assert item["actor"].startswith("psn_")
+
+    address = f"/api/v1/audit-events/{item['id']}/reveal"
+    assert trail.client().post(address, json={"reason": "no"}).status_code == 422
+    assert trail.client(DIANA).post(address, json=REASON).status_code == 403
+    assert trail.post(address, REASON) == {"actor": "lin", "people": {item["actor"]: "lin"}, "sealed": None}
+
+
+def test_a_timeline_follows_one_person_from_the_first_event_on(trail: Audit) -> None:
+    zhao = pseudonym(trail, "zhao")
+    page = trail.get(f"/api/v1/audit-timelines/actor/{zhao}")
+    assert [item["subject"] for item in page["items"]] == ["kb_1", "doc_2"]
+    assert [item["sealed_at"] for item in page["items"]] == [7, 7]
+    document = trail.get("/api/v1/audit-timelines/document/doc_1")
+    assert [item["action"] for item in document["items"]] == ["document.accepted", "document.indexed"]
+    assert trail.client().get("/api/v1/audit-timelines/mood/x").status_code == 422
+
+
+def test_facets_count_what_a_search_finds(trail: Audit) -> None:
+    facets = trail.post("/api/v1/audit-events/facets", {"knowledge_base": "kb_1"})
+    assert facets["total"] == 3
+    assert facets["outcome"] == [{"value": "done", "count": 3}]
+    assert {facet["value"] for facet in facets["action"]} == {
+        "knowledge_base.created",
+        "document.accepted",
+        "document.indexed",
+    }
+
+
+def test_another_tenants_events_do_not_exist(trail: Audit) -> None:
+    ours = trail.get("/api/v1/audit-events?action=question.asked")["items"][0]["id"]
+    for method, path, body in (
+        ("GET", f"/api/v1/audit-events/{ours}", None),
+        ("GET", f"/api/v1/audit-events/{ours}/proof", None),
+        ("POST", f"/api/v1/audit-events/{ours}/reveal", REASON),
+    ):
+        theirs = trail.client(STRANGER).request(method, path, json=body)
+        missing = trail.client(STRANGER).request(method, path.replace(ours, "evt_0"), json=body)
+        assert theirs.status_code == missing.status_code == 404
+        assert {**theirs.json(), "request_id": ""} == {**missing.json(), "request_id": ""}
+    items = trail.get("/api/v1/audit-events", STRANGER)["items"]
+    assert [item["subject"] for item in items] == ["doc_9"]
+
+
+def test_a_pseudonym_reveals_nobody_to_another_tenant(trail: Audit) -> None:
+    lin = pseudonym(trail, "lin")
+    theirs = trail.post("/api/v1/audit-pseudonyms", {**REASON, "user": "lin"}, STRANGER)["pseudonyms"]
+    assert theirs != [lin]
+
+
+READS: list[tuple[str, str, dict[str, Any] | None, str]] = [
+    ("GET", "/api/v1/audit-events", None, "audit.searched"),
+    ("POST", "/api/v1/audit-events/facets", {}, "audit.searched"),
+    ("GET", "/api/v1/audit-events/{id}", None, "audit.viewed"),
+    ("GET", "/api/v1/audit-events/{id}/proof", None, "audit.viewed"),
+    ("POST", "/api/v1/audit-events/{id}/reveal", REASON, "audit.revealed"),
+    ("GET", "/api/v1/audit-timelines/document/doc_1", None, "audit.searched"),
+    ("POST", "/api/v1/audit-pseudonyms", {**REASON, "user": "lin"}, "audit.person_looked_up"),
+    ("POST", "/api/v1/audit-exports", {**REASON, "filter": {}}, "audit.exported"),
+    ("GET", "/api/v1/audit-log", None, "audit.viewed"),
+    ("GET", "/api/v1/audit-log/checkpoint", None, "audit.viewed"),
+    ("GET", "/api/v1/audit-log/consistency?first=1&second=7", None, "audit.viewed"),
+    ("POST", "/api/v1/audit-views", {"name": "failures", "filter": {"outcome": "failed"}}, "audit.view_saved"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "action"), READS)
+def test_whoever_reads_the_trail_is_in_it(
+    trail: Audit, method: str, path: str, body: dict[str, Any] | None, action: str
+) -> None:
+    first = trail.events()[0]["id"]
+    assert trail.client().request(method, path.format(id=first), json=body).status_code < 300
+    trail.settle()
+    assert trail.actions()[7:] == [action]
+    assert trail.events()[7]["data"]["actor"]["user"]["uid"] == pseudonym(trail, "chen")
+    assert trail.verify().ok
+
+
+@pytest.mark.parametrize(("method", "path", "body", "action"), READS)
+def test_an_employee_reads_none_of_it(
+    trail: Audit, method: str, path: str, body: dict[str, Any] | None, action: str
+) -> None:
+    assert trail.client(LIN).request(method, path, json=body).status_code == 403
+
+
+def test_saved_searches_are_their_owners(trail: Audit) -> None:
+    saved = trail.post("/api/v1/audit-views", {"name": "failures", "filter": {"outcome": "failed"}})
+    assert [view["id"] for view in trail.get("/api/v1/audit-views")["items"]] == [saved["id"]]
+    assert trail.get("/api/v1/audit-views", DIANA)["items"] == []
+    assert trail.client(DIANA).delete(f"/api/v1/audit-views/{saved['id']}").status_code == 404
+    assert trail.client(CHEN).delete(f"/api/v1/audit-views/{saved['id']}").status_code == 204
+    assert trail.get("/api/v1/audit-views")["items"] == []
+
+
+def test_only_services_append_and_appending_twice_is_once(audit: Audit) -> None:
+    body = {"events": [published(1).model_dump(mode="json")]}
+    assert audit.client(CHEN).post("/internal/audit-events", json=body).status_code == 403
+    for _ in range(2):
+        assert audit.post("/internal/audit-events", body, KNOWLEDGE) == {"accepted": 1, "spooled": 0}
+    audit.settle()
+    assert audit.actions() == ["document.published"]
+
+
+def test_a_reason_is_sealed(trail: Audit) -> None:
+    first = trail.events()[0]["id"]
+    trail.post(f"/api/v1/audit-events/{first}/reveal", {"reason": "Frau Müller has complained"})
+    trail.settle()
+    assert "Müller" not in str(trail.events())
+    revealed = trail.post(f"/api/v1/audit-events/{trail.events()[7]['id']}/reveal", REASON)
+    assert revealed["sealed"] == {"reason": "Frau Müller has complained"}
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["since=2026-01-01T00:00:00", "since=yesterday", "limit=0", "actor=%00", "outcome=maybe", f"action={'x' * 300}"],
+)
+def test_a_malformed_search_is_refused(audit: Audit, query: str) -> None:
+    assert audit.client().get(f"/api/v1/audit-events?{query}").status_code == 422
+
+
+@pytest.mark.parametrize("sizes", ["first=5&second=3", "first=1&second=99"])
+def test_there_is_no_proof_about_what_is_not_there(trail: Audit, sizes: str) -> None:
+    assert trail.client().get(f"/api/v1/audit-log/consistency?{sizes}").status_code == 422
+
+
+def test_an_event_that_is_not_signed_yet_has_no_proof_yet(audit: Audit) -> None:
+    from zhiku_services.audit.sequencer import sequence
+
+    audit.append(published(1))
+    sequence(audit.database)
+    response = audit.client().get(f"/api/v1/audit-events/{audit.events()[0]['id']}/proof")
+    assert (response.status_code, response.json()["code"]) == (503, "no_checkpoint")

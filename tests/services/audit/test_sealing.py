@@ -1,0 +1,129 @@
+"""Forgetting: a key is destroyed, a mapping is deleted, and every proof stays valid."""
+
+import pytest
+from cryptography.exceptions import InvalidTag
+
+from zhiku_platform.access import Permission, authorize
+from zhiku_platform.contracts.audit import AuditEvent, ProducedEvent
+from zhiku_platform.errors import NotFoundError
+from zhiku_services.audit import service
+from zhiku_services.audit.sealing import Vault
+
+from .conftest import CHEN, Audit, published
+
+QUESTION = {"question": "Was verdient Herr Müller? 多少钱？"}
+
+
+def asked(group: str, *, tenant: str = "acme") -> ProducedEvent:
+    event = AuditEvent(
+        action="question.asked", tenant=tenant, actor="lin", subject="ans_1", sealed=QUESTION, group=group
+    )
+    return ProducedEvent(event=event)
+
+
+def reveal(audit: Audit, event_id: str) -> dict[str, object]:
+    revealed: dict[str, object] = audit.post(
+        f"/api/v1/audit-events/{event_id}/reveal", {"reason": "A complaint, case 17"}
+    )
+    return revealed
+
+
+def test_a_sealed_part_is_nowhere_in_clear_and_can_be_opened(audit: Audit) -> None:
+    event = asked("cnv_1")
+    audit.append(event)
+    audit.settle()
+
+    path = audit.settings.home / "db"
+    assert not any("Müller".encode() in file.read_bytes() for file in path.iterdir())
+    assert reveal(audit, event.event.id)["sealed"] == QUESTION
+
+
+def test_when_its_key_is_destroyed_a_sealed_part_is_gone_and_the_log_is_whole(audit: Audit) -> None:
+    gone, kept = asked("cnv_1"), asked("cnv_2")
+    audit.append(gone, kept)
+    audit.settle()
+    proof = audit.client().get(f"/api/v1/audit-events/{gone.event.id}/proof").text
+    with audit.database.write() as session:
+        assert Vault(session.connection(), audit.trail.keys).erase_group("acme", "cnv_1")
+
+    assert reveal(audit, gone.event.id)["sealed"] is None
+    assert reveal(audit, kept.event.id)["sealed"] == QUESTION
+    assert audit.verify().ok
+    assert audit.client().get(f"/api/v1/audit-events/{gone.event.id}/proof").text == proof
+
+
+def test_a_person_is_forgotten_and_does_not_come_back_under_the_same_name(audit: Audit) -> None:
+    first = published(1)
+    audit.append(first)
+    audit.settle()
+    with audit.database.write() as session:
+        old = Vault(session.connection(), audit.trail.keys).forget_person("acme", "lin")
+    second = published(2)
+    audit.append(second)
+    audit.settle()
+
+    assert reveal(audit, first.event.id) == {"actor": None, "people": {old: None}, "sealed": None}
+    assert reveal(audit, second.event.id)["actor"] == "lin"
+    assert audit.verify().ok
+
+
+def test_forgetting_is_in_the_log_itself(audit: Audit) -> None:
+    audit.append(asked("cnv_1"))
+    audit.settle()
+    access = authorize(CHEN, Permission.AUDIT_READ)
+    service.erase_group(access, "cnv_1", audit.trail)
+    service.forget_person(access, "lin", audit.trail)
+    with pytest.raises(NotFoundError):
+        service.erase_group(access, "cnv_1", audit.trail)
+    with pytest.raises(NotFoundError):
+        service.forget_person(access, "lin", audit.trail)
+    audit.settle()
+    assert audit.actions() == ["question.asked", "audit.group_erased", "audit.person_forgotten"]
+    assert audit.verify().ok
+
+
+def test_a_backup_that_was_put_back_forgets_again(audit: Audit) -> None:
+    event = asked("cnv_1")
+    audit.append(event)
+    audit.settle()
+    with audit.database.engine.connect() as connection:
+        backup = connection.exec_driver_sql("SELECT * FROM record_key").all()
+        people = connection.exec_driver_sql("SELECT * FROM person").all()
+    with audit.database.write() as session:
+        vault = Vault(session.connection(), audit.trail.keys)
+        vault.erase_group("acme", "cnv_1")
+        vault.forget_person("acme", "lin")
+    with audit.database.write() as session:
+        for row in backup:
+            session.connection().exec_driver_sql("INSERT INTO record_key VALUES (?, ?, ?, ?)", tuple(row))
+        for row in people:
+            session.connection().exec_driver_sql("INSERT INTO person VALUES (?, ?, ?, ?)", tuple(row))
+    with audit.database.write() as session:
+        assert Vault(session.connection(), audit.trail.keys).replay_erasures() == 2
+
+    revealed = reveal(audit, event.event.id)
+    assert (revealed["actor"], revealed["sealed"]) == (None, None)
+
+
+def test_a_sealed_part_cannot_be_passed_off_as_another_events(audit: Audit) -> None:
+    audit.append(asked("cnv_1"))
+    audit.settle()
+    sealed = audit.events()[0]["data"]["sealed"]
+    with audit.database.read() as session, pytest.raises(InvalidTag):
+        Vault(session.connection(), audit.trail.keys).open("evt_other", "acme", sealed)
+
+
+def test_an_event_that_comes_again_is_not_sealed_again(audit: Audit) -> None:
+    event = asked("cnv_1")
+    audit.append(event)
+    audit.append(event)
+    audit.settle()
+    audit.append(event)
+    with audit.database.engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM blob").scalar() == 1
+
+
+def test_the_same_group_of_two_tenants_has_two_keys(audit: Audit) -> None:
+    audit.append(asked("cnv_1"), asked("cnv_1", tenant="other"))
+    with audit.database.engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM record_key").scalar() == 2

@@ -1,0 +1,312 @@
+"""The mirror of the directory: in step after each sync, and closed to whoever left."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import delete, update
+
+from zhiku_platform.access import Permission, permissions_of
+from zhiku_platform.contracts.identity import DirectoryUser, Role
+from zhiku_platform.db import Database
+from zhiku_platform.settings import Settings
+from zhiku_platform.testing.keycloak import KeycloakServer
+from zhiku_services.gateway.app import create_app, directory_sync, issuer_of
+from zhiku_services.gateway.directory import find_principal
+from zhiku_services.gateway.directory_sync import DirectoryEntry, DirectorySync
+from zhiku_services.gateway.errors import DirectoryShrankError, DirectoryUnavailableError
+from zhiku_services.gateway.models import DirectorySyncRow, SessionRow, UserRow
+from zhiku_services.identity_provider.accounts import DEMO_ACCOUNTS
+
+from .conftest import Clock, Gateway, Services
+from .keycloak.conftest import Realm, admin_api, keycloak, keycloak_settings, realm
+
+__all__ = ["admin_api", "keycloak", "keycloak_settings", "realm"]
+
+
+@dataclass
+class Company:
+    """A directory that a test changes; `hidden` users are missing in the listing only."""
+
+    users: dict[str, DirectoryEntry] = field(default_factory=dict[str, DirectoryEntry])
+    hidden: set[str] = field(default_factory=set[str])
+    is_down: bool = False
+
+    def read(self) -> Sequence[DirectoryEntry]:
+        self._answer()
+        return [entry for sub, entry in self.users.items() if sub not in self.hidden]
+
+    def find(self, sub: str) -> DirectoryEntry | None:
+        self._answer()
+        return self.users.get(sub)
+
+    def _answer(self) -> None:
+        if self.is_down:
+            raise DirectoryUnavailableError("down", remedy="")
+
+    def put(self, sub: str, *roles: Role, enabled: bool = True, groups: tuple[str, ...] = (), **fields: Any) -> None:
+        user = DirectoryUser(
+            sub=sub, username=sub, name=sub, roles=frozenset(roles), groups=frozenset(groups), **fields
+        )
+        self.users[sub] = DirectoryEntry(user, enabled)
+
+
+@pytest.fixture
+def company() -> Company:
+    return Company({account.user.sub: DirectoryEntry(account.user) for account in DEMO_ACCOUNTS})
+
+
+@pytest.fixture
+def sync(gateway: Gateway, company: Company) -> DirectorySync:
+    return directory_sync(gateway.settings, gateway.database, company, clock=gateway.clock)
+
+
+def changes(gateway: Gateway, since: int = 0) -> list[tuple[str, str, str]]:
+    """What syncs recorded: action, user and kind of change."""
+    events = gateway.audited_of_directory()[since:]
+    return [(action, details["user"], details["change"]) for action, details in events if "user" in details]
+
+
+def test_a_second_run_changes_and_records_nothing(gateway: Gateway, company: Company, sync: DirectorySync) -> None:
+    company.put("wang", Role.EMPLOYEE)
+    assert sync.run().added == ["wang"]
+    recorded = gateway.audited_of_directory()
+    assert not sync.run().is_change
+    assert gateway.audited_of_directory() == recorded
+
+
+def test_who_is_disabled_loses_sessions_and_keys_at_once(
+    gateway: Gateway, company: Company, sync: DirectorySync
+) -> None:
+    secret = gateway.create_key("zhao", "search")["secret"]
+    browser, other = gateway.sign_in("zhao"), gateway.sign_in("lin")
+    company.put("zhao", Role.EMPLOYEE, Role.KB_ADMIN, enabled=False)
+    assert sync.run().deprovisioned == ["zhao"]
+    assert browser.get("/api/v1/session").status_code == 401
+    headers = {"Authorization": f"Bearer {secret}"}
+    assert gateway.browse().get("/api/v1/documents/d1", headers=headers).status_code == 401
+    assert other.get("/api/v1/session").status_code == 200
+    assert gateway.principal("zhao") is None
+    details = dict(gateway.audited_of_directory())["grant.removed"]
+    assert (details["reason"], details["sessions"], details["api_keys"]) == ("disabled", 2, 1)
+    assert ("api_key.revoked", {"reason": "user_disabled", "owner": "zhao"}) in gateway.audited_of_directory()
+    assert ("session.ended", "zhao", {"reason": "user_disabled"}) in gateway.audited()
+
+
+def test_who_left_cannot_sign_in_again_and_who_came_back_can(
+    gateway: Gateway, company: Company, sync: DirectorySync
+) -> None:
+    secret = gateway.create_key("zhao", "search")["secret"]
+    gone = company.users.pop("zhao")
+    sync.run()
+    browser = gateway.browse()
+    begun = browser.get("/api/v1/auth/login")
+    returned = browser.post(begun.headers["location"], data={"username": "zhao", "password": "demo"})
+    assert browser.get(returned.headers["location"]).json()["code"] == "login_refused"
+    assert ("session.refused", "anonymous", {"reason": "user_left"}) in gateway.audited()
+    company.users["zhao"] = gone
+    assert sync.run().reinstated == ["zhao"]
+    assert gateway.sign_in("zhao").get("/api/v1/session").json()["roles"] == ["employee", "kb_admin"]
+    headers = {"Authorization": f"Bearer {secret}"}
+    assert gateway.browse().get("/api/v1/documents/d1", headers=headers).status_code == 401
+
+
+def test_a_change_of_groups_holds_with_the_next_request(
+    gateway: Gateway, company: Company, sync: DirectorySync
+) -> None:
+    browser = gateway.sign_in("zhao")
+    assert browser.get("/api/v1/documents/d1").status_code == 200
+    before = len(gateway.audited_of_directory())
+    company.put("zhao", Role.EMPLOYEE, groups=("sales",))
+    sync.run()
+    assert browser.get("/api/v1/documents/d1").status_code == 404
+    events = gateway.audited_of_directory()[before:]
+    assert events[0] == ("grant.given", {"user": "zhao", "change": "changed", "groups_added": ["sales"]})
+    assert events[1] == (
+        "grant.removed",
+        {"user": "zhao", "change": "changed", "roles_removed": ["kb_admin"], "groups_removed": ["finance"]},
+    )
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        (Role.SYSTEM_ADMIN, Role.AUDIT_ADMIN),
+        (Role.SECURITY_ADMIN, Role.AUDIT_ADMIN),
+        (Role.SYSTEM_ADMIN, Role.SECURITY_ADMIN, Role.AUDIT_ADMIN),
+    ],
+)
+def test_who_holds_two_administrators_is_flagged_and_is_none(
+    gateway: Gateway, company: Company, sync: DirectorySync, held: tuple[Role, ...]
+) -> None:
+    company.put("lin", Role.EMPLOYEE, *held)
+    assert sync.run().conflicts == ["lin"]
+    lin = gateway.principal("lin")
+    assert lin is not None
+    assert lin.roles == {Role.EMPLOYEE}
+    assert permissions_of(lin).isdisjoint({Permission.AUDIT_READ, Permission.DIRECTORY_MANAGE})
+    assert ("grant.given", "lin", "conflict") in changes(gateway)
+    recorded = len(gateway.audited_of_directory())
+    assert sync.run().conflicts == ["lin"]
+    assert len(gateway.audited_of_directory()) == recorded
+
+
+def test_one_administrator_is_no_conflict(gateway: Gateway, company: Company, sync: DirectorySync) -> None:
+    company.put("lin", Role.EMPLOYEE, Role.AUDIT_ADMIN)
+    assert sync.run().conflicts == []
+    lin = gateway.principal("lin")
+    assert lin is not None
+    assert Permission.AUDIT_READ in permissions_of(lin)
+
+
+def test_a_directory_that_is_down_changes_nothing(gateway: Gateway, company: Company, sync: DirectorySync) -> None:
+    browser = gateway.sign_in("lin")
+    company.is_down = True
+    with pytest.raises(DirectoryUnavailableError):
+        sync.run()
+    assert browser.get("/api/v1/session").status_code == 200
+    with gateway.database.read() as session:
+        row = session.get(DirectorySyncRow, issuer_of(gateway.settings))
+    assert row is not None
+    assert row.problem == "directory_unavailable"
+
+
+def test_who_is_missing_in_the_listing_alone_stays(gateway: Gateway, company: Company, sync: DirectorySync) -> None:
+    browser = gateway.sign_in("lin")
+    company.hidden = {"lin"}
+    assert not sync.run().is_change
+    assert browser.get("/api/v1/session").status_code == 200
+
+
+def test_a_directory_that_shrank_too_much_changes_nothing_until_told(
+    gateway: Gateway, company: Company, sync: DirectorySync
+) -> None:
+    for n in range(17):
+        company.put(f"u{n:02}", Role.EMPLOYEE)
+    sync.run()
+    for n in range(7):
+        del company.users[f"u{n:02}"]
+    with pytest.raises(DirectoryShrankError, match="7 of 20"):
+        sync.run()
+    assert gateway.principal("u00") is not None
+    assert len(sync.run(allow_shrink=True).deprovisioned) == 7
+    assert gateway.principal("u00") is None
+
+
+def test_a_few_may_leave_in_one_day(company: Company, sync: DirectorySync) -> None:
+    for n in range(17):
+        company.put(f"u{n:02}", Role.EMPLOYEE)
+    sync.run()
+    for n in range(6):
+        del company.users[f"u{n:02}"]
+    assert len(sync.run().deprovisioned) == 6
+
+
+def test_of_many_gateways_one_syncs_in_each_period(gateway: Gateway, company: Company, sync: DirectorySync) -> None:
+    other = directory_sync(gateway.settings, gateway.database, company, clock=gateway.clock)
+    gateway.clock.pass_time(hours=1)
+    period = timedelta(seconds=60)
+    assert sync.run_if_due(period) is not None
+    assert other.run_if_due(period) is None
+    gateway.clock.pass_time(seconds=60)
+    assert other.run_if_due(period) is not None
+
+
+def test_a_gateway_that_died_in_a_sync_gives_the_turn_up(gateway: Gateway, sync: DirectorySync) -> None:
+    gateway.clock.pass_time(hours=1)
+    period = timedelta(seconds=60)
+    assert sync._claim(period)
+    assert not sync._claim(period)
+    gateway.clock.pass_time(minutes=11)
+    assert sync._claim(period)
+
+
+class TestWithADirectoryAtTheDoor:
+    """The gateway with a directory connected: newcomers are looked up as they sign in."""
+
+    @pytest.fixture
+    def gateway(self, gateway: Gateway, company: Company) -> Gateway:
+        door = gateway.app.state.door
+        connected = directory_sync(gateway.settings, gateway.database, company, clock=gateway.clock)
+        object.__setattr__(door, "directory", connected)
+        return gateway
+
+    def _try(self, gateway: Gateway, username: str) -> Any:
+        browser = gateway.browse()
+        begun = browser.get("/api/v1/auth/login")
+        returned = browser.post(begun.headers["location"], data={"username": username, "password": "demo"})
+        return browser.get(returned.headers["location"])
+
+    def test_rights_are_those_of_this_moment(self, gateway: Gateway, company: Company) -> None:
+        company.put("lin", Role.EMPLOYEE, Role.ML_ENGINEER, groups=("vision",))
+        assert gateway.sign_in("lin").get("/api/v1/session").json()["roles"] == ["employee", "ml_engineer"]
+
+    @pytest.mark.parametrize("is_gone", [True, False])
+    def test_who_left_a_moment_ago_is_refused(self, gateway: Gateway, company: Company, is_gone: bool) -> None:
+        if is_gone:
+            del company.users["lin"]
+        else:
+            company.put("lin", enabled=False)
+        assert self._try(gateway, "lin").json()["code"] == "login_refused"
+        assert gateway.principal("lin") is None
+
+    def test_a_renewal_that_is_refused_ends_the_keys_of_who_left(self, gateway: Gateway, company: Company) -> None:
+        secret = gateway.create_key("zhao", "search")["secret"]
+        browser = gateway.sign_in("zhao")
+        company.put("zhao", Role.EMPLOYEE, enabled=False)
+        with gateway.database.write() as session:
+            session.execute(update(SessionRow).values(provider_tokens="rubbish"))
+        gateway.clock.pass_time(seconds=301)
+        assert browser.get("/api/v1/session").status_code == 401
+        headers = {"Authorization": f"Bearer {secret}"}
+        assert gateway.browse().get("/api/v1/documents/d1", headers=headers).status_code == 401
+
+    def test_an_outage_lets_in_whom_the_mirror_knows(self, gateway: Gateway, company: Company) -> None:
+        company.is_down = True
+        assert self._try(gateway, "lin").status_code == 303
+
+    def test_an_outage_keeps_a_stranger_out(
+        self, settings: Settings, database: Database, gateway: Gateway, company: Company
+    ) -> None:
+        with database.write() as session:
+            session.execute(delete(UserRow))
+        company.is_down = True
+        refused = self._try(gateway, "lin")
+        assert (refused.status_code, refused.json()["code"]) == (503, "directory_unavailable")
+
+
+def test_the_app_syncs_while_it_runs(
+    settings: Settings, services: Services, database: Database, clock: Clock, company: Company
+) -> None:
+    company.put("wang", Role.EMPLOYEE)
+    clock.pass_time(days=365)
+    app = create_app(settings, database=database, upstreams=services.upstreams(), directory=company, clock=clock)
+
+    async def scenario() -> None:
+        async with app.router.lifespan_context(app):
+            async with asyncio.timeout(10):
+                while not _knows(database, settings, "wang"):
+                    await asyncio.sleep(0.01)
+
+    asyncio.run(scenario())
+
+
+def _knows(database: Database, settings: Settings, username: str) -> bool:
+    with database.read() as session:
+        return find_principal(username, issuer=issuer_of(settings), session=session) is not None
+
+
+def test_a_user_disabled_in_keycloak_is_out(realm: Realm, keycloak: KeycloakServer, database: Database) -> None:
+    realm.add_user("lin")
+    realm.add_user("zhao")
+    sync = directory_sync(realm.settings, database, realm.directory())
+    assert sync.run().users == 2
+    assert _knows(database, realm.settings, "lin")
+    realm.disable("lin")
+    realm.remove("zhao")
+    assert set(sync.run().deprovisioned) == {realm.ids["lin"], realm.ids["zhao"]}
+    assert not _knows(database, realm.settings, "lin")
+    assert not sync.run().is_change
