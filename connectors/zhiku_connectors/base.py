@@ -60,7 +60,8 @@ class Entry:
 
     `id` is stable for the document's life in the source. `fingerprint` is cheap to get and differs whenever
     the bytes may differ. `readers` are ACL tokens (`user:SUB`, `group:NAME`, `everyone`); None leaves it to
-    the knowledge base's grants, an empty tuple means nobody.
+    the knowledge base's grants, an empty tuple means nobody. `has_acl` tells whether the source says anything
+    of readers or level, so that a caller may leave the ACL of a document alone where it says nothing.
     """
 
     id: str
@@ -69,6 +70,7 @@ class Entry:
     size_bytes: int
     readers: tuple[str, ...] | None = None
     level: int = 0
+    has_acl: bool = False
 
 
 Existing = Literal["delete", "keep", "hide"]

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from zhiku_platform.errors import ZhikuError
-from zhiku_services.commands import ask, bench, doctor, evaluate, ingest, models, openapi, search, up
+from zhiku_services.commands import ask, audit, bench, doctor, evaluate, ingest, keycloak, models, openapi, search, up
 from zhiku_services.commands.output import fail
 
 app = typer.Typer(
@@ -27,6 +27,8 @@ app.command()(openapi.openapi)
 app.add_typer(evaluate.app, name="eval")
 app.add_typer(bench.app, name="bench")
 app.add_typer(models.app, name="models")
+app.add_typer(audit.app, name="audit")
+app.add_typer(keycloak.app, name="keycloak")
 
 
 def main() -> None:

@@ -17,10 +17,11 @@ _TOKEN = re.compile(r"user:.{1,200}|group:.{1,200}|everyone")
 
 @dataclass(frozen=True, slots=True)
 class FolderAcl:
-    """`readers` None: whoever may view the knowledge base."""
+    """`readers` None: whoever may view the knowledge base. `is_stated`: an ACL file says so, not the lack of one."""
 
     readers: tuple[str, ...] | None = None
     level: int = 0
+    is_stated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,15 @@ class UnknownAcl:
     """The ACL cannot be told; `detail` says why, without quoting the file."""
 
     detail: str
+
+
+def acl_from_root(folder: Path) -> FolderAcl | UnknownAcl:
+    """Read what the ACL files of a folder and of every folder above it say together, from the file system's root."""
+    acl: FolderAcl | UnknownAcl = FolderAcl()
+    resolved = folder.resolve()
+    for above in (*reversed(resolved.parents), resolved):
+        acl = folder_acl(above, acl)
+    return acl
 
 
 def folder_acl(folder: Path, inherited: FolderAcl | UnknownAcl) -> FolderAcl | UnknownAcl:
@@ -62,7 +72,7 @@ def parse_acl(content: bytes, inherited: FolderAcl) -> FolderAcl | UnknownAcl:
     level = values.get("level", inherited.level)
     if isinstance(level, bool) or not isinstance(level, int) or not 0 <= level <= 9:
         return UnknownAcl(f"`level` in `{ACL_FILE}` is not a whole number from 0 to 9.")
-    return FolderAcl(None if readers is None else tuple(sorted(set(readers))), level)
+    return FolderAcl(None if readers is None else tuple(sorted(set(readers))), level, is_stated=True)
 
 
 def _are_tokens(readers: object) -> bool:

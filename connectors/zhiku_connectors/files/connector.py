@@ -1,4 +1,4 @@
-"""Lists a folder and the folders below it.
+"""Lists a folder and the folders below it, under the ACLs of the folders above it too.
 
 Links are never followed: a link in an open folder would give a closed folder's file the open one's readers.
 A fingerprint is made of size, both times and the inode, so that a file written twice within a tick of the
@@ -22,7 +22,7 @@ from zhiku_connectors.base import (
     SkippableEntryError,
     Skipped,
 )
-from zhiku_connectors.files.acl import ACL_FILE, FolderAcl, UnknownAcl, folder_acl
+from zhiku_connectors.files.acl import ACL_FILE, FolderAcl, UnknownAcl, acl_from_root, folder_acl
 from zhiku_connectors.files.config import SUFFIXES
 
 _UNWRITABLE = frozenset({"Cc", "Cs"})
@@ -48,7 +48,7 @@ class FilesConnector:
                 "The folder of this source is not there.",
                 remedy="Mount or restore it, or delete the source to remove its documents.",
             )
-        yield from self._walk(self._folder, FolderAcl(), is_root=True)
+        yield from self._walk(self._folder, acl_from_root(self._folder.resolve().parent), is_root=True)
 
     def open(self, entry: Entry) -> BinaryIO:
         path = self._folder / entry.path
@@ -116,7 +116,7 @@ class FilesConnector:
             return self._skip(path, "not_a_file", "It is not a regular file.", "Put a file here instead.")
         name = self._name(path)
         fingerprint = f"{found.st_size}-{found.st_mtime_ns}-{found.st_ctime_ns}-{found.st_ino}"
-        return Entry(name, name, fingerprint, found.st_size, acl.readers, acl.level)
+        return Entry(name, name, fingerprint, found.st_size, acl.readers, acl.level, acl.is_stated)
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self._folder).as_posix()

@@ -132,6 +132,7 @@ ACTIONS: Mapping[str, EventKind] = MappingProxyType(
         "conversation.created": EventKind(SubjectKind.CONVERSATION, _ENTITY, "Somebody opened a conversation."),
         "conversation.deleted": EventKind(SubjectKind.CONVERSATION, _ENTITY, "Its owner deleted a conversation."),
         "conversation.renamed": EventKind(SubjectKind.CONVERSATION, _ENTITY, "Its owner renamed a conversation."),
+        "directory.synced": EventKind(SubjectKind.OTHER, _ENTITY, "The directory's mirror was brought in step."),
         "document.accepted": EventKind(SubjectKind.DOCUMENT, _ENTITY, "A document version was taken in."),
         "document.acl_changed": EventKind(SubjectKind.DOCUMENT, _RIGHTS, "Who may read a document changed."),
         "document.cancelled": EventKind(SubjectKind.DOCUMENT, _ENTITY, "Its ingestion was called off."),
@@ -163,6 +164,15 @@ ACTIONS: Mapping[str, EventKind] = MappingProxyType(
         "source.deleted": EventKind(SubjectKind.SOURCE, _ENTITY, "Somebody disconnected a source."),
         "source.sync_requested": EventKind(SubjectKind.SOURCE, _ENTITY, "Somebody asked for a sync."),
         "source.synced": EventKind(SubjectKind.SOURCE, _ENTITY, "A sync ended; its counts are named."),
+        "user.added": EventKind(SubjectKind.OTHER, _RIGHTS, "The directory named somebody new."),
+        "user.changed": EventKind(SubjectKind.OTHER, _RIGHTS, "Somebody's roles or groups changed in the directory."),
+        "user.conflict": EventKind(
+            SubjectKind.OTHER, _RIGHTS, "Somebody was given two of the three administrators, and holds neither."
+        ),
+        "user.deprovisioned": EventKind(
+            SubjectKind.OTHER, _RIGHTS, "Somebody left the directory; sessions and keys ended at once."
+        ),
+        "user.reinstated": EventKind(SubjectKind.OTHER, _RIGHTS, "Somebody came back into the directory."),
     }
 )
 """Every action that can be recorded; `record` refuses any other. Add a line here before you record a new one."""

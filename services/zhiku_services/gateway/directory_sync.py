@@ -214,7 +214,7 @@ class DirectorySync:
 
     def _record_run(self, session: Session, report: SyncReport) -> None:
         lists = {name: len(found) for name, found in vars(report).items() if isinstance(found, list)}
-        self.event(session, "source.synced", {"users": report.users, **lists})
+        self.event(session, "directory.synced", {"users": report.users, **lists})
 
     def _claim(self, period: timedelta) -> bool:
         at = self._clock()
@@ -284,13 +284,13 @@ class _Change:
             sub, issuer=self._sync.issuer, actor=ACTOR, reason=why, at=self._at, session=self._session
         )
         details: dict[str, Detail] = {"reason": reason, "sessions": ended, "api_keys": revoked}
-        self._event("grant.removed", sub, "deprovisioned", {**details, "roles_removed": row.roles})
+        self._event("user.deprovisioned", sub, {**details, "roles_removed": row.roles})
         self._report.deprovisioned.append(sub)
 
     def _add(self, user: DirectoryUser) -> None:
         row = row_of(user, self._sync.issuer, self._sync.tenant, self._at)
         self._session.add(row)
-        self._event("grant.given", user.sub, "added", _held(row))
+        self._event("user.added", user.sub, _held(row))
         self._flag_conflict(user, before=frozenset())
         self._report.added.append(user.sub)
 
@@ -298,7 +298,7 @@ class _Change:
         fresh = row_of(user, row.issuer, row.tenant, self._at)
         if not row.is_active:
             # Nothing of theirs works yet, so all that they hold now is new.
-            self._event("grant.given", user.sub, "reinstated", _held(fresh))
+            self._event("user.reinstated", user.sub, _held(fresh))
             self._report.reinstated.append(user.sub)
         elif self._record_changes(row, fresh):
             self._report.changed.append(user.sub)
@@ -317,21 +317,19 @@ class _Change:
         if fresh.clearance != row.clearance:
             (gained if fresh.clearance > row.clearance else lost)["clearance"] = fresh.clearance
         if gained:
-            self._event("grant.given", row.sub, "changed", gained)
+            self._event("user.changed", row.sub, gained)
         if lost:
-            self._event("grant.removed", row.sub, "changed", lost)
+            self._event("user.changed", row.sub, lost)
         return bool(gained or lost) or any(getattr(row, name) != getattr(fresh, name) for name in _PROFILE)
 
     def _flag_conflict(self, user: DirectoryUser, *, before: frozenset[Role]) -> None:
         held = user.roles & ADMINISTRATORS
         if len(held) > 1 and held != before & ADMINISTRATORS:
             roles: list[str] = sorted(held)
-            self._event("grant.given", user.sub, "conflict", {"roles_added": roles}, Outcome.DENIED)
+            self._event("user.conflict", user.sub, {"roles_added": roles}, Outcome.DENIED)
 
-    def _event(
-        self, action: str, sub: str, change: str, details: Mapping[str, Detail], outcome: Outcome = Outcome.DONE
-    ) -> None:
-        self._sync.event(self._session, action, {"user": sub, "change": change, **details}, outcome)
+    def _event(self, action: str, sub: str, details: Mapping[str, Detail], outcome: Outcome = Outcome.DONE) -> None:
+        self._sync.event(self._session, action, {"user": sub, **details}, outcome)
 
 
 def row_of(user: DirectoryUser, issuer: str, tenant: str, at: datetime) -> UserRow:

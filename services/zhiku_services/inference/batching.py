@@ -26,6 +26,7 @@ from zhiku_services.inference.errors import ModelUnavailableError, OverloadedErr
 log = get_logger(__name__)
 
 _ORDER = (TextKind.QUERY, TextKind.PASSAGE)
+_LOOK = "Run `zhiku doctor`."
 
 
 @dataclass
@@ -164,12 +165,21 @@ class EmbeddingBatcher:
             self._embedder = self._load()
         except ZhikuError as error:
             log.warning("embedding_model_not_loaded", code=error.code)
-            self._failure = error
-            self._refuse_all(error)
+            self._give_up(error)
+            return
+        except Exception as error:  # noqa: BLE001 - the thread's outermost frame: whoever waits must be told
+            log.exception("embedding_model_not_loaded", error=type(error).__name__)
+            self._give_up(ModelUnavailableError("The embedding model could not be loaded.", remedy=_LOOK))
             return
         log.info("embedding_model_loaded", model=self._embedder.model.id)
         while (work := self._next_slice()) is not None:
-            self._encode(work, self._embedder)
+            try:
+                self._encode(work, self._embedder)
+            except Exception as error:
+                # The thread's outermost loop. An engine's own failure, such as no memory, has any type: this
+                # slice's callers are told, the thread lives on. Without the traceback, which may quote a text.
+                log.error("embedding_failed", error=type(error).__name__, texts=len(work.texts))
+                self._fail(work, ModelUnavailableError("The embedding model failed.", remedy="Try again."))
         self._refuse_all(_stopping())
 
     def _next_slice(self) -> _Slice | None:
@@ -205,14 +215,7 @@ class EmbeddingBatcher:
     def _encode(self, work: _Slice, embedder: Embedder) -> None:
         began = time.perf_counter()
         texts = work.texts
-        try:
-            done = embedder.embed(texts, work.kind)
-        except RuntimeError as error:
-            # An engine's own failure, such as no memory: this slice's callers are told, the thread lives on.
-            # Without the traceback, which may quote a text.
-            log.error("embedding_failed", error=type(error).__name__, texts=len(texts))
-            self._fail(work, ModelUnavailableError("The embedding model failed.", remedy="Try again."))
-            return
+        done = embedder.embed(texts, work.kind)
         self._seconds_per_text = (time.perf_counter() - began) / len(texts)
         first = 0
         for job, share in work.shares:
@@ -230,6 +233,10 @@ class EmbeddingBatcher:
                     self._queues[work.kind].remove(job)
         for job, _ in work.shares:
             _settle(job.answer, error)
+
+    def _give_up(self, failure: ZhikuError) -> None:
+        self._failure = failure
+        self._refuse_all(failure)
 
     def _refuse_all(self, error: ZhikuError) -> None:
         with self._changed:

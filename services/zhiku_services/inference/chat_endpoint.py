@@ -1,5 +1,7 @@
 """Chat through any OpenAI-compatible endpoint: vLLM, llama.cpp's server, a provider."""
 
+import threading
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Literal
@@ -19,6 +21,7 @@ from zhiku_services.inference.errors import (
 
 _CONNECT_S = 5.0
 _SILENCE_S = 120.0
+_BACK_OFF_S = 15.0
 _RETRY_AFTER_S = 5
 # llama.cpp and OpenAI name the error; vLLM only says it in its message.
 _TOO_LONG = ("exceed_context_size_error", "context_length_exceeded", "maximum context length")
@@ -27,7 +30,8 @@ _TOO_LONG = ("exceed_context_size_error", "context_length_exceeded", "maximum co
 class ChatEndpoint:
     """A `ChatEngine` in another process. `model` None takes the first one that the endpoint lists.
 
-    The endpoint may be silent for `silence_s` before it counts as gone: a long prompt takes time to read.
+    The endpoint may be silent for `silence_s` before it counts as gone: a long prompt takes time to read. One
+    that has failed counts as missing for `back_off_s`, and is then tried again.
     """
 
     def __init__(
@@ -38,47 +42,87 @@ class ChatEndpoint:
         model: str | None = None,
         context_tokens: int = 8192,
         silence_s: float = _SILENCE_S,
+        back_off_s: float = _BACK_OFF_S,
     ) -> None:
         self._model = model
         self._listed: list[str] = []
         self._base_url = base_url
-        self._state = ModelState.LOADING
+        self._api_key = api_key or "none"
+        self._back_off_s = back_off_s
+        self._failed_at: float | None = None
         self._problem: str | None = None
+        self._listing: threading.Thread | None = None
+        self._starting = threading.Lock()
         self._context_tokens = context_tokens
         self._client = openai.AsyncOpenAI(
             base_url=base_url,
-            api_key=api_key or "none",
+            api_key=self._api_key,
             timeout=httpx2.Timeout(silence_s, connect=_CONNECT_S),
             max_retries=0,
         )
 
     def start(self) -> None:
-        """Nothing is loaded here; whether the endpoint answers is known after the first question."""
+        """Nothing is loaded here; a model without a name is asked for in the background."""
+        if self._name is None:
+            self._learn_name()
+
+    @property
+    def _name(self) -> str | None:
+        return self._model or next(iter(self._listed), None)
+
+    def _learn_name(self) -> None:
+        """Ask the endpoint for its models, unless that is under way; returns at once."""
+        with self._starting:
+            if self._listing is None or not self._listing.is_alive():
+                self._listing = threading.Thread(target=self._list, name="list-chat-models", daemon=True)
+                self._listing.start()
+
+    def _list(self) -> None:
+        try:
+            with openai.OpenAI(
+                base_url=self._base_url, api_key=self._api_key, timeout=_CONNECT_S, max_retries=0
+            ) as client:
+                self._listed = [model.id for model in client.models.list().data]
+        except openai.APIError as error:
+            self._note_failure(_meaning(error, None))
+        else:
+            if self._listed:
+                self._note_success()
+            else:
+                self._note_failure(_serves_nothing())
+
+    def _note_success(self) -> None:
+        self._failed_at, self._problem = None, None
+
+    def _note_failure(self, meaning: ZhikuError) -> None:
+        self._failed_at, self._problem = time.monotonic(), str(meaning)
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
         try:
             model = await self._served(request.model)
             async with await self._open(model, request) as chunks, aclosing(_deltas(chunks)) as deltas:
-                self._state, self._problem = ModelState.READY, None
+                self._note_success()
                 async for delta in deltas:
                     yield delta
         except openai.APIError as error:
             meaning = _meaning(error, request.model)
             if isinstance(meaning, ModelUnavailableError):
-                self._state, self._problem = ModelState.MISSING, str(meaning)
+                self._note_failure(meaning)
+            if isinstance(meaning, UnknownModelError):
+                # It serves others than it did: what it serves now is asked for again.
+                self._listed = []
             raise meaning from error
 
     async def _served(self, wanted: str | None) -> str:
         """The name to ask for; checked here because some servers answer to any name with what they have."""
-        if wanted is None and self._model is not None:
+        if self._model is not None and wanted in {None, self._model}:
             return self._model
         if wanted is None or wanted not in self._listed:
             self._listed = [model.id for model in (await self._client.models.list()).data]
         if not self._listed:
-            raise ModelUnavailableError("The chat endpoint serves no model.", remedy="Look into its own log.")
+            raise _serves_nothing()
         if wanted is None:
-            self._model = self._listed[0]
-            return self._model
+            return self._listed[0]
         if wanted not in self._listed:
             raise _unknown(wanted)
         return wanted
@@ -96,15 +140,24 @@ class ChatEndpoint:
         )
 
     def describe(self) -> ModelInfo:
+        """What the catalogue says: ready means that it may be asked, not that it answered just now."""
         return ModelInfo(
-            id=self._model or "default",
+            id=self._name or "default",
             role="chat",
-            state=self._state,
+            state=self._state(),
             languages=[],
             origin=f"endpoint {self._base_url}",
             context_tokens=self._context_tokens,
             problem=self._problem,
         )
+
+    def _state(self) -> ModelState:
+        if self._failed_at is not None and time.monotonic() - self._failed_at < self._back_off_s:
+            return ModelState.MISSING
+        if self._name is not None:
+            return ModelState.READY
+        self._learn_name()
+        return ModelState.LOADING
 
     async def close(self) -> None:
         await self._client.close()
@@ -161,6 +214,10 @@ def _meaning(error: openai.APIError, model: str | None) -> ZhikuError:
     return ModelUnavailableError(
         f"The chat endpoint failed with status {status}.", remedy="Look into the endpoint's own log."
     )
+
+
+def _serves_nothing() -> ModelUnavailableError:
+    return ModelUnavailableError("The chat endpoint serves no model.", remedy="Look into its own log.")
 
 
 def _unknown(model: str | None) -> UnknownModelError:

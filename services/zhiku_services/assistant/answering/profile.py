@@ -37,11 +37,12 @@ class ModelProfile:
 def profile_of(info: ModelInfo) -> ModelProfile | None:
     """Describe a chat model of the catalogue; None if it cannot be used now.
 
-    A model from a package is the small one: it gets a short prompt, one passage, and strict checks.
+    The bundled model is the small one: it gets a short prompt, one passage, and strict checks.
     """
     if info.role != "chat" or info.state is not ModelState.READY:
         return None
-    is_small = "bundle" in info.origin or "package" in info.origin
+    # Not merely somewhere inside: the origin of an endpoint holds its URL, which may have any words.
+    is_small = info.origin.startswith("bundle ")
     return ModelProfile(
         model=info.id,
         context_tokens=info.context_tokens,
