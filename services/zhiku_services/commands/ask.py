@@ -16,7 +16,16 @@ from zhiku_platform.contracts.assistant import (
 )
 from zhiku_platform.contracts.identity import Principal
 from zhiku_platform.errors import ServiceUnavailableError
-from zhiku_services.commands.home import DEFAULT_USER, AsJson, AsUser, Home, KnowledgeBaseName, services, settings_for
+from zhiku_services.commands.home import (
+    DEFAULT_USER,
+    AsJson,
+    AsUser,
+    Home,
+    KnowledgeBaseName,
+    knowledge_base_of,
+    services,
+    settings_for,
+)
 from zhiku_services.commands.output import console, errors, print_json
 from zhiku_services.embedded.clients import Clients
 
@@ -31,7 +40,7 @@ def ask(
     """Answer a question with citations, from what the user may read."""
     with services(settings_for(home)) as clients:
         principal = clients.principal(user)
-        scope = clients.knowledge_base(principal, kb)
+        scope = knowledge_base_of(clients, principal, kb, create=False)
         request = AskRequest(question=question, knowledge_base_ids=[scope.id])
         answer = ask_and_wait(clients, principal, request, show=not as_json)
     if as_json:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +10,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from zhiku_connectors.base import Entry, Skipped
+from zhiku_connectors.files.acl import ACL_FILE, UnknownAcl, acl_from_root
 from zhiku_connectors.files.connector import FilesConnector
 from zhiku_platform.contracts.identity import Principal
 from zhiku_platform.contracts.ingestion import DocumentVersion, Reason, VersionState
@@ -35,16 +36,26 @@ FINAL = {
     VersionState.CANCELLED,
     VersionState.SUPERSEDED,
 }
+_NO_REASON = Reason(code="", stage="", detail="", remedy="")
+_SUPERSEDED = Reason(
+    code="superseded",
+    stage="",
+    detail="Another upload to the same path took its place while it was waiting.",
+    remedy="Ingest it again if this one is to stand.",
+)
 
 
 @dataclass(frozen=True)
 class Input:
-    """One file to upload; `readers` None leaves it to the knowledge base's grants."""
+    """One file to upload; with neither readers nor level, a document keeps the ACL that it has.
+
+    `readers` None beside a level leaves it to the knowledge base's grants.
+    """
 
     file: Path
     path: str
     readers: list[str] | None = None
-    level: int = 0
+    level: int | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +74,7 @@ class Outcome:
 
 
 def ingest(
-    paths: Annotated[list[Path], typer.Argument(help="Files and folders; a folder's `.zhiku-acl.toml` is honoured.")],
+    paths: Annotated[list[Path], typer.Argument(help="Files and folders; `.zhiku-acl.toml` there or above counts.")],
     kb: KnowledgeBaseName,
     user: AsUser = DEFAULT_USER,
     home: Home = None,
@@ -106,7 +117,7 @@ def bring_in(
             while (version := clients.ingestion.version(principal, stored.id)).state not in FINAL:
                 progress.update(indexing, description=_describe(version))
                 time.sleep(_POLL_S)
-            outcomes.append(_outcome(version))
+            outcomes.append(outcome_of(version))
             progress.advance(indexing)
     return outcomes
 
@@ -114,25 +125,62 @@ def bring_in(
 def inputs(paths: list[Path]) -> Iterator[Input | Outcome]:
     """What there is below `paths`; what is left out comes as an outcome with its reason.
 
+    A document stands at its path below the folder; of several folders, with the folder's name before it. A file
+    stands at its name. The second that would stand at one path is left out.
+
     Raises:
         NotFoundError: one of them does not exist.
     """
-    for path in paths:
-        if path.is_dir():
-            yield from _folder(path)
-        elif path.is_file():
-            yield Input(path, path.name)
+    if missing := [path for path in paths if not (path.is_dir() or path.is_file())]:
+        raise NotFoundError(f"file or folder: {missing[0]}")
+    taken: set[str] = set()
+    for found in _everything(paths):
+        if isinstance(found, Outcome):
+            yield found
+        elif found.path in taken:
+            yield _duplicate(found.path)
         else:
-            raise NotFoundError(f"file or folder: {path}")
+            taken.add(found.path)
+            yield found
+
+
+def _everything(paths: list[Path]) -> Iterator[Input | Outcome]:
+    for path in paths:
+        if not path.is_dir():
+            yield _lone_file(path)
+            continue
+        # Resolved only where the argument has no name of its own: a link keeps the name that was given.
+        name = path.resolve().name if path.name in {"", ".."} else path.name
+        prefix = name if len(paths) > 1 else ""
+        for found in _folder(path):
+            yield replace(found, path=f"{prefix}/{found.path}" if prefix else found.path)
+
+
+def _lone_file(file: Path) -> Input | Outcome:
+    acl = acl_from_root(file.resolve().parent)
+    if isinstance(acl, UnknownAcl):
+        reason = f"Its readers are not known: {acl.detail} Correct `{ACL_FILE}` there or above."
+        return Outcome(file.name, "failed", None, "acl_malformed", reason)
+    return _input(file, file.name, acl.readers, acl.level) if acl.is_stated else Input(file, file.name)
 
 
 def _folder(folder: Path) -> Iterator[Input | Outcome]:
     for listed in FilesConnector(folder.resolve()).list(None):
         if isinstance(listed, Entry):
-            readers = None if listed.readers is None else list(listed.readers)
-            yield Input(folder / listed.path, listed.path, readers, listed.level)
+            file = folder / listed.path
+            stated = listed.has_acl
+            yield _input(file, listed.path, listed.readers, listed.level) if stated else Input(file, listed.path)
         elif isinstance(listed, Skipped) and listed.code not in {"hidden", "unsupported_type"}:
             yield Outcome(listed.path, "failed", None, listed.code, f"{listed.detail} {listed.remedy}")
+
+
+def _input(file: Path, path: str, readers: tuple[str, ...] | None, level: int) -> Input:
+    return Input(file, path, None if readers is None else list(readers), level)
+
+
+def _duplicate(path: str) -> Outcome:
+    reason = "Another file of this run stands at this path. Rename one of the two, or name the folder above both."
+    return Outcome(path, "failed", None, "duplicate_path", reason)
 
 
 def _upload(clients: Clients, principal: Principal, knowledge_base_id: str, item: Input) -> DocumentVersion | Outcome:
@@ -148,8 +196,9 @@ def _upload(clients: Clients, principal: Principal, knowledge_base_id: str, item
     return version
 
 
-def _outcome(version: DocumentVersion) -> Outcome:
-    reason = version.reason or Reason(code="", stage="", detail="", remedy="")
+def outcome_of(version: DocumentVersion) -> Outcome:
+    """What became of a version that has ended."""
+    reason = version.reason or (_SUPERSEDED if version.state is VersionState.SUPERSEDED else _NO_REASON)
     return Outcome(
         version.path, str(version.state), version.passages, reason.code, f"{reason.detail} {reason.remedy}".strip()
     )

@@ -5,7 +5,16 @@ from typing import Annotated
 import typer
 
 from zhiku_platform.contracts.knowledge import SearchMode, SearchRequest
-from zhiku_services.commands.home import DEFAULT_USER, AsJson, AsUser, Home, KnowledgeBaseName, services, settings_for
+from zhiku_services.commands.home import (
+    DEFAULT_USER,
+    AsJson,
+    AsUser,
+    Home,
+    KnowledgeBaseName,
+    knowledge_base_of,
+    services,
+    settings_for,
+)
 from zhiku_services.commands.output import console, print_json
 
 
@@ -21,7 +30,7 @@ def search(
     """Find passages that the user may read."""
     with services(settings_for(home)) as clients:
         principal = clients.principal(user)
-        scope = clients.knowledge_base(principal, kb)
+        scope = knowledge_base_of(clients, principal, kb, create=False)
         result = clients.knowledge.search(
             principal, SearchRequest(query=query, knowledge_base_ids=[scope.id], limit=limit, mode=mode)
         )

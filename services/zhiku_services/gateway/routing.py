@@ -43,12 +43,23 @@ _TABLE: dict[Service, dict[str, dict[str, Permission]]] = {
             "POST": Permission.KNOWLEDGE_BASE_MANAGE,
         },
         "/knowledge-bases/{knowledge_base_id}/grants/{grant_id}": {"DELETE": Permission.KNOWLEDGE_BASE_MANAGE},
+        "/knowledge-bases/{knowledge_base_id}/releases": {
+            "GET": Permission.RELEASE_MANAGE,
+            "POST": Permission.RELEASE_MANAGE,
+        },
+        "/knowledge-bases/{knowledge_base_id}/releases/{number}/publish": {"POST": Permission.RELEASE_MANAGE},
+        "/knowledge-bases/{knowledge_base_id}/releases/{before}/diff/{after}": {"GET": Permission.RELEASE_MANAGE},
+        "/knowledge-bases/{knowledge_base_id}/releases/{before}/diff/{after}/documents/{document_id}": {
+            "GET": Permission.RELEASE_MANAGE
+        },
         "/knowledge-bases/{knowledge_base_id}/documents": {"GET": Permission.DOCUMENT_READ},
         "/documents/{document_id}": {"GET": Permission.DOCUMENT_READ},
         "/documents/{document_id}/acl": {"PUT": Permission.DOCUMENT_WRITE},
         "/documents/{document_id}/content": {"GET": Permission.DOCUMENT_READ},
         "/documents/{document_id}/passages": {"GET": Permission.DOCUMENT_READ},
         "/passages/{passage_id}": {"GET": Permission.DOCUMENT_READ},
+        "/documents/{document_id}/readers": {"GET": Permission.ACCESS_EXPLAIN},
+        "/users/{sub}/readable": {"GET": Permission.ACCESS_EXPLAIN},
         "/search": {"POST": Permission.SEARCH},
     },
     "ingestion": {

@@ -167,7 +167,8 @@ class EmbeddingBatcher:
             log.warning("embedding_model_not_loaded", code=error.code)
             self._give_up(error)
             return
-        except Exception as error:  # noqa: BLE001 - the thread's outermost frame: whoever waits must be told
+        except Exception as error:
+            # The thread's outermost frame: whoever waits must be told.
             log.exception("embedding_model_not_loaded", error=type(error).__name__)
             self._give_up(ModelUnavailableError("The embedding model could not be loaded.", remedy=_LOOK))
             return
@@ -175,9 +176,9 @@ class EmbeddingBatcher:
         while (work := self._next_slice()) is not None:
             try:
                 self._encode(work, self._embedder)
-            except Exception as error:
-                # The thread's outermost loop. An engine's own failure, such as no memory, has any type: this
-                # slice's callers are told, the thread lives on. Without the traceback, which may quote a text.
+            except Exception as error:  # noqa: BLE001 - the thread's outermost loop
+                # An engine's own failure, such as no memory, has any type: this slice's callers
+                # are told, the thread lives on. Without the traceback, which may quote a text.
                 log.error("embedding_failed", error=type(error).__name__, texts=len(work.texts))
                 self._fail(work, ModelUnavailableError("The embedding model failed.", remedy="Try again."))
         self._refuse_all(_stopping())

@@ -712,6 +712,26 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  "/api/v1/documents/{document_id}/readers": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Explain Document
+     * @description Tell who can see this document, and why: all of it to owners, to readers what concerns themselves.
+     */
+    get: operations["explain_document_api_v1_documents__document_id__readers_get"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   "/api/v1/knowledge-bases": {
     parameters: {
       query?: never;
@@ -823,6 +843,90 @@ export interface paths {
      * @description Take a role away.
      */
     delete: operations["remove_grant_api_v1_knowledge_bases__knowledge_base_id__grants__grant_id__delete"];
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/knowledge-bases/{knowledge_base_id}/releases": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * List Releases
+     * @description List the draft and the releases of a knowledge base that you may edit, the latest first.
+     */
+    get: operations["list_releases_api_v1_knowledge_bases__knowledge_base_id__releases_get"];
+    put?: never;
+    /**
+     * Create Release
+     * @description Close the draft of a knowledge base that you own as a release, and publish it if you say so.
+     */
+    post: operations["create_release_api_v1_knowledge_bases__knowledge_base_id__releases_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/knowledge-bases/{knowledge_base_id}/releases/{before}/diff/{after}": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Diff Releases
+     * @description Compare two releases by document, as far as you may read the documents.
+     */
+    get: operations["diff_releases_api_v1_knowledge_bases__knowledge_base_id__releases__before__diff__after__get"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/knowledge-bases/{knowledge_base_id}/releases/{before}/diff/{after}/documents/{document_id}": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Diff Document
+     * @description List the passages of one document that one of two releases holds and the other does not.
+     */
+    get: operations["diff_document_api_v1_knowledge_bases__knowledge_base_id__releases__before__diff__after__documents__document_id__get"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/knowledge-bases/{knowledge_base_id}/releases/{number}/publish": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Publish Release
+     * @description Show readers this release from the next question on; an earlier one is a roll-back.
+     */
+    post: operations["publish_release_api_v1_knowledge_bases__knowledge_base_id__releases__number__publish_post"];
+    delete?: never;
     options?: never;
     head?: never;
     patch?: never;
@@ -1092,10 +1196,43 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  "/api/v1/users/{sub}/readable": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Explain User
+     * @description Tell what a user can see, and why: yourself, or others in the knowledge bases that you own.
+     */
+    get: operations["explain_user_api_v1_users__sub__readable_get"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
 }
 export type webhooks = Record<string, never>;
 export interface components {
   schemas: {
+    /**
+     * AccessPath
+     * @description One way to a document: the grant that opens the knowledge base, and the ACL token that names its holder.
+     *
+     *     `reader` is None where the document leaves it to the knowledge base.
+     */
+    AccessPath: {
+      /** Grant */
+      grant: string;
+      /** Reader */
+      reader: string | null;
+      role: components["schemas"]["GrantRole"];
+    };
     /**
      * Answer
      * @description A question and what was said to it. A hidden source takes its sentences with it.
@@ -1214,6 +1351,11 @@ export interface components {
       /** Name */
       name: string;
     };
+    /**
+     * Change
+     * @enum {string}
+     */
+    Change: "added" | "removed" | "changed";
     /**
      * Checkpoint
      * @description A signed note with the cosignatures of witnesses (C2SP tlog-checkpoint).
@@ -1349,7 +1491,10 @@ export interface components {
        */
       updated_at: string;
     };
-    /** DocumentAcl */
+    /**
+     * DocumentAcl
+     * @description `readers` None means everyone who may view the knowledge base, an empty list nobody.
+     */
     DocumentAcl: {
       /**
        * Level
@@ -1358,6 +1503,50 @@ export interface components {
       level: number;
       /** Readers */
       readers: string[] | null;
+    };
+    /**
+     * DocumentChange
+     * @description What became of one document between two releases. Passages are compared by the hash of their content.
+     *
+     *     `title` is that of the later release, or of the earlier one for a document that is gone.
+     */
+    DocumentChange: {
+      change: components["schemas"]["Change"];
+      /** Document Id */
+      document_id: string;
+      /** Passages Added */
+      passages_added: number;
+      /** Passages Kept */
+      passages_kept: number;
+      /** Passages Removed */
+      passages_removed: number;
+      /** Title */
+      title: string;
+    };
+    /**
+     * DocumentReaders
+     * @description Who may read a document, and why: a grant on its knowledge base, its ACL, and a clearance of its `level`.
+     *
+     *     `acl` None leaves it to the grants. Without a directory, groups stand for their members and `readers` is empty.
+     *     `title` is given to owners of the knowledge base. Whoever merely reads the document sees their own part alone.
+     */
+    DocumentReaders: {
+      /** Acl */
+      acl: string[] | null;
+      /** Document Id */
+      document_id: string;
+      /** Grants */
+      grants: components["schemas"]["GivenRole"][];
+      /** Is Directory Known */
+      is_directory_known: boolean;
+      /** Knowledge Base Id */
+      knowledge_base_id: string;
+      /** Level */
+      level: number;
+      /** Readers */
+      readers: components["schemas"]["Reader"][];
+      /** Title */
+      title: string | null;
     };
     /** DocumentVersion */
     DocumentVersion: {
@@ -1450,6 +1639,12 @@ export interface components {
       /** Word Overlap */
       word_overlap: number;
     };
+    /** GivenRole */
+    GivenRole: {
+      role: components["schemas"]["GrantRole"];
+      /** Subject */
+      subject: string;
+    };
     /** Grant */
     Grant: {
       /**
@@ -1478,7 +1673,12 @@ export interface components {
       /** Detail */
       detail?: components["schemas"]["ValidationError"][];
     };
-    /** KnowledgeBase */
+    /**
+     * KnowledgeBase
+     * @description `documents` counts those of the published release that the caller may read.
+     *
+     *     The number of a release tells of documents that the caller may not see, so it is for editors and owners.
+     */
     KnowledgeBase: {
       /**
        * Created At
@@ -1498,6 +1698,10 @@ export interface components {
       language: "zh" | "en" | "mixed";
       /** Name */
       name: string;
+      /** Published Release */
+      published_release?: number | null;
+      /** @default auto */
+      publishing: components["schemas"]["Publishing"];
       role: components["schemas"]["GrantRole"];
     };
     /** KnowledgeBaseChange */
@@ -1506,6 +1710,7 @@ export interface components {
       description?: string | null;
       /** Name */
       name?: string | null;
+      publishing?: components["schemas"]["Publishing"] | null;
     };
     /**
      * LogStatus
@@ -1650,6 +1855,8 @@ export interface components {
       language: "zh" | "en" | "mixed";
       /** Name */
       name: string;
+      /** @default auto */
+      publishing: components["schemas"]["Publishing"];
     };
     /** NewQuestion */
     NewQuestion: {
@@ -1657,6 +1864,22 @@ export interface components {
       knowledge_base_ids?: string[] | null;
       /** Text */
       text: string;
+    };
+    /**
+     * NewRelease
+     * @description Close the draft under its number; `publish` shows it to readers in the same step.
+     */
+    NewRelease: {
+      /**
+       * Note
+       * @default
+       */
+      note: string;
+      /**
+       * Publish
+       * @default false
+       */
+      publish: boolean;
     };
     /**
      * NewSource
@@ -1739,10 +1962,24 @@ export interface components {
       /** Next Cursor */
       next_cursor?: string | null;
     };
+    /** Page[PassageChange] */
+    Page_PassageChange_: {
+      /** Items */
+      items: components["schemas"]["PassageChange"][];
+      /** Next Cursor */
+      next_cursor?: string | null;
+    };
     /** Page[Passage] */
     Page_Passage_: {
       /** Items */
       items: components["schemas"]["Passage"][];
+      /** Next Cursor */
+      next_cursor?: string | null;
+    };
+    /** Page[Release] */
+    Page_Release_: {
+      /** Items */
+      items: components["schemas"]["Release"][];
       /** Next Cursor */
       next_cursor?: string | null;
     };
@@ -1793,6 +2030,18 @@ export interface components {
       text: string;
     };
     /**
+     * PassageChange
+     * @description A passage that one of two releases holds and the other does not.
+     */
+    PassageChange: {
+      /**
+       * Change
+       * @enum {string}
+       */
+      change: "added" | "removed";
+      passage: components["schemas"]["Passage"];
+    };
+    /**
      * PassageKind
      * @enum {string}
      */
@@ -1830,6 +2079,72 @@ export interface components {
     Pseudonyms: {
       /** Pseudonyms */
       pseudonyms: string[];
+    };
+    /**
+     * Publishing
+     * @description When readers see what ingestion brings: at once, or when an owner publishes a release.
+     * @enum {string}
+     */
+    Publishing: "auto" | "manual";
+    /**
+     * Readable
+     * @description What a user may read, and why. `groups` and `clearance` are None where no directory tells them.
+     *
+     *     To an owner it shows their own knowledge bases, and there the documents that they may read themselves.
+     */
+    Readable: {
+      /** Clearance */
+      clearance: number | null;
+      /** Groups */
+      groups: string[] | null;
+      /** Knowledge Bases */
+      knowledge_bases: components["schemas"]["ReadableKnowledgeBase"][];
+      /** Sub */
+      sub: string;
+    };
+    /**
+     * ReadableAcl
+     * @description Documents that share an ACL. `readers` are the tokens in it that the user holds; None leaves it to the grants.
+     */
+    ReadableAcl: {
+      /** Documents */
+      documents: number;
+      /** Items */
+      items: components["schemas"]["ReadableDocument"][];
+      /** Level */
+      level: number;
+      /** Readers */
+      readers: string[] | null;
+    };
+    /** ReadableDocument */
+    ReadableDocument: {
+      /** Document Id */
+      document_id: string;
+      /** Title */
+      title: string | null;
+    };
+    /** ReadableKnowledgeBase */
+    ReadableKnowledgeBase: {
+      /** Acls */
+      acls: components["schemas"]["ReadableAcl"][];
+      /** Documents */
+      documents: number;
+      /** Grants */
+      grants: components["schemas"]["GivenRole"][];
+      /** Id */
+      id: string;
+      /** Name */
+      name: string;
+      role: components["schemas"]["GrantRole"];
+    };
+    /** Reader */
+    Reader: {
+      /** Because */
+      because: components["schemas"]["AccessPath"][];
+      /** Name */
+      name: string;
+      /** Sub */
+      sub: string;
     };
     /**
      * Reason
@@ -1979,7 +2294,8 @@ export interface components {
      * Reconstruction
      * @description An answer's receipt as a reviewer sees it.
      *
-     *     Its `asked_by` is masked unless it was revealed, its `searched` names what the reviewer may view. `is_intact` says whether the stored receipt still has its digest.
+     *     Its `asked_by` is masked unless it was revealed, its `searched` names what the reviewer may view. `is_intact`
+     *     says whether the stored receipt still has its digest.
      *     `answer` shows what the reviewer may read now, and is None once its owner has deleted it; `readable` are the
      *     passages of the receipt that the reviewer may read now.
      */
@@ -2009,6 +2325,55 @@ export interface components {
       /** Y1 */
       y1: number;
     };
+    /**
+     * Release
+     * @description A numbered state of a knowledge base. The draft is the next number, and the only one that still changes.
+     */
+    Release: {
+      /** Created At */
+      created_at: string | null;
+      /** Created By */
+      created_by: string | null;
+      /** Knowledge Base Id */
+      knowledge_base_id: string;
+      /** Note */
+      note: string;
+      /** Number */
+      number: number;
+      state: components["schemas"]["ReleaseState"];
+    };
+    /**
+     * ReleaseDiff
+     * @description From release `before` to release `after`, as far as the caller may read the documents now.
+     *
+     *     Totals are over the whole difference, `items` is one page of it.
+     */
+    ReleaseDiff: {
+      /** After */
+      after: number;
+      /** Before */
+      before: number;
+      /** Documents Added */
+      documents_added: number;
+      /** Documents Changed */
+      documents_changed: number;
+      /** Documents Removed */
+      documents_removed: number;
+      /** Items */
+      items: components["schemas"]["DocumentChange"][];
+      /** Next Cursor */
+      next_cursor?: string | null;
+      /** Passages Added */
+      passages_added: number;
+      /** Passages Removed */
+      passages_removed: number;
+    };
+    /**
+     * ReleaseState
+     * @description `kept` can be published and searched again; of a `pruned` one the index holds nothing any more.
+     * @enum {string}
+     */
+    ReleaseState: "draft" | "published" | "kept" | "pruned";
     /**
      * Replay
      * @description The search of an answer, run again under the rights of then at the releases of then.
@@ -2079,6 +2444,10 @@ export interface components {
     /**
      * SearchRequest
      * @description `knowledge_base_ids` empty means every knowledge base the caller may view.
+     *
+     *     `release` looks at another release than the published one of the one knowledge base named; it needs the role of an
+     *     editor. `releases` does so for several, by their ids. A service that runs an answer's search again for its user
+     *     may also name a release up to the published one where that user is a viewer.
      */
     SearchRequest: {
       /**
@@ -2095,16 +2464,34 @@ export interface components {
       mode: components["schemas"]["SearchMode"];
       /** Query */
       query: string;
+      /** Release */
+      release?: number | null;
+      /**
+       * Releases
+       * @default {}
+       */
+      releases: {
+        [key: string]: number;
+      };
     };
     /**
      * SearchResult
      * @description Best first. `searched` names what the caller could search, and only that.
      *
-     *     `relevance` is the calibrated probability, 0..1, that the best few passages answer the query.
+     *     `relevance` is the calibrated probability, 0..1, that the best few passages answer the query. `releases` maps the
+     *     ids of knowledge bases to the release that was searched: to callers of the API of those alone that they may edit,
+     *     to services, which record it in receipts, of all.
      */
     SearchResult: {
       /** Passages */
       passages: components["schemas"]["FoundPassage"][];
+      /**
+       * Releases
+       * @default {}
+       */
+      releases: {
+        [key: string]: number;
+      };
       /** Relevance */
       relevance: number;
       /** Searched */
@@ -3523,6 +3910,37 @@ export interface operations {
       };
     };
   };
+  explain_document_api_v1_documents__document_id__readers_get: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        document_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["DocumentReaders"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
   list_knowledge_bases_api_v1_knowledge_bases_get: {
     parameters: {
       query?: {
@@ -3801,6 +4219,177 @@ export interface operations {
           [name: string]: unknown;
         };
         content?: never;
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  list_releases_api_v1_knowledge_bases__knowledge_base_id__releases_get: {
+    parameters: {
+      query?: {
+        cursor?: string;
+        limit?: number;
+      };
+      header?: never;
+      path: {
+        knowledge_base_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Page_Release_"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  create_release_api_v1_knowledge_bases__knowledge_base_id__releases_post: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        knowledge_base_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["NewRelease"];
+      };
+    };
+    responses: {
+      /** @description Successful Response */
+      201: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Release"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  diff_releases_api_v1_knowledge_bases__knowledge_base_id__releases__before__diff__after__get: {
+    parameters: {
+      query?: {
+        cursor?: string;
+        limit?: number;
+      };
+      header?: never;
+      path: {
+        knowledge_base_id: string;
+        before: number;
+        after: number;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["ReleaseDiff"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  diff_document_api_v1_knowledge_bases__knowledge_base_id__releases__before__diff__after__documents__document_id__get: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        knowledge_base_id: string;
+        before: number;
+        after: number;
+        document_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Page_PassageChange_"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  publish_release_api_v1_knowledge_bases__knowledge_base_id__releases__number__publish_post: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        knowledge_base_id: string;
+        number: number;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Release"];
+        };
       };
       /** @description Validation Error */
       422: {
@@ -4236,6 +4825,37 @@ export interface operations {
         };
         content: {
           "application/json": components["schemas"]["Page_SkippedEntry_"];
+        };
+      };
+      /** @description Validation Error */
+      422: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["HTTPValidationError"];
+        };
+      };
+    };
+  };
+  explain_user_api_v1_users__sub__readable_get: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        sub: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Readable"];
         };
       };
       /** @description Validation Error */
