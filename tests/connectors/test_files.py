@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from zhiku_connectors.base import Entry, FatalSourceError, SkippableEntryError, Skipped
-from zhiku_connectors.files.acl import ACL_FILE, FolderAcl, UnknownAcl, folder_acl, parse_acl
+from zhiku_connectors.files.acl import ACL_FILE, FolderAcl, UnknownAcl, acl_from_root, folder_acl, parse_acl
 from zhiku_connectors.files.config import FilesConfig, allowed_folder
 from zhiku_connectors.files.connector import FilesConnector
 from zhiku_platform.testing.connector import ConnectorContract, ConnectorSource
@@ -78,6 +78,35 @@ def test_an_acl_goes_down_and_a_deeper_one_replaces_it(folder: Folder) -> None:
     }
 
 
+def test_an_acl_above_the_listed_folder_counts(folder: Folder, tmp_path: Path) -> None:
+    folder.put("hr/pay/a.txt")
+    folder.put("hr/b.txt")
+    (tmp_path / ACL_FILE).write_text("level = 2")
+    folder.put(f"hr/{ACL_FILE}", b'readers = ["group:hr"]')
+
+    (listed,) = FilesConnector(folder.root / "hr" / "pay").list()
+
+    assert isinstance(listed, Entry)
+    assert (listed.readers, listed.level, listed.has_acl) == (("group:hr",), 2, True)
+    assert acl_from_root(folder.root / "hr") == FolderAcl(("group:hr",), 2, is_stated=True)
+
+
+def test_a_malformed_acl_above_the_listed_folder_hides_it(folder: Folder, tmp_path: Path) -> None:
+    folder.put("a.txt")
+    (tmp_path / ACL_FILE).write_text("readers = [")
+
+    assert folder.entries() == {}
+    assert folder.skipped()["a.txt"].existing == "hide"
+
+
+def test_an_entry_tells_a_stated_acl_from_none(folder: Folder) -> None:
+    folder.put("a.txt")
+    folder.put("open/b.txt")
+    folder.put(f"open/{ACL_FILE}", b"level = 0")
+
+    assert {path: entry.has_acl for path, entry in folder.entries().items()} == {"a.txt": False, "open/b.txt": True}
+
+
 def test_no_readers_means_nobody(folder: Folder) -> None:
     folder.put("a.txt")
     folder.put(ACL_FILE, b"readers = []")
@@ -136,7 +165,7 @@ def test_an_acl_that_is_a_folder_hides_its_folder(folder: Folder) -> None:
 
 
 def test_an_acl_with_a_byte_order_mark_is_read() -> None:
-    assert parse_acl(b'\xef\xbb\xbfreaders = ["everyone"]', FolderAcl()) == FolderAcl(("everyone",), 0)
+    assert parse_acl(b'\xef\xbb\xbfreaders = ["everyone"]', FolderAcl()) == FolderAcl(("everyone",), 0, is_stated=True)
 
 
 def test_links_are_not_followed(folder: Folder, tmp_path: Path) -> None:

@@ -61,6 +61,15 @@ def test_a_user_without_a_grant_is_told_that_there_is_no_such_thing(run_zhiku: R
     done = run_zhiku("ask", "leave?", "--kb", "Rules", "--as", "lin", "--home", str(home))
     assert done.returncode == 1
     assert "not_found" in done.stderr
+    assert "`Rules`" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["ask", "search"])
+def test_an_unknown_knowledge_base_is_answered_with_the_known_ones(run_zhiku: Run, home: Path, command: str) -> None:
+    done = run_zhiku(command, "leave?", "--kb", "Ruels", "--home", str(home))
+    assert done.returncode == 1
+    assert "`Rules`" in done.stderr
+    assert "hostname" not in done.stderr
 
 
 def test_doctor_finds_everything_in_order(run_zhiku: Run, home: Path) -> None:

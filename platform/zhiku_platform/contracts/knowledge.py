@@ -183,7 +183,8 @@ class DocumentTarget(Message):
     """Which document a version belongs to, and who may read it.
 
     `readers` are ACL tokens; None means that everyone who may view the knowledge base may read it.
-    An empty list means nobody.
+    An empty list means nobody. They hold if `acl_revision` is later than the last one that was told: what somebody
+    has set here since then stays.
     """
 
     document_id: str
@@ -197,6 +198,7 @@ class DocumentTarget(Message):
     content_hash: str
     level: int = Field(default=0, ge=0, le=9)
     readers: list[AclToken] | None = None
+    acl_revision: int = Field(default=0, ge=0)
     pages: int | None = None
 
 
@@ -255,10 +257,14 @@ class Document(Message):
 
 
 class DocumentAcl(Message):
-    """`readers` None means everyone who may view the knowledge base, an empty list nobody."""
+    """`readers` None means everyone who may view the knowledge base, an empty list nobody.
+
+    `revision` is ingestion's: one that is not later than the last is left out. A person's own change has none.
+    """
 
     readers: list[AclToken] | None = Field(max_length=5000)
     level: int = Field(default=0, ge=0, le=9)
+    revision: int | None = Field(default=None, ge=0)
 
 
 class Passage(Message):

@@ -134,7 +134,7 @@ def _publish(lease: Lease, worker: Worker, drafts: list[PassageDraft]) -> None:
         elif part == 0:
             acl, revision = _announce(lease, worker, VersionState.EMBEDDING, Trace.PARTS)
         request = PublishRequest(
-            target=_target(lease, acl),
+            target=_target(lease, acl, revision),
             version_id=lease.publication_id,
             fence=lease.fence,
             part=part,
@@ -170,7 +170,7 @@ def _embed(lease: Lease, worker: Worker, drafts: list[PassageDraft], start: int)
     return published, model
 
 
-def _target(lease: Lease, acl: Acl) -> DocumentTarget:
+def _target(lease: Lease, acl: Acl, acl_revision: int) -> DocumentTarget:
     return DocumentTarget(
         document_id=lease.document_id,
         knowledge_base_id=lease.knowledge_base_id,
@@ -183,6 +183,7 @@ def _target(lease: Lease, acl: Acl) -> DocumentTarget:
         content_hash=lease.blob,
         level=acl.level,
         readers=None if acl.readers is None else list(acl.readers),
+        acl_revision=acl_revision,
         pages=lease.pages,
     )
 

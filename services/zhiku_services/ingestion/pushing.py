@@ -49,7 +49,8 @@ def push(document_id: str, *, database: Database, knowledge: KnowledgeClient) ->
 def _tell(document: DocumentRow, knowledge: KnowledgeClient) -> None:
     principal = service_principal("ingestion", document.tenant)
     if document.pending == Pending.ACL:
-        knowledge.set_acl(principal, document.id, DocumentAcl(readers=document.readers, level=document.level))
+        acl = DocumentAcl(readers=document.readers, level=document.level, revision=document.acl_revision)
+        knowledge.set_acl(principal, document.id, acl)
         return
     request = RetireRequest(tenant=document.tenant, document_id=document.id, fence=document.retire_fence)
     knowledge.retire(principal, request)

@@ -94,6 +94,8 @@ class AclReaderRow(Base, table=True):
 class DocumentRow(Base, table=True):
     """What holds in every release: who may read it, and which worker may write it.
 
+    `acl_revision` is that of the last ACL that ingestion told; somebody may have set another one since.
+
     `active_version` is that of the draft; None means that nobody may see the document: not yet indexed, or retired.
     """
 
@@ -104,6 +106,7 @@ class DocumentRow(Base, table=True):
     knowledge_base_id: str = Field(max_length=40, foreign_key="knowledge_base.id")
     source_id: str | None = Field(default=None, max_length=40)
     acl_id: int = Field(sa_column=Column(BigInteger, nullable=False))
+    acl_revision: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
     active_version: str | None = Field(default=None, max_length=64)
     fence: int = Field(sa_column=Column(BigInteger, nullable=False))
     passages: int = 0

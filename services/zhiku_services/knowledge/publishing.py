@@ -87,8 +87,10 @@ def _let_in(access: Access, request: PublishRequest, session: Session) -> tuple[
     repository = PublicationRepository(session, access)
     knowledge_base = _knowledge_base(repository, request.target.knowledge_base_id)
     document = _claim(repository, access, request)
-    acl_id = repository.intern_acl(request.target.readers, request.target.level)
-    is_acl_changed, document.acl_id = acl_id != document.acl_id, acl_id
+    told = repository.intern_acl(request.target.readers, request.target.level)
+    is_acl_changed = told != document.acl_id
+    if document.active_version is None or request.target.acl_revision > document.acl_revision:
+        document.acl_id, document.acl_revision = told, request.target.acl_revision
     document.source_id = request.target.source_id
     is_new = document.active_version != request.version_id
     entering, leaving = repository.activate(document, request.version_id, knowledge_base.draft_release)
@@ -127,7 +129,10 @@ def set_acl(access: Access, document_id: str, acl: DocumentAcl, *, database: Dat
         document = repository.document(document_id)
         if document is None or document.active_version is None:
             raise NotFoundError("document")
+        if acl.revision is not None and acl.revision <= document.acl_revision:
+            return
         acl_id = repository.intern_acl(acl.readers, acl.level)
+        document.acl_revision = document.acl_revision if acl.revision is None else acl.revision
         if acl_id != document.acl_id:
             document.acl_id = acl_id
             repository.note_vectors(repository.passage_ids(document_id))
@@ -199,6 +204,7 @@ def _claim(repository: PublicationRepository, access: Access, request: PublishRe
             knowledge_base_id=target.knowledge_base_id,
             source_id=target.source_id,
             acl_id=repository.intern_acl(target.readers, target.level),
+            acl_revision=target.acl_revision,
             fence=request.fence,
             updated_at=utc_now(),
         )

@@ -59,6 +59,11 @@ def test_the_small_model_gets_a_short_prompt(passages: Sequence[FoundPassage]) -
     assert sum(estimate_tokens(message.content) for message in prompt.request.messages) <= 600
 
 
+@pytest.mark.parametrize("host", ["package-host", "bundle.example"])
+def test_an_endpoint_is_not_taken_for_the_small_model_by_its_address(host: str) -> None:
+    assert profile(8192, f"endpoint http://{host}/v1").follows_instructions
+
+
 def test_a_model_that_is_not_ready_has_no_profile() -> None:
     info = ModelInfo(
         id="m", role="chat", state=ModelState.LOADING, languages=[], origin="endpoint x", context_tokens=8192

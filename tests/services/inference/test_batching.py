@@ -174,17 +174,42 @@ def test_a_model_that_is_missing_is_told_to_every_caller() -> None:
     batcher.close()
 
 
-def test_a_failure_of_the_engine_is_told_to_its_callers_and_the_next_are_served(embedder: Embedder) -> None:
+def test_a_failure_of_another_kind_to_load_is_told_to_everybody() -> None:
+    loading = threading.Event()
+
+    def load() -> Embedder:
+        assert loading.wait(timeout=30)
+        raise MemoryError
+
+    batcher = EmbeddingBatcher(load)
+    early = batcher.submit(["a"], TextKind.QUERY)
+    loading.set()
+    with pytest.raises(ModelUnavailableError, match="zhiku doctor"):
+        early.result(timeout=5)
+    with pytest.raises(ModelUnavailableError):
+        batcher.submit(["b"], TextKind.QUERY).result(timeout=5)
+    assert batcher.state is ModelState.MISSING
+    batcher.close()
+
+
+class EngineError(Exception):
+    """As onnxruntime's: an `Exception` and nothing narrower."""
+
+
+@pytest.mark.parametrize("failure", [RuntimeError, MemoryError, EngineError])
+def test_a_failure_of_the_engine_is_told_to_its_callers_and_the_next_are_served(
+    embedder: Embedder, failure: type[Exception]
+) -> None:
     class FailsOnce(Gate):
         def embed(self, texts: Sequence[str], kind: TextKind) -> Embedded:
             if not self.calls:
                 self.calls.append((kind, list(texts)))
-                raise RuntimeError("out of memory")
+                raise failure("out of memory")
             return embedder.embed(texts, kind)
 
     batcher = EmbeddingBatcher(lambda: FailsOnce(embedder), slice_texts=1)
     with pytest.raises(ModelUnavailableError):
-        batcher.submit(["a", "b"], TextKind.PASSAGE).result(timeout=30)
+        batcher.submit(["a", "b"], TextKind.PASSAGE).result(timeout=5)
     assert len(batcher.submit(["c"], TextKind.PASSAGE).result(timeout=30).vectors) == 1
     assert batcher.waiting == 0
     batcher.close()

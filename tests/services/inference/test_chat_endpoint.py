@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -50,6 +51,31 @@ def test_an_endpoint_that_nobody_serves_is_named_as_unreachable() -> None:
     with pytest.raises(ModelUnavailableError, match="ZHIKU_CHAT_BASE_URL"):
         asyncio.run(answer(engine, ask("Hi")))
     assert engine.describe().state is ModelState.MISSING
+
+
+def test_an_endpoint_counts_as_ready_before_its_first_question() -> None:
+    assert ChatEndpoint("http://127.0.0.1:1/v1", model="any").describe().state is ModelState.READY
+
+
+def test_an_endpoint_that_failed_is_tried_again_after_a_while() -> None:
+    engine = ChatEndpoint("http://127.0.0.1:1/v1", model="any", back_off_s=0.2)
+    with pytest.raises(ModelUnavailableError):
+        asyncio.run(answer(engine, ask("Hi")))
+    assert engine.describe().state is ModelState.MISSING
+    time.sleep(0.25)
+    assert engine.describe().state is ModelState.READY
+
+
+def test_a_model_without_a_name_is_not_ready_while_its_endpoint_is_away() -> None:
+    engine = ChatEndpoint("http://127.0.0.1:1/v1", back_off_s=60)
+    engine.start()
+    deadline = time.monotonic() + 5
+    while engine.describe().state is ModelState.LOADING and time.monotonic() < deadline:
+        time.sleep(0.01)
+    described = engine.describe()
+    assert described.state is ModelState.MISSING
+    assert described.problem is not None
+    assert "ZHIKU_CHAT_BASE_URL" in described.problem
 
 
 def test_an_endpoint_that_stays_silent_is_given_up(silent_port: int) -> None:
