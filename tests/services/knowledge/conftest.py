@@ -79,6 +79,7 @@ class Knowledge:
         title: str | None = None,
         level: int = 0,
         blob: str = "0" * 64,
+        acl_revision: int = 0,
     ) -> PublishResult:
         """Publish texts as the passages of one document version."""
         request = PublishRequest(
@@ -93,6 +94,7 @@ class Knowledge:
                 content_hash="0" * 64,
                 readers=readers,
                 level=level,
+                acl_revision=acl_revision,
             ),
             version_id=f"{document_id}-{version}",
             fence=fence,

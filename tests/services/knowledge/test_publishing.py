@@ -115,6 +115,29 @@ def test_a_wider_acl_reaches_the_index_though_it_failed_the_first_time(
     assert knowledge.search(LIN, "bold plan") == ["The plan is bold."]
 
 
+def test_a_restriction_that_somebody_set_outlives_the_next_version(knowledge: Knowledge) -> None:
+    kb = knowledge.create("Handbook", "everyone")
+    knowledge.publish(kb, "plan", "The plan is bold.")
+    restricted = {"readers": ["user:zhao"]}
+    response = knowledge.http.put("/api/v1/documents/plan/acl", json=restricted, headers=knowledge.headers(ZHAO))
+    assert response.is_success, response.text
+    knowledge.publish(kb, "plan", "The plan is bolder.", version="v2", fence=2)
+    assert knowledge.search(LIN, "plan") == []
+    assert knowledge.search(ZHAO, "plan") == ["The plan is bolder."]
+    knowledge.publish(kb, "plan", "The plan is public.", version="v3", fence=3, acl_revision=1)
+    assert knowledge.search(LIN, "plan") == ["The plan is public."]
+
+
+def test_an_acl_that_comes_late_does_not_win(knowledge: Knowledge) -> None:
+    kb = knowledge.create("Handbook", "everyone")
+    knowledge.publish(kb, "plan", "The plan is bold.", acl_revision=1)
+    path, headers = "/internal/documents/plan/acl", knowledge.headers(INGESTION)
+    narrow, wide = {"readers": ["user:zhao"], "revision": 3}, {"readers": None, "revision": 2}
+    assert knowledge.http.put(path, json=narrow, headers=headers).status_code == 204
+    assert knowledge.http.put(path, json=wide, headers=headers).status_code == 204
+    assert knowledge.search(LIN, "bold plan") == []
+
+
 def test_an_employee_cannot_publish(knowledge: Knowledge) -> None:
     response = knowledge.http.post("/internal/publish", json={}, headers=knowledge.headers(ZHAO))
     assert response.status_code == 403
