@@ -64,9 +64,9 @@ def test_a_user_without_a_grant_is_told_that_there_is_no_such_thing(run_zhiku: R
     assert "`Rules`" not in done.stderr
 
 
-@pytest.mark.parametrize("command", ["ask", "search"])
-def test_an_unknown_knowledge_base_is_answered_with_the_known_ones(run_zhiku: Run, home: Path, command: str) -> None:
-    done = run_zhiku(command, "leave?", "--kb", "Ruels", "--home", str(home))
+@pytest.mark.parametrize("asking", ["ask", "search"])
+def test_an_unknown_knowledge_base_is_answered_with_the_known_ones(run_zhiku: Run, home: Path, asking: str) -> None:
+    done = run_zhiku(asking, "leave?", "--kb", "Ruels", "--home", str(home))
     assert done.returncode == 1
     assert "`Rules`" in done.stderr
     assert "hostname" not in done.stderr

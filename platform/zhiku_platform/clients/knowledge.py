@@ -7,6 +7,7 @@ from zhiku_platform.contracts.knowledge import (
     AuthorizeRequest,
     Document,
     DocumentAcl,
+    DocumentIds,
     Grant,
     KnowledgeBase,
     NewGrant,
@@ -69,6 +70,11 @@ class KnowledgeClient(ServiceClient):
         """Those of the passages that `principal` may read now, replaced versions included."""
         request = PassageIds(passage_ids=passage_ids)
         return set(self._call(principal, "POST", "/internal/readable-passages", PassageIds, request).passage_ids)
+
+    def readable_documents(self, principal: Principal, document_ids: list[str]) -> set[str]:
+        """Those of the documents whose ACL lets `principal` read them now, whatever release holds them."""
+        request = DocumentIds(document_ids=document_ids)
+        return set(self._call(principal, "POST", "/internal/readable-documents", DocumentIds, request).document_ids)
 
     def set_acl(self, principal: Principal, document_id: str, acl: DocumentAcl) -> None:
         """Change who may read a document; effective on the next question."""

@@ -44,6 +44,8 @@ class Reason(Message):
 
 
 class DocumentVersion(Message):
+    """`path` and `title` are empty for who may not read the document, such as an editor who only minds its state."""
+
     id: str
     document_id: str
     knowledge_base_id: str

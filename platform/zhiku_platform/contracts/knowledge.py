@@ -362,6 +362,12 @@ class PassageIds(Message):
     passage_ids: list[str] = Field(max_length=500)
 
 
+class DocumentIds(Message):
+    """Some documents by id. As an answer: those whose ACL lets the caller read them now, in whatever release."""
+
+    document_ids: list[str] = Field(max_length=500)
+
+
 class AuthorizeRequest(Message):
     knowledge_base_id: str
     role: GrantRole

@@ -142,7 +142,7 @@ def list_versions(
         visible = [knowledge_base_id]
         created_by = access.principal.sub if role == GrantRole.VIEWER else None
     found = repository.versions(visible, state=state, created_by=created_by, before=cursor, limit=limit + 1)
-    items = _shown_all(repository, found[:limit])
+    items = _shown_all(access, repository, found[:limit], knowledge)
     return Page(items=items, next_cursor=items[-1].id if len(found) > limit else None)
 
 
@@ -153,7 +153,8 @@ def get_version(access: Access, version_id: str, session: Session, *, knowledge:
         NotFoundError: it is missing, or not the caller's to see.
     """
     repository = IngestionRepository(session, access)
-    return _shown(repository, _visible_version(access, repository, version_id, knowledge))
+    version = _visible_version(access, repository, version_id, knowledge)
+    return _shown_all(access, repository, [version], knowledge)[0]
 
 
 def cancel(access: Access, version_id: str, session: Session, *, knowledge: KnowledgeClient) -> DocumentVersion:
@@ -164,13 +165,13 @@ def cancel(access: Access, version_id: str, session: Session, *, knowledge: Know
     """
     repository, document, version = _editable_version(access, version_id, session, knowledge)
     if version.state == VersionState.CANCELLED:
-        return _shown(repository, version)
+        return _shown_all(access, repository, [version], knowledge)[0]
     if version.state not in UNFINISHED:
         raise AlreadyEndedError(
             f"This version is {version.state} and cannot be cancelled.", remedy="Delete the document instead."
         )
     lifecycle.cancel(session, document, version, actor=access.principal.sub)
-    return _shown(repository, version)
+    return _shown_all(access, repository, [version], knowledge)[0]
 
 
 def retry(access: Access, version_id: str, session: Session, *, knowledge: KnowledgeClient) -> DocumentVersion:
@@ -186,7 +187,7 @@ def retry(access: Access, version_id: str, session: Session, *, knowledge: Knowl
     if version.state not in STOPPED:
         raise NotStoppedError(f"This version is {version.state}.", remedy="Wait for it, or cancel it first.")
     lifecycle.retry(session, version, actor=access.principal.sub)
-    return _shown(repository, version)
+    return _shown_all(access, repository, [version], knowledge)[0]
 
 
 def delete_document(access: Access, document_id: str, session: Session, *, knowledge: KnowledgeClient) -> None:
@@ -245,9 +246,34 @@ def _shown(repository: IngestionRepository, version: VersionRow, *, unchanged: b
     return _to_wire(version, positions.get(version.id), unchanged=unchanged)
 
 
-def _shown_all(repository: IngestionRepository, versions: Sequence[VersionRow]) -> list[DocumentVersion]:
+def _shown_all(
+    access: Access, repository: IngestionRepository, versions: Sequence[VersionRow], knowledge: KnowledgeClient
+) -> list[DocumentVersion]:
+    """Versions as the caller may see them: what a document is called is for its readers and who uploaded it."""
     positions = repository.queue_positions([v.id for v in versions if v.state == VersionState.QUEUED])
-    return [_to_wire(version, positions.get(version.id)) for version in versions]
+    named = _named(access, repository, versions, knowledge)
+    shown = [_to_wire(version, positions.get(version.id)) for version in versions]
+    return [one if one.id in named else one.model_copy(update={"title": "", "path": ""}) for one in shown]
+
+
+def _named(
+    access: Access, repository: IngestionRepository, versions: Sequence[VersionRow], knowledge: KnowledgeClient
+) -> set[str]:
+    """The versions whose name the caller may see, by id.
+
+    The knowledge service decides; a document that it does not have yet goes by the ACL that it came with.
+    """
+    principal = access.principal
+    own = {v.id for v in versions if v.created_by == principal.sub and not v.source_id}
+    others = [v for v in versions if v.id not in own]
+    wanted = sorted({v.document_id for v in others})
+    readable = knowledge.readable_documents(principal, wanted) if wanted else set()
+    for document_id in set(wanted) - readable:
+        document = repository.document(document_id)
+        if document is not None and document.indexed_version_id is None:
+            is_reader = document.readers is None or not principal.tokens.isdisjoint(document.readers)
+            readable |= {document_id} if is_reader and document.level <= principal.clearance else set()
+    return own | {v.id for v in others if v.document_id in readable}
 
 
 def _to_wire(version: VersionRow, position: int | None, *, unchanged: bool = False) -> DocumentVersion:

@@ -218,6 +218,16 @@ class KnowledgeRepository:
             found.setdefault(knowledge_base_id, set()).add(acl_id)
         return found
 
+    def with_readable_acl(self, document_ids: Sequence[str]) -> set[str]:
+        """Those of the documents whose ACL the caller holds; being visible takes a release besides."""
+        query = (
+            select(DocumentRow.id)
+            .join(AclRow, col(AclRow.acl_id) == col(DocumentRow.acl_id))
+            .join(KnowledgeBaseRow, col(KnowledgeBaseRow.id) == col(DocumentRow.knowledge_base_id))
+            .where(col(DocumentRow.id).in_(document_ids), self._rights.may_read())
+        )
+        return set(self._session.exec(query))
+
     def readers(self, acl_ids: Iterable[int]) -> dict[int, tuple[list[str] | None, int]]:
         """The readers and the level of each ACL; readers None means inherited."""
         wanted = set(acl_ids)

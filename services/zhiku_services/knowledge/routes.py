@@ -12,6 +12,7 @@ from zhiku_platform.contracts.knowledge import (
     AuthorizeRequest,
     Document,
     DocumentAcl,
+    DocumentIds,
     DocumentReaders,
     Grant,
     KnowledgeBase,
@@ -256,6 +257,12 @@ def authorize(access: CanRead, session: ReadSession, request: AuthorizeRequest) 
 def readable_passages(access: CanReadDocuments, session: ReadSession, request: PassageIds) -> PassageIds:
     """Filter passages by current rights."""
     return service.readable_passages(access, request, session)
+
+
+@internal.post("/readable-documents")
+def readable_documents(access: CanReadDocuments, session: ReadSession, request: DocumentIds) -> DocumentIds:
+    """Filter documents by their current ACLs."""
+    return service.readable_documents(access, request, session)
 
 
 @internal.post("/publish")

@@ -8,6 +8,7 @@ from zhiku_platform.contracts.knowledge import (
     Authorized,
     AuthorizeRequest,
     Document,
+    DocumentIds,
     Grant,
     GrantRole,
     KnowledgeBase,
@@ -226,6 +227,12 @@ def readable_passages(access: Access, request: PassageIds, session: Session) -> 
     """Those of the passages that the caller may read now."""
     readable = KnowledgeRepository(session, access).readable_passage_ids(request.passage_ids)
     return PassageIds(passage_ids=[passage_id for passage_id in request.passage_ids if passage_id in readable])
+
+
+def readable_documents(access: Access, request: DocumentIds, session: Session) -> DocumentIds:
+    """Those of the documents whose ACL lets the caller read them now, in whatever release they are."""
+    readable = KnowledgeRepository(session, access).with_readable_acl(request.document_ids)
+    return DocumentIds(document_ids=[document_id for document_id in request.document_ids if document_id in readable])
 
 
 def readable_document(repository: KnowledgeRepository, document_id: str) -> tuple[DocumentRow, DocumentVersionRow]:

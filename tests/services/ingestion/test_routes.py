@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 import httpx2
 import pytest
 
-from zhiku_platform.access import PRINCIPAL_HEADER
+from zhiku_platform.access import PRINCIPAL_HEADER, service_principal
 from zhiku_platform.contracts.identity import Principal
 from zhiku_platform.contracts.ingestion import VersionState
+from zhiku_platform.contracts.knowledge import DocumentAcl
 from zhiku_platform.db import Database
 from zhiku_platform.errors import RemoteProblemError
 
@@ -229,6 +230,25 @@ def test_readers_of_an_upload_are_enforced_and_kept_by_the_next_version(house: H
 
     assert house.found("bonus", by=OWNER) == ["The secret bonus is twenty."]
     assert house.found("bonus", by=VIEWER) == []
+
+
+def test_an_editor_minds_a_document_without_learning_its_name(house: House) -> None:
+    """Before it is indexed its own ACL says who may know what it is called, afterwards the knowledge service."""
+    waiting = house.upload("The secret bonus is ten.", readers=["user:edda"], by=EDITOR)
+    for version in (waiting, house.work(waiting.id)):
+        listed = house.client.versions(OWNER, knowledge_base_id=house.knowledge_base_id).items
+        one = house.client.version(OWNER, version.id)
+        assert [(v.id, v.title, v.path) for v in [*listed, one]] == [(version.id, "", "")] * 2
+        assert house.client.version(EDITOR, version.id).title == waiting.title != ""
+
+
+def test_a_name_is_gone_for_an_editor_once_somebody_narrows_the_acl(house: House) -> None:
+    version = house.work(house.upload("The plan is bold.", by=EDITOR).id)
+    assert house.client.version(OWNER, version.id).title
+    house.knowledge.set_acl(
+        service_principal("ingestion", OWNER.tenant), version.document_id, DocumentAcl(readers=["user:edda"])
+    )
+    assert house.client.version(OWNER, version.id).title == ""
 
 
 def test_readers_changed_alone_are_told_without_embedding_again(house: House) -> None:
