@@ -21,7 +21,9 @@ setup: .venv/.installed $(STATIC)/index.html .venv/.models  ## Build .venv with 
 	  { echo "Zhiku needs Python 3.11 or 3.12 with venv (Debian: apt-get install python3-venv); set PYTHON=… to name one." >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip==26.3 uv==0.13.9
-	$(BIN)/python -m pip install --quiet torch==2.13.0
+	@# The build for processors: elsewhere it comes from PyTorch's own index, which uv knows; offline from where pip looks.
+	$(BIN)/uv pip install --quiet --no-deps --compile-bytecode --python $(BIN)/python --torch-backend cpu torch==2.13.0 2>/dev/null || \
+	  $(BIN)/python -m pip install --quiet --no-deps torch==2.13.0
 	$(BIN)/uv pip install --quiet --no-deps --compile-bytecode --python $(BIN)/python -r requirements.lock
 	$(BIN)/uv pip install --quiet --no-deps --python $(BIN)/python -e .
 	@# The wheel's own `npm` is a copy of a link and finds nothing; these two take its place.

@@ -116,7 +116,8 @@ class LocalKnowledge:
         ]
         best = max((found.word_overlap for found in passages[:3]), default=0.0)
         names = sorted(viewable[base_id] for base_id in wanted)
-        return SearchResult(passages=passages, relevance=best, searched=names, timings_ms={})
+        releases = dict.fromkeys(sorted(wanted), 1)
+        return SearchResult(passages=passages, relevance=best, searched=names, timings_ms={}, releases=releases)
 
     def readable_passages(self, principal: Principal, passage_ids: list[str]) -> set[str]:
         return {item.passage.id for item in self._readable(principal)} & set(passage_ids)

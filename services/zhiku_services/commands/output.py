@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from zhiku_platform.errors import ZhikuError
@@ -30,4 +31,5 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, tit
 def fail(error: ZhikuError) -> None:
     """Say what happened and what to do, on standard error."""
     problem = error.problem()
-    errors.print(f"[bold red]{problem.detail}[/] [dim]({problem.code})[/]\n{problem.remedy}", highlight=False)
+    detail, remedy = escape(problem.detail), escape(problem.remedy)
+    errors.print(f"[bold red]{detail}[/] [dim]({problem.code})[/]\n{remedy}", highlight=False)

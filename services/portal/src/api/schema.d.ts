@@ -1494,6 +1494,8 @@ export interface components {
     /**
      * DocumentAcl
      * @description `readers` None means everyone who may view the knowledge base, an empty list nobody.
+     *
+     *     `revision` is ingestion's: one that is not later than the last is left out. A person's own change has none.
      */
     DocumentAcl: {
       /**
@@ -1503,6 +1505,8 @@ export interface components {
       level: number;
       /** Readers */
       readers: string[] | null;
+      /** Revision */
+      revision?: number | null;
     };
     /**
      * DocumentChange
@@ -1548,7 +1552,10 @@ export interface components {
       /** Title */
       title: string | null;
     };
-    /** DocumentVersion */
+    /**
+     * DocumentVersion
+     * @description `path` and `title` are empty for who may not read the document, such as an editor who only minds its state.
+     */
     DocumentVersion: {
       /** Attempt */
       attempt: number;

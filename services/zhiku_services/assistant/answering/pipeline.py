@@ -117,6 +117,7 @@ async def answer(question: Question, draft: Draft, tools: Tools) -> AsyncGenerat
     attempt = await _search(query, question.knowledge_base_ids, emphasised, tools)
     draft.searched = list(attempt.found.searched)
     draft.knowledge_base_ids = list(question.knowledge_base_ids)
+    draft.releases = dict(attempt.found.releases)
     draft.query, draft.read = attempt.query, list(attempt.found.passages)
     clock.lap("searching")
     yield PhaseEvent(phase="reading", passages=len(attempt.found.passages))

@@ -27,6 +27,7 @@ const ICONS: Partial<Record<VersionState, typeof IconClock>> = {
 
 /** One document version: where it is, or how it ended and what can be done. */
 export function VersionRow({ version, mayEdit }: { version: DocumentVersion; mayEdit: boolean }) {
+  const { t } = useTranslation();
   const format = useFormat();
   const Icon = ICONS[version.state] ?? IconLoader;
   return (
@@ -39,7 +40,7 @@ export function VersionRow({ version, mayEdit }: { version: DocumentVersion; may
       <Icon size={20} className={classes.icon} data-state={version.state} aria-hidden />
       <div className={classes.body}>
         <div className={classes.line}>
-          {version.state === "indexed" ? (
+          {version.state === "indexed" && version.title ? (
             <Link
               to="/documents/$documentId"
               params={{ documentId: version.document_id }}
@@ -48,7 +49,7 @@ export function VersionRow({ version, mayEdit }: { version: DocumentVersion; may
               {version.title}
             </Link>
           ) : (
-            <span className={classes.title}>{version.title}</span>
+            <span className={classes.title}>{version.title || t("upload.hidden")}</span>
           )}
           <Text span size="xs" c="dimmed">
             {format.bytes(version.size_bytes)}
