@@ -26,7 +26,7 @@ from zhiku_platform.contracts.gateway import ApiKeyScope
 from zhiku_platform.contracts.identity import Principal, Role
 from zhiku_platform.contracts.knowledge import FoundPassage, SearchRequest
 from zhiku_platform.db import Database, utc_now
-from zhiku_platform.errors import NotFoundError
+from zhiku_platform.errors import NotFoundError, RemoteProblemError
 from zhiku_services.assistant.answering.draft import Draft, ModelUse
 from zhiku_services.assistant.answering.pipeline import SEARCH_LIMIT
 from zhiku_services.assistant.models import AUDIT_OUTBOX, AnswerRow, ReceiptRow
@@ -131,11 +131,26 @@ def replay(access: Access, answer_id: str, database: Database, knowledge: Knowle
         row, _ = _reviewed(access, answer_id, session)
         record(session, AUDIT_OUTBOX, event_of(access, "receipt.replayed", answer_id))
         receipt = Receipt.model_validate_json(row.body)
-    found: Sequence[FoundPassage] = []
-    if receipt.query is not None:
-        request = SearchRequest(query=receipt.query, knowledge_base_ids=receipt.knowledge_base_ids, limit=SEARCH_LIMIT)
-        found = knowledge.search(_principal_of(receipt), request).passages
+    found = _search_again(receipt, knowledge)
     return _compared(receipt, {one.passage.id: one.passage.content_hash for one in found})
+
+
+def _search_again(receipt: Receipt, knowledge: Knowledge) -> Sequence[FoundPassage]:
+    """What the search finds at the releases of then; nothing if who asked has lost one of the knowledge bases."""
+    if receipt.query is None:
+        return []
+    request = SearchRequest(
+        query=receipt.query,
+        knowledge_base_ids=sorted(receipt.releases) or receipt.knowledge_base_ids,
+        limit=SEARCH_LIMIT,
+        releases=receipt.releases,
+    )
+    try:
+        return knowledge.search(_principal_of(receipt), request).passages
+    except RemoteProblemError as error:
+        if error.remote_code != "not_found":
+            raise
+        return []
 
 
 def _compared(receipt: Receipt, now: dict[str, str]) -> Replay:
