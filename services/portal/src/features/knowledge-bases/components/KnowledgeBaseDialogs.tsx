@@ -27,12 +27,15 @@ export function CreateKnowledgeBase({ opened, onClose }: Dialog) {
   const navigate = useNavigate();
   const create = useCreateKnowledgeBase();
   const submit = (fields: Fields) =>
-    create.mutate(fields, {
-      onSuccess: ({ id }) => {
-        onClose();
-        void navigate({ to: "/knowledge-bases/$knowledgeBaseId", params: { knowledgeBaseId: id } });
+    create.mutate(
+      { ...fields, publishing: "auto" },
+      {
+        onSuccess: ({ id }) => {
+          onClose();
+          void navigate({ to: "/knowledge-bases/$knowledgeBaseId", params: { knowledgeBaseId: id } });
+        },
       },
-    });
+    );
   return (
     <Modal
       opened={opened}

@@ -12,6 +12,8 @@ export function useSearchPassages(query: string, mode: SearchMode, knowledge_bas
     placeholderData: keepPreviousData,
     gcTime: 60_000,
     queryFn: () =>
-      unwrap(api.POST("/api/v1/search", { body: { query, mode, knowledge_base_ids, limit: LIMIT } })),
+      unwrap(
+        api.POST("/api/v1/search", { body: { query, mode, knowledge_base_ids, limit: LIMIT, releases: {} } }),
+      ),
   });
 }
