@@ -13,7 +13,7 @@ class ParseLimits:
     is unpacked. `memory_bytes` bounds the address space of the child process.
     """
 
-    max_bytes: int = 200 * MIB
+    max_bytes: int = 200 * 1000 * 1000
     max_text_bytes: int = 50 * MIB
     max_pages: int = 5_000
     max_pixels: int = 100_000_000
