@@ -34,6 +34,8 @@ export function useUploads(knowledgeBaseId: string) {
         await sendFile({ knowledgeBaseId, file, readers, idempotencyKey: key }, (percent) =>
           change(key, { percent }),
         );
+        // A first listing that is still under way may be older than the file, and would not be asked for again.
+        await queries.cancelQueries({ queryKey: versionKeys.list(knowledgeBaseId) });
         await queries.invalidateQueries({ queryKey: versionKeys.list(knowledgeBaseId) });
         dismiss(key);
       } catch (error) {
