@@ -23,14 +23,16 @@ from zhiku_platform.contracts.knowledge import (
     GrantRole,
     NewGrant,
     NewKnowledgeBase,
+    NewRelease,
     PassageDraft,
     PublishedPassage,
+    Publishing,
     PublishRequest,
     SearchRequest,
 )
 from zhiku_platform.db import Database
 from zhiku_platform.settings import Settings
-from zhiku_services.knowledge import service
+from zhiku_services.knowledge import releases, service
 from zhiku_services.knowledge.app import open_database
 from zhiku_services.knowledge.index import ALL_ACLS, KnowledgeBaseScope, Scope, VectorIndex
 from zhiku_services.knowledge.index_milvus import open_milvus
@@ -45,8 +47,11 @@ _KNOWLEDGE_BASES = 20
 _GROUPS = 40
 _USERS = 200
 _PASSAGES_PER_DOCUMENT = 20
+_PASSAGES_PER_BOOK = 500
+"""Large documents fill an index some ten times faster, and a release does not mind."""
 _WORDS_PER_PASSAGE = 60
 _TIMED = 300
+_OWNER = Principal(sub="owner", tenant=_TENANT, roles=frozenset({Role.KB_ADMIN}))
 
 Report = Callable[[str], None]
 
@@ -88,9 +93,103 @@ def bench_search(folder: Path, *, passages: int, pairs: int, seed: int = 7, repo
         database.close()
 
 
+def bench_releases(folder: Path, *, passages: int, rounds: int = 50, seed: int = 7, report: Report) -> dict[str, Any]:
+    """Fill one knowledge base, release it twice, and time moving between the two, and revoking a reader.
+
+    The second release replaces a tenth of the documents. After each move a search must find what that release holds;
+    after each revocation it must find nothing.
+    """
+    settings = Settings(home=folder)
+    database = open_database(settings)
+    index = open_milvus(str(folder / "milvus.db"), model="bench", dimensions=_DIMENSIONS)
+    try:
+        world = World(random.Random(seed), database, index)  # noqa: S311 - a reproducible world, no secret
+        knowledge_base_id = _build_releases(world, passages, report)
+        report("moving")
+        moved = _move(world, knowledge_base_id, rounds)
+        report("revoking")
+        revoked = _revoke(world, knowledge_base_id, rounds)
+        return {"passages": passages, "seed": seed, "rounds": rounds, **moved, **revoked}
+    finally:
+        index.close()
+        database.close()
+
+
+def _build_releases(world: World, passages: int, report: Report) -> str:
+    new = NewKnowledgeBase(name="Released", publishing=Publishing.MANUAL)
+    with world.database.write() as session:
+        made = service.create_knowledge_base(authorize(_OWNER, Permission.KNOWLEDGE_BASE_CREATE), new, session)
+    documents = max(10, passages // _PASSAGES_PER_BOOK)
+    for n in range(documents):
+        _write(world, made.id, n, version=1)
+        if n % 20 == 19:
+            report(f"{(n + 1) * _PASSAGES_PER_BOOK} passages")
+    _release(world, made.id)
+    for n in range(documents // 10):
+        _write(world, made.id, n, version=2)
+    _release(world, made.id)
+    return made.id
+
+
+def _write(world: World, knowledge_base_id: str, n: int, *, version: int) -> None:
+    texts = [f"{_words(world.chance)} canary{n}v{version}x{m}" for m in range(_PASSAGES_PER_BOOK)]
+    request = _request(knowledge_base_id, n, texts, readers=None, version=version)
+    access = authorize(service_principal("ingestion", _TENANT), Permission.PASSAGE_PUBLISH)
+    publish(access, request, database=world.database, index=world.index)
+
+
+def _release(world: World, knowledge_base_id: str) -> None:
+    with world.database.write() as session:
+        access = authorize(_OWNER, Permission.RELEASE_MANAGE)
+        releases.create_release(access, knowledge_base_id, NewRelease(publish=True), session)
+
+
+def _move(world: World, knowledge_base_id: str, rounds: int) -> dict[str, Any]:
+    """Publish the first and the second release in turns."""
+    access = authorize(_OWNER, Permission.RELEASE_MANAGE)
+    seconds: list[float] = []
+    until_seen: list[float] = []
+    wrong = 0
+    for n in range(rounds):
+        number = 1 + n % 2
+        started = time.perf_counter()
+        with world.database.write() as session:
+            releases.publish_release(access, knowledge_base_id, number, session)
+        seconds.append(time.perf_counter() - started)
+        found = _search(world, authorize(_OWNER, Permission.SEARCH), f"canary0v{number}x0", seed=n)
+        until_seen.append(time.perf_counter() - started)
+        wrong += not found or f"canary0v{number}x0" not in found[0]
+        wrong += any(f"canary0v{3 - number}x" in text for text in found)
+    return {
+        "move_ms": _percentiles(seconds),
+        "move_and_search_ms": _percentiles(until_seen),
+        "wrong_after_move": wrong,
+    }
+
+
+def _revoke(world: World, knowledge_base_id: str, rounds: int) -> dict[str, Any]:
+    """Give a reader a grant and take it away again."""
+    owner = authorize(_OWNER, Permission.KNOWLEDGE_BASE_MANAGE)
+    reader = Principal(sub="reader", tenant=_TENANT, roles=frozenset({Role.EMPLOYEE}))
+    access = authorize(reader, Permission.SEARCH)
+    seconds: list[float] = []
+    seen = unseen = 0
+    for n in range(rounds):
+        with world.database.write() as session:
+            grant = service.add_grant(
+                owner, knowledge_base_id, NewGrant(subject="user:reader", role=GrantRole.VIEWER), session
+            )
+        unseen += not _search(world, access, "canary1v2x0", seed=n)
+        started = time.perf_counter()
+        with world.database.write() as session:
+            service.remove_grant(owner, knowledge_base_id, grant.id, session)
+        seconds.append(time.perf_counter() - started)
+        seen += bool(_search(world, access, "canary1v2x0", seed=n))
+    return {"revoke_ms": _percentiles(seconds), "found_after_revoking": seen, "not_found_while_granted": unseen}
+
+
 def _build(world: World, passages: int, report: Report) -> None:
-    owner = Principal(sub="owner", tenant=_TENANT, roles=frozenset({Role.KB_ADMIN}))
-    access = authorize(owner, Permission.KNOWLEDGE_BASE_CREATE)
+    access = authorize(_OWNER, Permission.KNOWLEDGE_BASE_CREATE)
     groups = [f"group:g{n}" for n in range(_GROUPS)]
     with world.database.write() as session:
         for n in range(_KNOWLEDGE_BASES):
@@ -113,6 +212,16 @@ def _publish(world: World, n: int, groups: Sequence[str]) -> None:
     knowledge_base_id = world.chance.choice(list(world.grants))
     readers = None if world.chance.random() < 0.3 else world.chance.sample(groups, world.chance.randint(1, 3))
     texts = [f"{_words(world.chance)} canary{n}x{m}" for m in range(_PASSAGES_PER_DOCUMENT)]
+    request = _request(knowledge_base_id, n, texts, readers=readers)
+    access = authorize(service_principal("ingestion", _TENANT), Permission.PASSAGE_PUBLISH)
+    publish(access, request, database=world.database, index=world.index)
+    for text in texts:
+        world.passages[text] = (knowledge_base_id, None if readers is None else frozenset(readers))
+
+
+def _request(
+    knowledge_base_id: str, n: int, texts: Sequence[str], *, readers: Sequence[str] | None, version: int = 1
+) -> PublishRequest:
     vectors = _unit(np.random.default_rng(n), len(texts))
     target = DocumentTarget(
         document_id=f"doc{n}",
@@ -123,12 +232,12 @@ def _publish(world: World, n: int, groups: Sequence[str]) -> None:
         blob="0" * 64,
         size_bytes=0,
         content_hash="0" * 64,
-        readers=readers,
+        readers=None if readers is None else list(readers),
     )
-    request = PublishRequest(
+    return PublishRequest(
         target=target,
-        version_id=f"doc{n}-1",
-        fence=1,
+        version_id=f"doc{n}-{version}",
+        fence=version,
         part=0,
         final=True,
         embedding_model="bench",
@@ -137,10 +246,6 @@ def _publish(world: World, n: int, groups: Sequence[str]) -> None:
             for m, (text, vector) in enumerate(zip(texts, vectors, strict=True))
         ],
     )
-    access = authorize(service_principal("ingestion", _TENANT), Permission.PASSAGE_PUBLISH)
-    publish(access, request, database=world.database, index=world.index)
-    for text in texts:
-        world.passages[text] = (knowledge_base_id, None if readers is None else frozenset(readers))
 
 
 def _time(world: World) -> dict[str, Any]:

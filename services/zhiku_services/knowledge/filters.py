@@ -27,12 +27,11 @@ def scope_expressions(scope: Scope, within: Collection[str] | None = None) -> li
     Raises:
         UnsafeIdError: an id or a number may not enter a filter.
     """
-    narrowings = [""] if within is None else [f" and {each}" for each in id_expressions(within)]
-    head = f"tenant == {encode_name(scope.tenant)} and level <= {encode_int(scope.level)}"
+    head = f"{_of_tenant(scope)} and {_is_cleared(scope)}"
     return [
         f"{head} and ({' or '.join(clauses)}){narrowing}"
         for clauses in _batches(scope.knowledge_bases)
-        for narrowing in narrowings
+        for narrowing in _narrowings(within)
     ]
 
 
@@ -93,6 +92,29 @@ def _batches(knowledge_bases: Sequence[KnowledgeBaseScope]) -> Iterator[list[str
 
 
 def _clause(kb: KnowledgeBaseScope, acl_ids: Sequence[int] | None) -> str:
+    return f"({_is_in_base(kb)}{_holds_acl(acl_ids)}{_is_in_release(kb)})"
+
+
+def _of_tenant(scope: Scope) -> str:
+    return f"tenant == {encode_name(scope.tenant)}"
+
+
+def _is_cleared(scope: Scope) -> str:
+    return f"level <= {encode_int(scope.level)}"
+
+
+def _is_in_base(kb: KnowledgeBaseScope) -> str:
+    return f"kb_id == {encode_id(kb.kb_id)}"
+
+
+def _holds_acl(acl_ids: Sequence[int] | None) -> str:
+    return "" if acl_ids is None else f" and acl_id in [{', '.join(map(encode_int, acl_ids))}]"
+
+
+def _is_in_release(kb: KnowledgeBaseScope) -> str:
     release = encode_int(kb.release)
-    rights = "" if acl_ids is None else f" and acl_id in [{', '.join(map(encode_int, acl_ids))}]"
-    return f"(kb_id == {encode_id(kb.kb_id)}{rights} and released_from <= {release} and released_to > {release})"
+    return f" and released_from <= {release} and released_to > {release}"
+
+
+def _narrowings(within: Collection[str] | None) -> list[str]:
+    return [""] if within is None else [f" and {each}" for each in id_expressions(within)]

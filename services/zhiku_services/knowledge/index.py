@@ -50,6 +50,8 @@ class Acls(Enum):
 
 
 ALL_ACLS: Final = Acls.ALL
+MAX_FREQUENCY: Final = 1_000
+"""A word that more passages hold is as common as one that so many do."""
 OPEN_RELEASE: Final = 2**62
 """`released_to` of a passage that no release has retired."""
 
@@ -72,6 +74,16 @@ class IndexRow:
     text: str
     vector: Sequence[float]
     released_to: int = OPEN_RELEASE
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Who may see a passage, in `released_from <= release < released_to`."""
+
+    acl_id: int
+    level: int
+    released_from: int
+    released_to: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +140,8 @@ class VectorIndex(Protocol):
         """Write rows by passage id; the next search of this index sees them."""
         ...
 
-    def place(self, passage_ids: Sequence[str], *, acl_id: int, level: int, released_to: int) -> None:
-        """Change whom the filter lets see passages, and up to which release; unknown ids are passed over."""
+    def place(self, passage_ids: Sequence[str], place: Place) -> None:
+        """Change whom the filter lets see passages, and in which releases; unknown ids are passed over."""
         ...
 
     def delete(self, passage_ids: Sequence[str]) -> None:
@@ -144,6 +156,16 @@ class VectorIndex(Protocol):
 
     def search_bm25(self, text: str, scope: Scope, limit: int, *, within: Collection[str] | None = None) -> list[Hit]:
         """Find the passages that share words with `text`; none share, none are found.
+
+        Raises:
+            WordSearchUnavailableError: see `capabilities.word_search`.
+        """
+        ...
+
+    def frequencies(self, words: Sequence[str], scope: Scope) -> dict[str, int]:
+        """Count the passages in a scope that hold each word, up to `MAX_FREQUENCY`.
+
+        Words are as `content_words` has them.
 
         Raises:
             WordSearchUnavailableError: see `capabilities.word_search`.

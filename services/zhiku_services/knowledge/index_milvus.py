@@ -11,6 +11,7 @@ import threading
 import warnings
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
@@ -27,11 +28,13 @@ from zhiku_services.knowledge.filters import (
     scope_expressions,
 )
 from zhiku_services.knowledge.index import (
+    MAX_FREQUENCY,
     Hit,
     IndexCapabilities,
     IndexMismatchError,
     IndexRow,
     IndexUnavailableError,
+    Place,
     Scope,
     VectorIndex,
     WordSearchUnavailableError,
@@ -145,8 +148,8 @@ class MilvusIndex:
         with self._rewriting:
             self._write(entities)
 
-    def place(self, passage_ids: Sequence[str], *, acl_id: int, level: int, released_to: int) -> None:
-        changes = {"acl_id": acl_id, "level": level, "released_to": released_to}
+    def place(self, passage_ids: Sequence[str], place: Place) -> None:
+        changes = asdict(place)
         for value in changes.values():
             encode_int(value)
         # Milvus replaces whole rows, so between reading and writing nobody else may write.
@@ -171,16 +174,30 @@ class MilvusIndex:
         return self._search("vector", _floats(vector), expressions, limit, self._dense_parameters)
 
     def search_bm25(self, text: str, scope: Scope, limit: int, *, within: Collection[str] | None = None) -> list[Hit]:
-        if not self._has_words:
-            raise WordSearchUnavailableError(
-                f"This Milvus server ({_dotted(self._capabilities.version)}) has no BM25.",
-                remedy="Use Milvus 2.5 or later, or search by meaning only.",
-            )
+        self._require_words()
         expressions = scope_expressions(scope, within)
         terms = _joined(text)
         if not terms:
             return []
         return self._search("sparse", terms, expressions, limit, lambda _, __: {"metric_type": "BM25"})
+
+    def frequencies(self, words: Sequence[str], scope: Scope) -> dict[str, int]:
+        self._require_words()
+        counted = dict.fromkeys(words, 0)
+        wanted = list(counted)
+        for expression in scope_expressions(scope) if wanted else ():
+            with _as_unavailable():
+                found = self._client.search(
+                    self._collection,
+                    data=wanted,
+                    anns_field="sparse",
+                    filter=expression,
+                    limit=MAX_FREQUENCY,
+                    search_params={"metric_type": "BM25"},
+                )
+            for word, hits in zip(wanted, found, strict=True):
+                counted[word] = min(counted[word] + len(hits), MAX_FREQUENCY)
+        return counted
 
     def count(self, scope: Scope) -> int:
         return sum(self._count(expression) for expression in scope_expressions(scope))
@@ -195,6 +212,13 @@ class MilvusIndex:
         self._client.close()
         # `close` of pymilvus leaves the engine's process and its lock on the file.
         self._release()
+
+    def _require_words(self) -> None:
+        if not self._has_words:
+            raise WordSearchUnavailableError(
+                f"This Milvus server ({_dotted(self._capabilities.version)}) has no BM25.",
+                remedy="Use Milvus 2.5 or later, or search by meaning only.",
+            )
 
     @property
     def _has_words(self) -> bool:

@@ -27,7 +27,7 @@ from zhiku_platform.errors import NotFoundError
 from zhiku_services.knowledge import service
 from zhiku_services.knowledge.errors import StaleFenceError
 from zhiku_services.knowledge.index import OPEN_RELEASE as INDEX_OPEN_RELEASE
-from zhiku_services.knowledge.index import IndexRow, VectorIndex
+from zhiku_services.knowledge.index import IndexRow, Place, VectorIndex
 from zhiku_services.knowledge.models import (
     AUDIT_OUTBOX,
     OPEN_RELEASE,
@@ -41,7 +41,6 @@ from zhiku_services.knowledge.ranking import words_of_passage
 from zhiku_services.knowledge.releases import follow_draft
 from zhiku_services.knowledge.repository import (
     PublicationRepository,
-    VectorPlace,
     forget_vectors,
     noted_vectors,
     vector_places,
@@ -67,22 +66,41 @@ def publish(access: Access, request: PublishRequest, *, database: Database, inde
         acl_id = repository.intern_acl(target.readers, target.level)
         rows = [_passage_row(access, request, passage) for passage in request.passages]
         repository.stage(rows)
-        entered = repository.released_from(target.document_id, request.version_id)
-        release = knowledge_base.draft_release if entered is None else entered
+        release = _staged_for(repository, request, knowledge_base)
     index.upsert(_index_rows(rows, request.passages, target, acl_id, release))
+    _drop_deleted([row.id for row in rows], database, index)
     if not request.final:
         return PublishResult(
             document_id=target.document_id, version_id=request.version_id, passages=len(rows), retired=0
         )
     with database.write() as session:
-        document, leaving = _let_in(access, request, session)
+        document, leaving = _let_in(access, request, session, staged_for=release)
     align_vectors(database, index)
     return PublishResult(
         document_id=document.id, version_id=request.version_id, passages=document.passages, retired=leaving
     )
 
 
-def _let_in(access: Access, request: PublishRequest, session: Session) -> tuple[DocumentRow, int]:
+def _drop_deleted(passage_ids: Sequence[str], database: Database, index: VectorIndex) -> None:
+    """Take out again what was deleted between writing the tables and writing the index."""
+    with database.read() as session:
+        places = vector_places(session, passage_ids)
+    index.delete([passage_id for passage_id, place in places.items() if place is None])
+
+
+def _staged_for(repository: PublicationRepository, request: PublishRequest, knowledge_base: KnowledgeBaseRow) -> int:
+    """The release from which on the index shows what is staged.
+
+    A document in one part enters the draft in a moment. The parts of a larger one may lie there for long, and until
+    the last has come no search may meet them: not even to count words.
+    """
+    entered = repository.released_from(request.target.document_id, request.version_id)
+    if entered is not None:
+        return entered
+    return knowledge_base.draft_release if request.final and request.part == 0 else OPEN_RELEASE
+
+
+def _let_in(access: Access, request: PublishRequest, session: Session, *, staged_for: int) -> tuple[DocumentRow, int]:
     """Make a version whose parts are all there the draft's; return its document and how many passages left."""
     repository = PublicationRepository(session, access)
     knowledge_base = _knowledge_base(repository, request.target.knowledge_base_id)
@@ -95,7 +113,7 @@ def _let_in(access: Access, request: PublishRequest, session: Session) -> tuple[
     is_new = document.active_version != request.version_id
     entering, leaving = repository.activate(document, request.version_id, knowledge_base.draft_release)
     repository.describe(_version_row(repository, request, document, knowledge_base.draft_release))
-    if is_acl_changed or not is_new:
+    if is_acl_changed or not is_new or staged_for != knowledge_base.draft_release:
         repository.note_vectors(repository.passage_ids(document.id))
     if is_new:
         event = event_of(access, "document.published", document.id, version=request.version_id, passages=entering)
@@ -120,23 +138,12 @@ def retire(access: Access, request: RetireRequest, *, database: Database, index:
 
 
 def set_acl(access: Access, document_id: str, acl: DocumentAcl, *, database: Database, index: VectorIndex) -> None:
-    """Change who may read a document. The tables decide from the commit on; the index follows.
+    """Change who may read a document, as its source says. The tables decide from the commit on; the index follows.
 
     Until it has, the old filter can only hide what is newly allowed: hydration checks the new ACL.
     """
     with database.write() as session:
-        repository = PublicationRepository(session, access)
-        document = repository.document(document_id)
-        if document is None or document.active_version is None:
-            raise NotFoundError("document")
-        if acl.revision is not None and acl.revision <= document.acl_revision:
-            return
-        acl_id = repository.intern_acl(acl.readers, acl.level)
-        document.acl_revision = document.acl_revision if acl.revision is None else acl.revision
-        if acl_id != document.acl_id:
-            document.acl_id = acl_id
-            repository.note_vectors(repository.passage_ids(document_id))
-            record(session, AUDIT_OUTBOX, event_of(access, "document.acl_changed", document_id, level=acl.level))
+        _take_acl(access, document_id, acl, session)
     align_vectors(database, index)
 
 
@@ -149,10 +156,27 @@ def set_readers(
         NotFoundError: it is missing or hidden.
         RoleTooSmallError: the caller is no editor of its knowledge base.
     """
-    with database.read() as session:
+    with database.write() as session:
         before = service.get_editable_document(access, document_id, session)
-    set_acl(access, document_id, acl, database=database, index=index)
+        # A revision is ingestion's alone: with one of its own, a caller could shut out what the source says later.
+        _take_acl(access, document_id, acl.model_copy(update={"revision": None}), session)
+    align_vectors(database, index)
     return before.model_copy(update={"readers": acl.readers, "level": acl.level})
+
+
+def _take_acl(access: Access, document_id: str, acl: DocumentAcl, session: Session) -> None:
+    repository = PublicationRepository(session, access)
+    document = repository.document(document_id)
+    if document is None or document.active_version is None:
+        raise NotFoundError("document")
+    if acl.revision is not None and acl.revision <= document.acl_revision:
+        return
+    acl_id = repository.intern_acl(acl.readers, acl.level)
+    document.acl_revision = document.acl_revision if acl.revision is None else acl.revision
+    if acl_id != document.acl_id:
+        document.acl_id = acl_id
+        repository.note_vectors(repository.passage_ids(document.id))
+        record(session, AUDIT_OUTBOX, event_of(access, "document.acl_changed", document.id, level=acl.level))
 
 
 def align_vectors(database: Database, index: VectorIndex) -> int:
@@ -173,7 +197,7 @@ def align_vectors(database: Database, index: VectorIndex) -> int:
 
 
 def _align(passage_ids: Sequence[str], database: Database, index: VectorIndex) -> None:
-    written: dict[str, VectorPlace | None] | None = None
+    written: dict[str, Place | None] | None = None
     while True:
         with database.read() as session:
             places = vector_places(session, passage_ids)
@@ -181,8 +205,7 @@ def _align(passage_ids: Sequence[str], database: Database, index: VectorIndex) -
             return
         index.delete([passage_id for passage_id, place in places.items() if place is None])
         for place in {place for place in places.values() if place is not None}:
-            ids = [passage_id for passage_id, each in places.items() if each == place]
-            index.place(ids, acl_id=place.acl_id, level=place.level, released_to=place.released_to)
+            index.place([passage_id for passage_id, each in places.items() if each == place], place)
         written = places
 
 

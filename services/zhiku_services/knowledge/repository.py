@@ -14,6 +14,7 @@ from sqlmodel.sql.expression import Select, SelectOfScalar
 from zhiku_platform.access import Access
 from zhiku_platform.contracts.knowledge import GrantRole
 from zhiku_platform.db import utc_now
+from zhiku_services.knowledge.index import Place
 from zhiku_services.knowledge.models import (
     INHERITED_ACL,
     OPEN_RELEASE,
@@ -47,15 +48,6 @@ class ReleaseView:
 
 
 PUBLISHED = ReleaseView({})
-
-
-@dataclass(frozen=True, slots=True)
-class VectorPlace:
-    """What the index must say of a passage."""
-
-    acl_id: int
-    level: int
-    released_to: int
 
 
 def acl_id_of(readers: Sequence[str] | None, level: int) -> int:
@@ -193,6 +185,15 @@ class KnowledgeRepository:
         rows = self._session.execute(select(documents.c.acl_id, func.count()).group_by(documents.c.acl_id))
         return {row[0]: row[1] for row in rows}
 
+    def count_passages(self, knowledge_base_ids: Sequence[str], view: ReleaseView = PUBLISHED) -> int:
+        """How many passages the caller may read in these knowledge bases."""
+        versions = (
+            self._readable_documents(view)
+            .with_only_columns(func.sum(col(DocumentVersionRow.passages)))
+            .where(col(DocumentRow.knowledge_base_id).in_(knowledge_base_ids))
+        )
+        return int(self._session.execute(versions).scalar_one() or 0)
+
     def has_documents(self, knowledge_base_id: str) -> bool:
         """Whether the knowledge base holds anything, readable to the caller or not."""
         query = select(DocumentRow.id).where(col(DocumentRow.knowledge_base_id) == knowledge_base_id)
@@ -224,7 +225,7 @@ class KnowledgeRepository:
             select(DocumentRow.id)
             .join(AclRow, col(AclRow.acl_id) == col(DocumentRow.acl_id))
             .join(KnowledgeBaseRow, col(KnowledgeBaseRow.id) == col(DocumentRow.knowledge_base_id))
-            .where(col(DocumentRow.id).in_(document_ids), self._rights.may_read())
+            .where(col(DocumentRow.id).in_([storable(each) for each in document_ids]), self._rights.may_read())
         )
         return set(self._session.exec(query))
 
@@ -546,11 +547,11 @@ def noted_vectors(session: Session, limit: int) -> list[tuple[int, str]]:
     return [(seq, passage_id) for seq, passage_id in session.exec(query) if seq is not None]
 
 
-def vector_places(session: Session, passage_ids: Sequence[str]) -> dict[str, VectorPlace | None]:
+def vector_places(session: Session, passage_ids: Sequence[str]) -> dict[str, Place | None]:
     """What the index must say of each passage now; None is nothing: no release that is kept holds it."""
-    places: dict[str, VectorPlace | None] = dict.fromkeys(passage_ids)
+    places: dict[str, Place | None] = dict.fromkeys(passage_ids)
     query = (
-        select(PassageRow.id, PassageRow.released_to, DocumentRow.acl_id, AclRow.level)
+        select(PassageRow, DocumentRow.acl_id, AclRow.level)
         .join(DocumentRow, col(DocumentRow.id) == col(PassageRow.document_id))
         .join(KnowledgeBaseRow, col(KnowledgeBaseRow.id) == col(DocumentRow.knowledge_base_id))
         .join(AclRow, col(AclRow.acl_id) == col(DocumentRow.acl_id))
@@ -563,8 +564,8 @@ def vector_places(session: Session, passage_ids: Sequence[str]) -> dict[str, Vec
             ),
         )
     )
-    for passage_id, released_to, acl_id, level in session.exec(query):
-        places[passage_id] = VectorPlace(acl_id=acl_id, level=level, released_to=released_to)
+    for row, acl_id, level in session.exec(query):
+        places[row.id] = Place(acl_id, level, released_from=row.released_from, released_to=row.released_to)
     return places
 
 

@@ -1,4 +1,9 @@
-"""Search: rights → filter → dense and words in the index → fusion → text under current rights."""
+"""Search: rights → filter → dense and words in the index → text under current rights → fusion.
+
+What is hidden must not show in what is found, not even by its order: places are counted among readable passages only,
+and words are weighed by the caller's own (`own_words`). One trace is left: which hundred of more than a hundred
+passages that share a word with the query are looked at is the engine's choice, by the weights of its whole collection.
+"""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +23,7 @@ from zhiku_platform.db import Database
 from zhiku_platform.errors import NotFoundError
 from zhiku_services.knowledge.index import Hit, KnowledgeBaseScope, Scope, VectorIndex
 from zhiku_services.knowledge.models import KnowledgeBaseRow
+from zhiku_services.knowledge.own_words import counted_words, weigh
 from zhiku_services.knowledge.passages import to_passage
 from zhiku_services.knowledge.ranking import POOL, Candidate, Ranked, rank, words_of_passage
 from zhiku_services.knowledge.ranking.confidence import relevance
@@ -48,12 +54,13 @@ class _Hits:
 
 @dataclass(frozen=True)
 class Searched:
-    """What a search looks at: the knowledge bases, and at which release."""
+    """What a search looks at: the knowledge bases, at which release, and how many passages the caller has there."""
 
     scope: Scope
     view: ReleaseView
     names: list[str]
     releases: dict[str, int]
+    passages: int
 
 
 def search(
@@ -118,6 +125,7 @@ def _searched(
         view=view,
         names=sorted(row.name for row, _ in viewable),
         releases={row.id: view.numbers.get(row.id, row.published_release) for row, _ in viewable},
+        passages=repository.count_passages([kb.kb_id for kb in scope.knowledge_bases], view),
     )
 
 
@@ -173,7 +181,8 @@ def _search(
         if (words.suffices(hydrated) and meaning.suffices(hydrated)) or pool == _DEEPEST_POOL:
             break
         pool = min(2 * pool, _DEEPEST_POOL)
-    bm25, cosine = words.readable(hydrated), meaning.readable(hydrated)
+    bm25 = _weighed(request.query, words.readable(hydrated), hydrated, searched, index)
+    cosine = meaning.readable(hydrated)
     unknown = [passage_id for passage_id in bm25 if passage_id not in cosine]
     if vector is not None and unknown:
         missing = index.search_dense(vector, searched.scope, len(unknown), within=unknown)
@@ -182,6 +191,26 @@ def _search(
     ranked = rank(request.query, _candidates(bm25, cosine, hydrated), request.mode)
     clock.lap("rank")
     return ranked, hydrated
+
+
+def _weighed(
+    query: str,
+    by_words: Mapping[str, float],
+    hydrated: Mapping[str, Hydrated],
+    searched: Searched,
+    index: VectorIndex,
+) -> dict[str, float]:
+    """What was found by words, weighed by the caller's own passages."""
+    if not by_words:
+        return {}
+    frequencies = index.frequencies(counted_words(query), searched.scope)
+    texts = [_text(hydrated[passage_id]) for passage_id in by_words]
+    return dict(zip(by_words, weigh(query, texts, frequencies, searched.passages), strict=True))
+
+
+def _text(found: Hydrated) -> str:
+    passage, document = found
+    return words_of_passage(document.title, passage.heading_path, passage.text)
 
 
 def _hits(
@@ -209,7 +238,7 @@ def _candidates(
         candidates.append(
             Candidate(
                 passage_id=passage_id,
-                text=words_of_passage(document.title, passage.heading_path, passage.text),
+                text=_text((passage, document)),
                 cosine=cosine.get(passage_id),
                 bm25=bm25.get(passage_id),
                 title=" ".join([document.title, *passage.heading_path]),

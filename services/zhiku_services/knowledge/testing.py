@@ -15,14 +15,17 @@ import pytest
 
 from zhiku_services.knowledge.index import (
     ALL_ACLS,
+    MAX_FREQUENCY,
     OPEN_RELEASE,
     IndexRow,
     KnowledgeBaseScope,
+    Place,
     Scope,
     UnsafeIdError,
     VectorIndex,
     WordSearchUnavailableError,
 )
+from zhiku_services.knowledge.ranking.words import content_words
 
 DIMENSIONS: Final = 32
 HOSTILE_NAMES: Final = (
@@ -210,7 +213,7 @@ class VectorIndexContract:
         kept, gone = row("kept", text="年假 policy"), row("gone", text="年假 policy", vector=unit(3, 4))
         index.upsert([kept, gone])
 
-        index.place([gone.passage_id, f"unknown.{tenant}"], acl_id=7, level=0, released_to=2)
+        index.place([gone.passage_id, f"unknown.{tenant}"], Place(7, 0, released_from=1, released_to=2))
 
         before = Scope(tenant, 0, (KnowledgeBaseScope("kb", frozenset({7}), 1),))
         after = Scope(tenant, 0, (KnowledgeBaseScope("kb", frozenset({7}), 2),))
@@ -234,9 +237,49 @@ class VectorIndexContract:
     ) -> None:
         index.upsert([row("a", acl_id=9, level=1)])
 
-        index.place([row("a").passage_id], acl_id=acl_id, level=level, released_to=OPEN_RELEASE)
+        index.place([row("a").passage_id], Place(acl_id, level, released_from=1, released_to=OPEN_RELEASE))
 
         assert index.count(Scope(tenant, 2, (KnowledgeBaseScope("kb", frozenset({7}), 1),))) == int(visible)
+
+    def test_a_placed_passage_enters_the_release_it_was_given(
+        self, index: VectorIndex, row: Callable[..., IndexRow], tenant: str
+    ) -> None:
+        index.upsert([row("a", released_from=OPEN_RELEASE)])
+        scopes = [Scope(tenant, 0, (KnowledgeBaseScope("kb", ALL_ACLS, release),)) for release in (2, 3)]
+        assert [index.count(scope) for scope in scopes] == [0, 0]
+
+        index.place([row("a").passage_id], Place(7, 0, released_from=3, released_to=OPEN_RELEASE))
+
+        assert [index.count(scope) for scope in scopes] == [0, 1]
+
+    def test_words_are_counted_within_the_scope(
+        self, index: VectorIndex, row: Callable[..., IndexRow], tenant: str
+    ) -> None:
+        self.require_words(index)
+        index.upsert(
+            [
+                row("a", text="annual leave"),
+                row("b", text="sick leave, parental leave"),
+                row("hidden", acl_id=8, text="annual leave"),
+                row("late", released_from=2, text="annual leave"),
+                row("c", text="travel"),
+            ]
+        )
+        scope = Scope(tenant, 0, (KnowledgeBaseScope("kb", frozenset({7}), 1),))
+
+        words = [*content_words("annual leave zebra"), *content_words("travel")]
+
+        assert list(index.frequencies(words, scope).values()) == [1, 2, 0, 1]
+        assert index.frequencies([], scope) == {}
+        assert index.frequencies(words, Scope(tenant, 0, ())) == dict.fromkeys(words, 0)
+
+    def test_a_common_word_is_counted_up_to_a_limit(
+        self, index: VectorIndex, row: Callable[..., IndexRow], everything: Scope
+    ) -> None:
+        self.require_words(index)
+        index.upsert([row(f"p{at}", text="common") for at in range(MAX_FREQUENCY + 5)])
+
+        assert index.frequencies(["common"], everything) == {"common": MAX_FREQUENCY}
 
     def test_a_deleted_passage_is_in_no_release(
         self, index: VectorIndex, row: Callable[..., IndexRow], everything: Scope, tenant: str
@@ -251,7 +294,7 @@ class VectorIndexContract:
 
     def test_deleting_or_placing_nothing_is_fine(self, index: VectorIndex) -> None:
         index.delete([])
-        index.place([], acl_id=1, level=0, released_to=1)
+        index.place([], Place(1, 0, 1, 1))
         index.upsert([])
 
     def test_hostile_tenant_names_see_their_own_rows_only(
@@ -292,7 +335,7 @@ class VectorIndexContract:
             lambda: index.upsert([row("a", kb_id=hostile)]),
             lambda: index.upsert([row("a", document_id=hostile)]),
             lambda: index.delete([hostile]),
-            lambda: index.place([hostile], acl_id=1, level=0, released_to=1),
+            lambda: index.place([hostile], Place(1, 0, 1, 1)),
         ]
 
         for attempt in attempts:

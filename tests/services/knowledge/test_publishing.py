@@ -1,10 +1,13 @@
 """Publishing converges, whatever is repeated, late or cut off."""
 
+import contextlib
+from collections.abc import Sequence
+
 import pytest
 from sqlmodel import select
 
 from zhiku_platform.contracts.knowledge import RetireRequest
-from zhiku_services.knowledge.index import ALL_ACLS, KnowledgeBaseScope, Scope
+from zhiku_services.knowledge.index import ALL_ACLS, OPEN_RELEASE, IndexRow, KnowledgeBaseScope, Scope
 from zhiku_services.knowledge.models import PassageRow, VectorChangeRow
 from zhiku_services.knowledge.publishing import align_vectors
 
@@ -77,6 +80,25 @@ def test_a_retired_document_leaves_tables_and_index(knowledge: Knowledge) -> Non
     assert knowledge.http.get("/api/v1/documents/leave", headers=knowledge.headers(ZHAO)).status_code == 404
 
 
+@pytest.mark.parametrize("final", [True, False])
+def test_a_document_deleted_while_it_is_written_leaves_no_vector(
+    knowledge: Knowledge, monkeypatch: pytest.MonkeyPatch, final: bool
+) -> None:
+    kb = knowledge.create("Handbook", "everyone")
+    knowledge.publish(kb, "leave", "Annual leave is 15 days.")
+    upsert = knowledge.index.upsert
+
+    def deleted_meanwhile(rows: Sequence[IndexRow]) -> None:
+        assert retire(knowledge, "leave", fence=9) == 200
+        upsert(rows)
+
+    with monkeypatch.context() as race:
+        race.setattr(knowledge.index, "upsert", deleted_meanwhile)
+        with contextlib.suppress(AssertionError):
+            knowledge.publish(kb, "leave", "Annual leave is 20 days.", version="v2", fence=2, final=final)
+    assert [vectors(knowledge, kb, release) for release in (0, 1, 2, 10**6, OPEN_RELEASE)] == [0, 0, 0, 0, 0]
+
+
 def test_a_late_worker_cannot_bring_a_retired_document_back(knowledge: Knowledge) -> None:
     kb = knowledge.create("Handbook", "everyone")
     knowledge.publish(kb, "leave", "Annual leave is 15 days.")
@@ -126,6 +148,17 @@ def test_a_restriction_that_somebody_set_outlives_the_next_version(knowledge: Kn
     assert knowledge.search(ZHAO, "plan") == ["The plan is bolder."]
     knowledge.publish(kb, "plan", "The plan is public.", version="v3", fence=3, acl_revision=1)
     assert knowledge.search(LIN, "plan") == ["The plan is public."]
+
+
+def test_nobody_shuts_out_what_the_source_says_later(knowledge: Knowledge) -> None:
+    kb = knowledge.create("Handbook", "everyone")
+    knowledge.publish(kb, "plan", "The plan is bold.")
+    own = {"readers": None, "revision": 10**9}
+    assert knowledge.http.put("/api/v1/documents/plan/acl", json=own, headers=knowledge.headers(ZHAO)).is_success
+    narrow = {"readers": ["user:zhao"], "revision": 1}
+    path, headers = "/internal/documents/plan/acl", knowledge.headers(INGESTION)
+    assert knowledge.http.put(path, json=narrow, headers=headers).status_code == 204
+    assert knowledge.search(LIN, "bold plan") == []
 
 
 def test_an_acl_that_comes_late_does_not_win(knowledge: Knowledge) -> None:

@@ -5,6 +5,9 @@ import random
 import pytest
 
 from zhiku_platform.contracts.identity import Principal, Role
+from zhiku_services.knowledge.index import Hit, KnowledgeBaseScope, Scope
+from zhiku_services.knowledge.models import INHERITED_ACL
+from zhiku_services.knowledge.repository import acl_id_of
 
 from .conftest import LIN, OTHER_TENANT, STRANGER, ZHAO, Knowledge
 
@@ -154,3 +157,55 @@ def test_nobody_finds_what_they_may_not_read_in_a_random_world(knowledge: Knowle
         texts = {each["passage"]["text"] for each in found}
         assert texts <= readable
         assert len(texts) == min(50, len(readable))
+
+
+def test_what_the_index_wrongly_shows_does_not_crowd_out_what_is_readable(
+    knowledge: Knowledge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kb = knowledge.create("Handbook", "everyone")
+    knowledge.publish(kb, "open", "One budget line among many other words.")
+    knowledge.publish(kb, "closing", *(f"Budget budget budget {n}" for n in range(130)))
+    # The index is told nothing: it goes on offering 130 better hits that are no longer readable.
+    monkeypatch.setattr(knowledge.index, "place", lambda *_, **__: None)
+    headers = knowledge.headers(ZHAO)
+    knowledge.http.put("/api/v1/documents/closing/acl", json={"readers": ["user:zhao"]}, headers=headers)
+    assert knowledge.search(LIN, "budget") == ["One budget line among many other words."]
+
+
+def test_hidden_documents_change_neither_order_nor_score(knowledge: Knowledge) -> None:
+    kb = knowledge.create("Handbook", "everyone")
+    knowledge.publish(kb, "travel", "Travel is booked by the office.")
+    knowledge.publish(kb, "leave", "Leave is booked by the office and travel is not.")
+    knowledge.publish(kb, "both", "Leave, then travel.")
+
+    def scores(mode: str) -> list[tuple[str, float]]:
+        body = {"query": "travel leave office", "mode": mode}
+        found = knowledge.http.post("/api/v1/search", json=body, headers=knowledge.headers(LIN)).json()["passages"]
+        return [(each["passage"]["document_id"], each["score"]) for each in found]
+
+    before = [scores(mode) for mode in MODES]
+    other = knowledge.create("Hidden")
+    for n in range(20):
+        knowledge.publish(kb, f"closed{n}", "Travel travel travel.", readers=["user:zhao"])
+        knowledge.publish(other, f"hidden{n}", "Office leave.", "Leave, leave, leave, leave.")
+    assert [scores(mode) for mode in MODES] == before
+
+
+def test_the_index_is_asked_for_nothing_that_the_caller_may_not_read(
+    knowledge: Knowledge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kb, _ = knowledge.create("Handbook", "everyone"), knowledge.create("Hidden")
+    knowledge.publish(kb, "open", "Open text.")
+    knowledge.publish(kb, "closed", "Closed text.", readers=["user:zhao"], level=2)
+    knowledge.publish(kb, "named", "Named text.", readers=["group:engineering"])
+    asked: list[Scope] = []
+    real = knowledge.index.search_bm25
+
+    def search_bm25(text: str, scope: Scope, limit: int) -> list[Hit]:
+        asked.append(scope)
+        return real(text, scope, limit)
+
+    monkeypatch.setattr(knowledge.index, "search_bm25", search_bm25)
+    knowledge.search(LIN, "text")
+    held = frozenset({INHERITED_ACL, acl_id_of(["group:engineering"], 0)})
+    assert asked == [Scope("acme", 0, (KnowledgeBaseScope(kb, held, release=3),))]

@@ -1,0 +1,347 @@
+"""Switches off one enforcement point of rights after another, and demands that the tests notice.
+
+    .venv/bin/python tests/evaluation/access_mutations.py             the table of docs/access.md, as Markdown
+    .venv/bin/python tests/evaluation/access_mutations.py --only NAME
+
+A point is switched off by replacing one function, by its dotted name, in this process; the code that is shipped has no
+switch. Each mutant is met by two suites: the whole fast suite of rights, and the state machines alone. Exit status 1
+if the whole suite stays green for any point, or is red without one.
+"""
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from joserfc import jws
+from sqlalchemy import true
+from sqlmodel import col, select
+
+from zhiku_platform import access as platform_access
+from zhiku_platform.contracts.identity import Principal
+from zhiku_services.knowledge import explaining, filters, publishing, releases, repository, roles, search, service
+from zhiku_services.knowledge.errors import RoleTooSmallError
+from zhiku_services.knowledge.index import ALL_ACLS, KnowledgeBaseScope, Scope
+from zhiku_services.knowledge.models import DocumentRow, DocumentVersionRow, KnowledgeBaseRow, PassageRow
+from zhiku_services.knowledge.repository import KnowledgeRepository, PublicationRepository
+
+ROOT = Path(__file__).resolve().parents[2]
+TESTS = ROOT / "tests" / "services" / "knowledge"
+WHOLE = [
+    str(TESTS / name)
+    for name in (
+        "test_filters.py",
+        "test_service.py",
+        "test_search.py",
+        "test_releases.py",
+        "test_explaining.py",
+        "test_publishing.py",
+        "test_sweep.py",
+        "test_index_milvus.py",
+        "test_access.py",
+    )
+] + [str(ROOT / "tests" / "platform" / "test_access.py")]
+SUITES = {"whole": WHOLE, "machines": [str(TESTS / "test_access.py")]}
+
+Attribute = tuple[object, str, Any]
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One point, and what stands in its place."""
+
+    name: str
+    says: str
+    replaced: tuple[Attribute, ...]
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    return None
+
+
+def _always(*_: Any, **__: Any) -> Any:
+    return true()
+
+
+def _hydrate_anything(self: Any, passage_ids: Any, _: Any = None) -> dict[str, Any]:
+    query = (
+        select(PassageRow, DocumentVersionRow)
+        .join(DocumentVersionRow, col(DocumentVersionRow.version_id) == col(PassageRow.version_id))
+        .where(col(PassageRow.id).in_(passage_ids))
+    )
+    return {passage.id: (passage, version) for passage, version in self._session.exec(query)}
+
+
+def _every_acl(self: Any, knowledge_base_ids: Any) -> dict[str, set[int]]:
+    rows = self._session.exec(
+        select(DocumentRow.knowledge_base_id, DocumentRow.acl_id).where(
+            col(DocumentRow.knowledge_base_id).in_(knowledge_base_ids)
+        )
+    )
+    found: dict[str, set[int]] = {}
+    for knowledge_base_id, acl_id in rows:
+        found.setdefault(knowledge_base_id, set()).add(acl_id)
+    return found
+
+
+def _unnarrowed_scope(access: Any, _: Any, rows: Any, view: Any = repository.PUBLISHED) -> Scope:
+    return Scope(
+        access.tenant,
+        9,
+        tuple(KnowledgeBaseScope(row.id, ALL_ACLS, view.numbers.get(row.id, row.published_release)) for row in rows),
+    )
+
+
+def _count_everything(self: Any, knowledge_base_ids: Any) -> dict[str, int]:
+    rows = self._session.exec(
+        select(DocumentRow.knowledge_base_id).where(col(DocumentRow.knowledge_base_id).in_(knowledge_base_ids))
+    )
+    counts: dict[str, int] = {}
+    for knowledge_base_id in rows:
+        counts[knowledge_base_id] = counts.get(knowledge_base_id, 0) + 1
+    return counts
+
+
+def _list_everything(_: Any, view: Any = repository.PUBLISHED) -> Any:
+    return (
+        select(DocumentRow)
+        .join(KnowledgeBaseRow, col(KnowledgeBaseRow.id) == col(DocumentRow.knowledge_base_id))
+        .join(DocumentVersionRow, col(DocumentVersionRow.document_id) == col(DocumentRow.id))
+        .where(repository.in_release(col(DocumentVersionRow.released_from), col(DocumentVersionRow.released_to), view))
+    )
+
+
+def _name_taken_anywhere(self: Any, name: str) -> bool:
+    return self._session.exec(select(KnowledgeBaseRow.id).where(col(KnowledgeBaseRow.name) == name)).first() is not None
+
+
+def _keep_the_text(self: Any, document: DocumentRow) -> int:
+    return len(self.passage_ids(document.id))
+
+
+def _staged_is_released(original: Callable[..., PassageRow]) -> Callable[..., PassageRow]:
+    def row(*arguments: Any) -> PassageRow:
+        made = original(*arguments)
+        made.released_from = 0
+        return made
+
+    return row
+
+
+def _tell_the_number(original: Callable[..., Any]) -> Callable[..., Any]:
+    def told(row: KnowledgeBaseRow, *rest: Any, **named: Any) -> Any:
+        return original(row, *rest, **named).model_copy(update={"published_release": row.published_release})
+
+    return told
+
+
+def _believe_anybody(_: Any, token: str) -> Principal:
+    payload = jws.extract_compact(token.encode()).payload
+    return Principal.model_validate_json(_json_of(payload))
+
+
+def _json_of(payload: bytes) -> str:
+    import json
+
+    return json.dumps(json.loads(payload)["principal"])
+
+
+def _engine_scores(*arguments: Any) -> dict[str, float]:
+    by_words: Mapping[str, float] = arguments[1]
+    return dict(by_words)
+
+
+def _forbidden(what: str) -> RoleTooSmallError:
+    return RoleTooSmallError(f"You may not see this {what}.", remedy="Ask its owner.")
+
+
+def _every_permission(_: Principal) -> frozenset[platform_access.Permission]:
+    return frozenset(platform_access.Permission)
+
+
+def _of_roles_alone(principal: Principal) -> frozenset[platform_access.Permission]:
+    roles_held = platform_access.effective_roles(principal.roles)
+    return frozenset().union(*(platform_access.ROLE_PERMISSIONS[role] for role in roles_held))
+
+
+RIGHTS = repository.Rights
+
+MUTATIONS: list[Mutation] = [
+    Mutation(
+        "filter: tenant", "the index looks into every tenant", ((filters, "_of_tenant", lambda _: 'tenant != ""'),)
+    ),
+    Mutation(
+        "filter: knowledge base", "into every knowledge base", ((filters, "_is_in_base", lambda _: 'kb_id != ""'),)
+    ),
+    Mutation("filter: acl", "past the ACLs", ((filters, "_holds_acl", lambda _: ""),)),
+    Mutation("filter: level", "past the clearance", ((filters, "_is_cleared", lambda _: "level >= 0"),)),
+    Mutation("filter: release", "into every release", ((filters, "_is_in_release", lambda _: ""),)),
+    Mutation("filter: within", "past the ids that were named", ((filters, "_narrowings", lambda _: [""]),)),
+    Mutation(
+        "filter: names quoted", "a tenant's name is code", ((filters, "encode_name", lambda value: f'"{value}"'),)
+    ),
+    Mutation("filter: ids checked", "an id is code", ((filters, "encode_id", lambda value: f'"{value}"'),)),
+    Mutation("filter: numbers checked", "a number is code", ((filters, "encode_int", str),)),
+    Mutation(
+        "scope: rights compiled in", "the index is asked for everything", ((search, "scope_of", _unnarrowed_scope),)
+    ),
+    Mutation("scope: ACLs held", "for every ACL", ((KnowledgeRepository, "readable_acls", _every_acl),)),
+    Mutation(
+        "scope: named bases exist",
+        "a hidden knowledge base is passed over in silence",
+        ((search, "_viewable", lambda store, wanted: store.knowledge_bases(wanted)),),
+    ),
+    Mutation("tables: tenant", "every tenant's rows", ((RIGHTS, "of_tenant", _always),)),
+    Mutation("tables: grant", "without a grant", ((RIGHTS, "has_grant", _always),)),
+    Mutation("tables: tokens", "everybody holds every token", ((RIGHTS, "holds", _always),)),
+    Mutation("tables: ACL", "past the ACL", ((RIGHTS, "is_reader", _always),)),
+    Mutation("tables: clearance", "past the level", ((RIGHTS, "is_cleared", _always),)),
+    Mutation("tables: release", "what no release holds, or another", ((repository, "in_release", _always),)),
+    Mutation("hydrate: second check", "text by id, unchecked", ((KnowledgeRepository, "hydrate", _hydrate_anything),)),
+    Mutation(
+        "list: rights", "every document is listed", ((KnowledgeRepository, "_readable_documents", _list_everything),)
+    ),
+    Mutation(
+        "count: rights", "every document is counted", ((KnowledgeRepository, "count_readable", _count_everything),)
+    ),
+    Mutation(
+        "stream: sources checked again",
+        "an answer goes on with what was revoked",
+        ((KnowledgeRepository, "readable_passage_ids", lambda _, ids: set(ids)),),
+    ),
+    Mutation(
+        "role: rank",
+        "a viewer does what an owner may",
+        ((roles, "check_role", _nothing), (releases, "check_role", _nothing), (service, "check_role", _nothing)),
+    ),
+    Mutation("role: last owner", "nobody owns it any more", ((service, "_keep_an_owner", _nothing),)),
+    Mutation("404: knowledge bases", "a hidden one is forbidden, not missing", ((roles, "NotFoundError", _forbidden),)),
+    Mutation("404: documents", "a hidden one is forbidden, not missing", ((service, "NotFoundError", _forbidden),)),
+    Mutation(
+        "names: hidden ones are free",
+        "a name is refused because of what is hidden",
+        ((KnowledgeRepository, "is_name_taken", _name_taken_anywhere),),
+    ),
+    Mutation(
+        "release: editors only",
+        "a viewer looks into the draft",
+        ((search, "view_releases", lambda _, numbers, **__: repository.ReleaseView(numbers)),),
+    ),
+    Mutation(
+        "release: numbers in results",
+        "a viewer is told how often something changed",
+        ((search, "for_callers", lambda result, _, **__: result),),
+    ),
+    Mutation(
+        "release: numbers of bases",
+        "a viewer is told how often something changed",
+        ((service, "_knowledge_base", _tell_the_number(service._knowledge_base)),),
+    ),
+    Mutation("erase: tables", "a deleted text stays", ((PublicationRepository, "retire", _keep_the_text),)),
+    Mutation("erase: index", "a deleted vector stays", ((PublicationRepository, "note_vectors", _nothing),)),
+    Mutation("replace: old version out", "both versions show", ((PublicationRepository, "_leave", lambda *_: 0),)),
+    Mutation(
+        "stage: out of sight",
+        "half a document shows",
+        ((publishing, "_passage_row", _staged_is_released(publishing._passage_row)),),
+    ),
+    Mutation("stage: fence", "a late worker overwrites", ((publishing, "_check_fence", _nothing),)),
+    Mutation("order: own words", "order tells of hidden documents", ((search, "_weighed", _engine_scores),)),
+    Mutation(
+        "order: places of the hidden",
+        "what is hidden takes places",
+        ((search._Hits, "suffices", lambda *_: True),),
+    ),
+    Mutation("explain: documents", "a hidden document is explained", ((explaining._Asker, "reads", lambda *_: True),)),
+    Mutation("explain: owners", "everybody is told as an owner is", ((explaining._Asker, "owns", lambda *_: True),)),
+    Mutation(
+        "explain: own view of an owner",
+        "an owner is told of what it may not read",
+        ((explaining._Asker, "acls", lambda self, kb: _every_acl(self._content, [kb])[kb]),),
+    ),
+    Mutation("principal: permission", "no role is needed", ((platform_access, "permissions_of", _every_permission),)),
+    Mutation(
+        "principal: key scopes", "an API key is not narrowed", ((platform_access, "permissions_of", _of_roles_alone),)
+    ),
+    Mutation(
+        "principal: administrators apart",
+        "one person is two administrators",
+        ((platform_access, "effective_roles", lambda held: held),),
+    ),
+    Mutation(
+        "principal: signature",
+        "any token is believed",
+        ((platform_access.PrincipalSigner, "verify", _believe_anybody),),
+    ),
+]
+
+
+class FirstFailure:
+    """Which test failed first, and whether it failed by what it says or before it could say anything."""
+
+    def __init__(self) -> None:
+        self.name: str | None = None
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed and self.name is None:
+            where = "" if report.when == "call" else f" ({report.when})"
+            self.name = report.nodeid.rsplit("/", 1)[-1] + where
+
+
+def run(suite: str, name: str | None) -> str | None:
+    """Run a suite up to its first failure in a process of its own, with a point switched off; return what failed."""
+    command = [sys.executable, __file__, "--suite", suite, "--mutant", name or ""]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode not in {0, 1}:
+        raise RuntimeError(f"{name}: the tests did not run: {done.stderr[-2000:]}")
+    return done.stdout.strip().rsplit("\n", 1)[-1] if done.returncode else None
+
+
+def run_here(suite: str, name: str) -> int:
+    """Do it in this process; exit status 0, all passed, or 1, and the last line names what failed."""
+    first = FirstFailure()
+    quiet = ["-x", "-q", "--no-header", "--no-summary", "-p", "no:cacheprovider", "-m", "not slow", "--tb=no"]
+    # pytest is imported here before it could rewrite the asserts of its plugins.
+    quiet += ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
+    with ExitStack() as stack:
+        for target, attribute, replacement in next((each.replaced for each in MUTATIONS if each.name == name), ()):
+            stack.enter_context(patch.object(target, attribute, replacement))
+        code = pytest.main([*quiet, *SUITES[suite]], plugins=[first])
+    sys.stdout.write(f"\n{first.name}\n")
+    return int(code)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", help="one point, by name")
+    parser.add_argument("--suite", choices=list(SUITES), help=argparse.SUPPRESS)
+    parser.add_argument("--mutant", default="", help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.suite is not None:
+        return run_here(chosen.suite, chosen.mutant)
+    for suite in SUITES:
+        if (failed := run(suite, None)) is not None:
+            sys.stderr.write(f"The suite is red without a mutation: {failed}\n")
+            return 1
+    survivors = 0
+    lines = ["| point | switched off | first test that fails | state machines |", "|---|---|---|---|"]
+    for mutation in MUTATIONS:
+        if chosen.only not in {None, mutation.name}:
+            continue
+        failed, found = (run(suite, mutation.name) for suite in SUITES)
+        survivors += failed is None
+        shown = f"`{failed}`" if failed else "**none**"
+        lines.append(f"| {mutation.name} | {mutation.says} | {shown} | {'found' if found else ''} |")
+        sys.stderr.write(lines[-1] + "\n")
+    sys.stdout.write("\n".join(lines) + f"\n\n{len(lines) - 2} points, {survivors} survived.\n")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
