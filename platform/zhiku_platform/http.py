@@ -69,7 +69,7 @@ def _permissions(dependant: Dependant) -> list[Permission]:
 def create_app(
     service: str,
     settings: Settings,
-    routers: Sequence[APIRouter],
+    routers: Sequence["GuardedRouter"],
     *,
     database: Database | None = None,
     ready: Callable[[], None] = lambda: None,

@@ -154,17 +154,20 @@ class Relay:
 
     def relay(self) -> int:
         """Send every waiting task; return how many. A crash between send and delete sends one twice."""
-        sent = 0
+        sent: list[str] = []
         with self._database.read() as session:
             waiting = session.execute(select(self._outbox).order_by(self._outbox.c.id).limit(_BATCH)).all()
-        for row in waiting:
-            self._queue.send(row.task, row.arguments)
-            sent += 1
-        if waiting:
+        try:
+            for row in waiting:
+                self._queue.send(row.task, row.arguments)
+                sent.append(row.id)
+        finally:
+            # What the broker has is not sent again, though it refused the rest.
             # Not through `Database.write`: the relay must not wake itself.
-            with self._database.engine.begin() as connection:
-                connection.execute(delete(self._outbox).where(self._outbox.c.id.in_([row.id for row in waiting])))
-        return sent
+            if sent:
+                with self._database.engine.begin() as connection:
+                    connection.execute(delete(self._outbox).where(self._outbox.c.id.in_(sent)))
+        return len(sent)
 
     def _run(self) -> None:
         while not self._stopping:

@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import track
@@ -30,6 +30,9 @@ from zhiku_services.commands.ask import ask_and_wait
 from zhiku_services.commands.home import DEFAULT_USER, AsJson, Home, settings_for
 from zhiku_services.commands.output import errors, print_json, print_table
 from zhiku_services.embedded.clients import Clients
+
+if TYPE_CHECKING:
+    from zhiku_services.knowledge.evaluation import EvaluationSet, RetrievalReport
 
 app = typer.Typer(help="Measure quality.", no_args_is_help=True)
 
@@ -111,16 +114,11 @@ def retrieval(
     as_json: AsJson = False,
 ) -> None:
     """Measure hybrid search beside dense and BM25 alone, in one run, on a BEIR set."""
-    from zhiku_services.knowledge.evaluation import evaluate, load_beir
+    from zhiku_services.knowledge.evaluation import load_beir
 
     data = load_beir(folder)
     with corpus(home) as target:
-        knowledge_base_id = target.create(f"{folder.name} {new_id('run')}")
-        names = {
-            target.add(knowledge_base_id, document.id, document.title, document.text): document.id
-            for document in track(data.documents, "Indexing", console=errors, disable=as_json)
-        }
-        report = evaluate(data, search=_searcher(target, knowledge_base_id, names))
+        report = evaluate_retrieval(target, data, quiet=as_json)
     result = report.as_json()
     if as_json:
         print_json(result)
@@ -130,6 +128,18 @@ def retrieval(
         [(run, *(f"{value:.3f}" for value in figures.values())) for run, figures in result["runs"].items()],
         title=f"{folder.name}: {result['documents']} documents, {result['queries']} queries",
     )
+
+
+def evaluate_retrieval(target: Corpus, data: "EvaluationSet", *, quiet: bool = False) -> "RetrievalReport":
+    """Index a set into a new knowledge base, and ask its questions in every mode."""
+    from zhiku_services.knowledge.evaluation import evaluate
+
+    knowledge_base_id = target.create(f"{data.name} {new_id('run')}")
+    names = {
+        target.add(knowledge_base_id, document.id, document.title, document.text): document.id
+        for document in track(data.documents, "Indexing", console=errors, disable=quiet)
+    }
+    return evaluate(data, search=_searcher(target, knowledge_base_id, names))
 
 
 def _searcher(

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, delete, select
 
 from zhiku_connectors.base import (
     Checkpoint,
@@ -116,6 +116,8 @@ def _claim(sync_id: str, syncer: Syncer) -> _Run | None:
         sync.lease_until = now + timedelta(seconds=syncer.timing.sync_lease_s)
         sync.not_before = None
         sync.started_at = sync.started_at or now
+        # An attempt that broke off will find these again.
+        session.exec(delete(SyncSkipRow).where(col(SyncSkipRow.sync_id) == sync.id))
         session.flush()
         return _Run(sync.id, sync.fence, sync.attempt, source, _renewal(syncer))
 

@@ -5,6 +5,7 @@ interface ProblemBody {
   detail: string;
   code: string;
   remedy: string;
+  login_url?: string;
 }
 
 /** An error that has a stable code and a remedy; the page shows both. `status` 0: nothing answered. */
@@ -16,6 +17,8 @@ export class ProblemError extends Error {
     readonly code: string,
     readonly detail: string,
     readonly remedy: string,
+    /** Where to sign in again, if the session is good but too old or too weak for this. */
+    readonly loginUrl?: string,
   ) {
     super(detail);
   }
@@ -29,7 +32,13 @@ function isProblemBody(body: unknown): body is ProblemBody {
 export function toProblem(status: number, body: unknown): ProblemError {
   if (!isProblemBody(body))
     return new ProblemError(status, status === 401 ? "not_signed_in" : "internal", "", "");
-  return new ProblemError(status, String(body.code), String(body.detail), String(body.remedy ?? ""));
+  return new ProblemError(
+    status,
+    String(body.code),
+    String(body.detail),
+    String(body.remedy ?? ""),
+    body.login_url,
+  );
 }
 
 /** Read a failed response. */
@@ -51,5 +60,5 @@ export function asProblem(error: unknown): ProblemError {
 }
 
 export function isSignedOut(error: unknown): boolean {
-  return error instanceof ProblemError && error.status === 401;
+  return error instanceof ProblemError && error.status === 401 && error.loginUrl === undefined;
 }

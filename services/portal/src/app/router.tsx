@@ -19,10 +19,9 @@ const login = createRoute({
   path: "/login",
   validateSearch: (
     search: Record<string, unknown>,
-  ): { next?: string | undefined; expired?: true | undefined; switch?: true | undefined } => ({
+  ): { next?: string | undefined; expired?: true | undefined } => ({
     next: text(search["next"]),
     expired: search["expired"] ? true : undefined,
-    switch: search["switch"] ? true : undefined,
   }),
   component: lazyRouteComponent(() => import("@/features/session/components/LoginPage"), "LoginPage"),
 });

@@ -22,7 +22,8 @@ _UNWANTED_MODULES = ("numpy", "pandas", "torch", "matplotlib")
 
 def bound_self(memory_bytes: int) -> None:
     """Lower this process's limits, for good."""
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    if sys.platform != "darwin":  # macOS refuses this limit; there the clock alone bounds a file
+        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_FSIZE, (_STDERR_BYTES, _STDERR_BYTES))
     resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -34,8 +35,10 @@ def bound_self(memory_bytes: int) -> None:
 
 def leave_network() -> bool:
     """Move into a network namespace without interfaces; tell whether the kernel allowed it."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    return any(libc.unshare(flags) == 0 for flags in (_CLONE_NEWNET, _CLONE_NEWUSER | _CLONE_NEWNET))
+    unshare = getattr(ctypes.CDLL(None, use_errno=True), "unshare", None)  # Linux has it
+    return unshare is not None and any(
+        unshare(flags) == 0 for flags in (_CLONE_NEWNET, _CLONE_NEWUSER | _CLONE_NEWNET)
+    )
 
 
 def take_stdout() -> BinaryIO:

@@ -61,16 +61,15 @@ def rank(query: str, candidates: Sequence[Candidate], mode: SearchMode) -> list[
     """Order candidates, best first; ties by id."""
     if not candidates:
         return []
-    counts = term_counts(query_terms(query), [each.text for each in candidates])
-    overlap = coverage(counts, rarity(counts))
-    score = _scores(candidates, overlap, mode)
+    signals = signals_of(query, candidates)
+    score = _scores(signals, candidates, mode)
     ranked = [
         Ranked(
             each.passage_id,
             float(score[at]),
             each.cosine,
             each.bm25,
-            float(overlap[at]),
+            float(signals[at, 2]),
             is_chinese(query) == is_chinese(each.text),
         )
         for at, each in enumerate(candidates)
@@ -78,15 +77,20 @@ def rank(query: str, candidates: Sequence[Candidate], mode: SearchMode) -> list[
     return sorted(ranked, key=lambda item: (-item.score, item.passage_id))
 
 
-def _scores(candidates: Sequence[Candidate], overlap: Numbers, mode: SearchMode) -> Numbers:
+def signals_of(query: str, candidates: Sequence[Candidate]) -> Numbers:
+    """Measure each candidate by meaning, words and share of the question's words: shape (n, 3), each 0..1."""
+    counts = term_counts(query_terms(query), [each.text for each in candidates])
     cosines = np.array([np.nan if each.cosine is None else each.cosine for each in candidates])
     bm25 = np.array([each.bm25 or 0.0 for each in candidates])
-    words = bm25 / (bm25.max() or 1.0)
+    return np.stack([_spread(cosines), bm25 / (bm25.max() or 1.0), coverage(counts, rarity(counts))], axis=1)
+
+
+def _scores(signals: Numbers, candidates: Sequence[Candidate], mode: SearchMode) -> Numbers:
     if mode is SearchMode.BM25:
-        return words
+        return np.asarray(signals[:, 1])
     if mode is SearchMode.DENSE:
-        return np.asarray(np.clip(np.nan_to_num(cosines, nan=0.0), 0.0, 1.0))
-    return np.asarray(DENSE_WEIGHT * _spread(cosines) + BM25_WEIGHT * words + OVERLAP_WEIGHT * overlap)
+        return np.clip([each.cosine or 0.0 for each in candidates], 0.0, 1.0)
+    return np.asarray(signals @ (DENSE_WEIGHT, BM25_WEIGHT, OVERLAP_WEIGHT))
 
 
 def _spread(cosines: Numbers) -> Numbers:

@@ -25,7 +25,7 @@ const POINTS = [
 
 export function LoginPage() {
   const { t, i18n } = useTranslation();
-  const { next = "/", expired, switch: isSwitching = false } = useSearch({ from: "/login" });
+  const { next = "/", expired } = useSearch({ from: "/login" });
   const session = useSession();
   useDocumentTitle(t("app.title", { page: t("login.signIn") }));
   const router = useRouter();
@@ -61,7 +61,7 @@ export function LoginPage() {
           ) : null}
           <Button
             component="a"
-            href={signInUrl({ next, language: i18n.language, isSwitching })}
+            href={signInUrl({ next, language: i18n.language })}
             size="lg"
             mt="xl"
             rightSection={<IconArrowRight size={18} />}

@@ -36,8 +36,8 @@ export function useSignOut() {
     mutationFn: () => unwrap(api.POST("/api/v1/auth/logout")),
     onSuccess: () => {
       forgetDrafts();
-      // A fresh page: nothing that the reader saw stays in memory.
-      window.location.assign("/login?switch=true");
+      // On to the provider, which ends its own session too, and back to a fresh page: nothing stays in memory.
+      window.location.assign("/api/v1/auth/logout");
     },
   });
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { localPath, signInUrl } from "./sign-in";
+import { confirmUrl, localPath, signInUrl } from "./sign-in";
 
 test.each([
   ["/chat/cnv_1?cite=a:1", "/chat/cnv_1?cite=a:1"],
@@ -13,10 +13,14 @@ test.each([
   expect(localPath(next)).toBe(path);
 });
 
-test("the login asks which account only after signing out", () => {
-  const base = { next: "/search?q=年假", language: "zh-CN" };
-  expect(signInUrl({ ...base, isSwitching: false })).toBe(
+test("the login leads back to the page, in its language", () => {
+  expect(signInUrl({ next: "/search?q=年假", language: "zh-CN" })).toBe(
     "/api/v1/auth/login?next=%2Fsearch%3Fq%3D%E5%B9%B4%E5%81%87&ui_locales=zh-CN",
   );
-  expect(signInUrl({ ...base, isSwitching: true })).toContain("prompt=select_account");
+});
+
+test("confirming leads back to the page", () => {
+  expect(confirmUrl("/api/v1/auth/login?max_age=300", "/audit?q=1")).toBe(
+    "/api/v1/auth/login?max_age=300&next=%2Faudit%3Fq%3D1",
+  );
 });

@@ -3,15 +3,17 @@ interface SignIn {
   next: string;
   /** The language of the provider's page. */
   language: string;
-  /** Ask which account, although the provider may still know one: after signing out. */
-  isSwitching: boolean;
 }
 
 /** Where the browser goes to sign in, and from there back to `next`. */
-export function signInUrl({ next, language, isSwitching }: SignIn): string {
+export function signInUrl({ next, language }: SignIn): string {
   const query = new URLSearchParams({ next: localPath(next), ui_locales: language });
-  if (isSwitching) query.set("prompt", "select_account");
   return `/api/v1/auth/login?${query.toString()}`;
+}
+
+/** Where the browser goes to confirm who it is, and from there back to `next`; `loginUrl` is the server's. */
+export function confirmUrl(loginUrl: string, next: string): string {
+  return `${localPath(loginUrl)}&${new URLSearchParams({ next: localPath(next) }).toString()}`;
 }
 
 /** A path on this origin; anything else would be an open redirect. */
