@@ -113,7 +113,7 @@ def measure(folder: Path, questions: int) -> Measured:
 
 def _ndcg(documents: Sequence[str], scores: Numbers, gains: Mapping[str, float]) -> float:
     best = np.argsort(-scores, kind="stable")
-    return ndcg(list(dict.fromkeys(documents[at] for at in best)), gains)
+    return ndcg(list(dict.fromkeys(documents[int(at)] for at in best)), gains)
 
 
 def _rrf(signals: Numbers) -> Numbers:

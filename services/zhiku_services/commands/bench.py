@@ -59,7 +59,8 @@ def ingest(
             documents=documents,
             seed=seed,
             on_sample=lambda sample: _say(
-                f"{sample.documents} documents, {sample.seconds:.0f} s, {sample.rss_bytes / 1e6:.0f} MB"
+                f"{sample.documents} documents, {sample.seconds:.0f} s, {sample.rss_bytes / 1e6:.0f} MB, "
+                f"own share {sample.own_share:.1%}"
             ),
         )
     _show(result.as_json(), as_json)

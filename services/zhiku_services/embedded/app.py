@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 import httpx2
+import uvloop
 from anyio import to_thread
 from fastapi import FastAPI
 from sqlalchemy import Table
@@ -61,7 +62,7 @@ class Embedded:
     def __init__(self, settings: Settings) -> None:
         self.settings = prepare_home(settings)
         self.apps: dict[str, FastAPI] = {}
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="event-loop", daemon=True)
         self._stack = ExitStack()
         self._signer = PrincipalSigner(self.settings.secret_key.get_secret_value())

@@ -50,11 +50,12 @@ _PEOPLE = ("the team lead", "the site manager", "人事部", "财务部", "the w
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Memory of this process at one moment; the parser's children are not in it."""
+    """This process at one moment: its memory, without the parser's children, and whose the workers' time was so far."""
 
     documents: int
     seconds: float
     rss_bytes: int
+    own_share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +128,18 @@ def bench_ingest(
     At most `_BACKLOG` wait in the queue at a time, so that memory is that of the work and not of the queue.
     """
     before, worker_before = _stages(), _worker_seconds()
+
+    def own_share() -> float:
+        spent = _worker_seconds() - worker_before
+        theirs = sum(seconds - before[name] for name, seconds in _stages().items() if name in _THEIRS)
+        return round(1 - theirs / spent, 4) if spent else 0.0
+
     started = time.perf_counter()
     samples: list[Sample] = []
     every = max(1, documents // 50)
 
     def sample(done: int) -> None:
-        samples.append(Sample(done, round(time.perf_counter() - started, 2), rss_bytes()))
+        samples.append(Sample(done, round(time.perf_counter() - started, 2), rss_bytes(), own_share()))
         if on_sample is not None:
             on_sample(samples[-1])
 
@@ -145,7 +152,6 @@ def bench_ingest(
     sample(documents)
     seconds = time.perf_counter() - started
     stages = {name: round(spent - before[name], 3) for name, spent in _stages().items()}
-    worker_seconds = _worker_seconds() - worker_before
     ended, passages = _ended(database, knowledge_base_id)
     return IngestBench(
         documents=documents,
@@ -154,8 +160,8 @@ def bench_ingest(
         seconds=round(seconds, 2),
         documents_per_s=round(documents / seconds, 2),
         stage_seconds=stages,
-        worker_seconds=round(worker_seconds, 3),
-        own_share=round(1 - sum(stages[name] for name in _THEIRS) / worker_seconds, 4) if worker_seconds else 0.0,
+        worker_seconds=round(_worker_seconds() - worker_before, 3),
+        own_share=own_share(),
         rss_growth=_growth([taken.rss_bytes for taken in samples]),
         rss_peak_bytes=max(taken.rss_bytes for taken in samples),
         samples=samples,
