@@ -45,6 +45,7 @@ from zhiku_services.gateway.rendering import (
     render_openai_validation,
 )
 from zhiku_services.gateway.sessions import Lifetimes
+from zhiku_services.gateway.streams import EndWithRights
 
 log = get_logger(__name__)
 
@@ -125,6 +126,7 @@ def create_app(
     _render_each_face(app)
     # Innermost, so that its refusals have a request id and are counted.
     app.user_middleware.append(Middleware(Authenticate, door=app.state.door))
+    app.user_middleware.append(Middleware(EndWithRights))
     app.add_middleware(SecurityHeaders, https=_is_https(settings))
     if identity_provider is not None:
         app.add_middleware(_ServeProvider, provider=identity_provider)

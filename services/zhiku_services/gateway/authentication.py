@@ -1,5 +1,6 @@
 """Who is calling: the one place where a cookie, a key or a service's token becomes a principal."""
 
+from functools import partial
 from urllib.parse import urlsplit
 
 from anyio import CapacityLimiter, to_thread
@@ -21,6 +22,8 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 class Authenticate:
     """ASGI middleware: puts `principal` (and `signed_in`, for a session) into the request's state.
+
+    `find_again` looks up a session or the holder of a key once more; a service's token speaks for itself.
 
     Without good credentials it puts nothing there, and the routes' own permissions refuse. A header that
     only our services may send to each other never passes from outside.
@@ -72,6 +75,7 @@ class Authenticate:
         if holder is not None:
             self._door.limiter.take(holder.key_id)
             request.state.principal = holder.principal
+            request.state.find_again = partial(self._door.key_holder, secret)
 
     async def _identify_service(self, request: Request, token: str) -> None:
         client = request.client.host if request.client else "unknown"
@@ -91,6 +95,7 @@ class Authenticate:
         self._door.limiter.take(found.principal.sub)
         request.state.principal = found.principal
         request.state.signed_in = found
+        request.state.find_again = partial(self._door.signed_in, cookie)
 
     def _refuse_other_sites(self, request: Request, cookie: str) -> None:
         """Check that our own page sends this change: browsers say whence, and only ours has the token."""

@@ -1,5 +1,8 @@
 """Builds the knowledge service."""
 
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -12,6 +15,7 @@ from zhiku_services.knowledge.explaining import People
 from zhiku_services.knowledge.index import VectorIndex
 from zhiku_services.knowledge.models import Base
 from zhiku_services.knowledge.publishing import align_vectors
+from zhiku_services.knowledge.ranking.words import warm_up
 from zhiku_services.knowledge.routes import internal, router
 from zhiku_services.knowledge.search import EmbedQuery
 
@@ -39,9 +43,16 @@ def create_app(
     `people` resolves groups in explanations; without it they are named as groups.
     """
     align_vectors(database, index)
-    app = create_service_app("knowledge", settings, [router, internal], database=database)
+    app = create_service_app("knowledge", settings, [router, internal], database=database, lifespan=_running)
     app.state.index = index
     app.state.blobs = blobs
     app.state.embed = embed
     app.state.people = people
     return app
+
+
+@asynccontextmanager
+async def _running(_app: FastAPI) -> AsyncIterator[None]:
+    """Load the dictionary while the service starts, aside: the first Chinese question would wait for it."""
+    threading.Thread(target=warm_up, name="dictionary", daemon=True).start()
+    yield

@@ -10,7 +10,10 @@ from fastapi.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
 from zhiku_platform.inprocess import AsyncInProcessTransport
+from zhiku_services.gateway.app import seed_directory
 from zhiku_services.gateway.routing import proxied_routes
+from zhiku_services.gateway.streams import ASK_EVERY_S
+from zhiku_services.identity_provider.accounts import DEMO_ACCOUNTS
 
 from .conftest import Gateway
 
@@ -182,6 +185,45 @@ def test_a_caller_who_leaves_as_a_server_sees_it_stops_the_service(gateway: Gate
         return sent
 
     assert run(gateway, finance, scenario) == ["http.response.start", "http.response.body"]
+
+
+def leave_a_group(gateway: Gateway) -> None:
+    users = {account.user.username: account.user for account in DEMO_ACCOUNTS}
+    moved = users["zhao"].model_copy(update={"groups": users["zhao"].groups - {"finance"}})
+    seed_directory(gateway.settings, gateway.database, {**users, "zhao": moved}.values())
+
+
+def leave_the_company(gateway: Gateway) -> None:
+    others = [account.user for account in DEMO_ACCOUNTS if account.user.username != "zhao"]
+    seed_directory(gateway.settings, gateway.database, others)
+
+
+@pytest.mark.parametrize("change", [leave_a_group, leave_the_company])
+def test_a_stream_is_cut_when_its_caller_has_other_rights(
+    gateway: Gateway, finance: TestClient, change: Callable[[Gateway], None]
+) -> None:
+    async def scenario(client: httpx2.AsyncClient) -> list[bytes]:
+        async with client.stream("GET", STREAM) as response:
+            chunks = response.aiter_raw()
+            first = await anext(chunks)
+            await asyncio.to_thread(change, gateway)
+            rest = [chunk async for chunk in chunks]
+        await asyncio.wait_for(gateway.services.stopped.wait(), timeout=5)
+        return [first, *rest]
+
+    assert run(gateway, finance, scenario) == [b"id: 1\ndata: first\n\n"]
+
+
+def test_a_stream_goes_on_while_its_caller_is_the_same(gateway: Gateway, finance: TestClient) -> None:
+    async def scenario(client: httpx2.AsyncClient) -> list[bytes]:
+        async with client.stream("GET", STREAM) as response:
+            chunks = response.aiter_raw()
+            first = await anext(chunks)
+            await asyncio.sleep(2.5 * ASK_EVERY_S)
+            gateway.services.released.set()
+            return [first, *[chunk async for chunk in chunks]]
+
+    assert len(run(gateway, finance, scenario)) == 2
 
 
 def test_an_upload_that_breaks_off_never_arrives_as_a_whole(gateway: Gateway, finance: TestClient) -> None:
