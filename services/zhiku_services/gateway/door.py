@@ -8,6 +8,7 @@ from typing import TypedDict
 from starlette.requests import Request
 
 from zhiku_platform.access import PrincipalSigner
+from zhiku_platform.audit import AuditEvent, Outcome, record
 from zhiku_platform.db import Database
 from zhiku_platform.settings import Settings
 from zhiku_services.gateway import api_keys, sessions
@@ -16,6 +17,7 @@ from zhiku_services.gateway.cookies import Cookies
 from zhiku_services.gateway.digests import Digests
 from zhiku_services.gateway.directory_sync import DirectorySync
 from zhiku_services.gateway.limits import OncePer, RateLimiter
+from zhiku_services.gateway.models import AUDIT_OUTBOX
 from zhiku_services.gateway.oidc import OpenIdClient
 from zhiku_services.gateway.sessions import Lifetimes, SignedIn
 
@@ -85,6 +87,22 @@ class Door:
             with self.database.write() as session:
                 api_keys.touch(found.key_id, at=at, session=session)
         return found
+
+    def record_refusal(self, what: str, reason: str, client: str) -> None:
+        """Leave a trace of a `what` (a login, a token) that was refused; at most one a while for each client."""
+        if not self.refusals.is_due(f"{what}:{client}"):
+            return
+        with self.database.write() as session:
+            event = AuditEvent(
+                action="session.refused",
+                tenant=self.settings.tenant,
+                actor="anonymous",
+                subject=self.issuer[:200],
+                outcome=Outcome.DENIED,
+                details={"reason": reason},
+                at=self.clock(),
+            )
+            record(session, AUDIT_OUTBOX, event)
 
 
 def door_of(request: Request) -> Door:

@@ -5,13 +5,12 @@ from collections.abc import Mapping
 
 from anyio import to_thread
 
-from zhiku_platform.audit import AuditEvent, Outcome, record
 from zhiku_platform.contracts.identity import DirectoryUser
 from zhiku_services.gateway import provider_logouts, sessions
 from zhiku_services.gateway.directory_sync import DirectorySync, StaticDirectory
 from zhiku_services.gateway.door import Door
 from zhiku_services.gateway.errors import DirectoryUnavailableError, ForeignAddressError, LoginRefusedError
-from zhiku_services.gateway.models import AUDIT_OUTBOX, UserRow
+from zhiku_services.gateway.models import UserRow
 from zhiku_services.gateway.oidc import Identity, Login
 
 # One slash and then neither a second one nor a backslash, which browsers read as one; nothing invisible.
@@ -46,7 +45,7 @@ async def finish(
         identity = await door.openid.redeem(query["code"], begun)
         cookie = await to_thread.run_sync(_start_session, door, identity, old_cookie)
     except LoginRefusedError as error:
-        await to_thread.run_sync(_record_refusal, door, error.reason, client)
+        await to_thread.run_sync(door.record_refusal, "login", error.reason, client)
         raise
     return cookie, begun.next
 
@@ -96,19 +95,3 @@ def _admit(door: Door, user: DirectoryUser) -> None:
         may_come_in = mirrored.is_active
     if not may_come_in:
         raise LoginRefusedError("user_left")
-
-
-def _record_refusal(door: Door, reason: str, client: str) -> None:
-    if not door.refusals.is_due(f"login:{client}"):
-        return
-    with door.database.write() as session:
-        event = AuditEvent(
-            action="session.refused",
-            tenant=door.settings.tenant,
-            actor="anonymous",
-            subject=door.issuer[:200],
-            outcome=Outcome.DENIED,
-            details={"reason": reason},
-            at=door.clock(),
-        )
-        record(session, AUDIT_OUTBOX, event)

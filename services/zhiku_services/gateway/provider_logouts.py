@@ -9,11 +9,10 @@ from datetime import datetime, timedelta
 from anyio import to_thread
 from sqlmodel import Session, col, delete
 
-from zhiku_platform.audit import AuditEvent, Outcome, record
 from zhiku_services.gateway import sessions
 from zhiku_services.gateway.door import Door
 from zhiku_services.gateway.errors import LogoutRefusedError, TokenInvalidError
-from zhiku_services.gateway.models import AUDIT_OUTBOX, LogoutTokenRow, ProviderLogoutRow
+from zhiku_services.gateway.models import LogoutTokenRow, ProviderLogoutRow
 from zhiku_services.gateway.oidc import Identity
 from zhiku_services.gateway.tokens import ProviderLogout
 
@@ -33,7 +32,7 @@ async def accept(door: Door, token: str, client: str) -> None:
         logout = await door.openid.logout(token)
         await to_thread.run_sync(_end, door, logout)
     except TokenInvalidError as error:
-        await to_thread.run_sync(_record_refusal, door, error.reason, client)
+        await to_thread.run_sync(door.record_refusal, "logout", f"logout_token:{error.reason}", client)
         raise LogoutRefusedError from error
 
 
@@ -74,19 +73,3 @@ def _remember(issuer: str, logout: ProviderLogout, at: datetime, session: Sessio
             )
         )
         session.flush()
-
-
-def _record_refusal(door: Door, reason: str, client: str) -> None:
-    if not door.refusals.is_due(f"logout:{client}"):
-        return
-    with door.database.write() as session:
-        event = AuditEvent(
-            action="session.refused",
-            tenant=door.settings.tenant,
-            actor="anonymous",
-            subject=door.issuer[:200],
-            outcome=Outcome.DENIED,
-            details={"reason": f"logout_token:{reason}"},
-            at=door.clock(),
-        )
-        record(session, AUDIT_OUTBOX, event)

@@ -5,11 +5,9 @@ A token gives the role of a service and nothing else, and only to the clients th
 
 from anyio import to_thread
 
-from zhiku_platform.audit import AuditEvent, Outcome, record
 from zhiku_platform.contracts.identity import Principal, PrincipalKind, Role
 from zhiku_services.gateway.door import Door
 from zhiku_services.gateway.errors import TokenInvalidError
-from zhiku_services.gateway.models import AUDIT_OUTBOX
 
 
 def is_token(secret: str) -> bool:
@@ -31,7 +29,7 @@ async def find_service(door: Door, token: str, client: str) -> Principal | None:
             token, audience=settings.oidc_audience, clients=settings.oidc_service_clients
         )
     except TokenInvalidError as error:
-        await to_thread.run_sync(_record_refusal, door, error.reason, client)
+        await to_thread.run_sync(door.record_refusal, "token", f"access_token:{error.reason}", client)
         return None
     return Principal(
         sub=caller.client_id,
@@ -40,19 +38,3 @@ async def find_service(door: Door, token: str, client: str) -> Principal | None:
         name=caller.client_id,
         roles=frozenset({Role.SERVICE}),
     )
-
-
-def _record_refusal(door: Door, reason: str, client: str) -> None:
-    if not door.refusals.is_due(f"token:{client}"):
-        return
-    with door.database.write() as session:
-        event = AuditEvent(
-            action="session.refused",
-            tenant=door.settings.tenant,
-            actor="anonymous",
-            subject=door.issuer[:200],
-            outcome=Outcome.DENIED,
-            details={"reason": f"access_token:{reason}"},
-            at=door.clock(),
-        )
-        record(session, AUDIT_OUTBOX, event)
