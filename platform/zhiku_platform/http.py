@@ -3,7 +3,7 @@
 import asyncio
 import re
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -11,6 +11,7 @@ import structlog
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from fastapi.routing import APIRoute
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -26,6 +27,7 @@ from zhiku_platform.telemetry import ObserveRequests, get_logger
 log = get_logger(__name__)
 
 REQUEST_ID_HEADER = "X-Request-Id"
+PROBLEM_MEDIA_TYPE = "application/problem+json"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -66,6 +68,33 @@ def _permissions(dependant: Dependant) -> list[Permission]:
     return own + [found for child in dependant.dependencies for found in _permissions(child)]
 
 
+def openapi_document(
+    title: str, routes: Sequence[APIRoute], credentials: Mapping[str, Mapping[str, str]]
+) -> dict[str, Any]:
+    """Describe routes as an OpenAPI document: each error is problem+json, and only public routes need no credentials.
+
+    `credentials` are security schemes by name, of which any one opens a route that is not public.
+    """
+    described = get_openapi(title=title, version="1", routes=routes)
+    components = described.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    for theirs in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(theirs, None)
+    schemas["Problem"] = Problem.model_json_schema()
+    components["securitySchemes"] = {name: dict(scheme) for name, scheme in credentials.items()}
+    described["security"] = [{name: []} for name in credentials]
+    reference = {"$ref": "#/components/schemas/Problem"}
+    problem = {"description": "An error", "content": {PROBLEM_MEDIA_TYPE: {"schema": reference}}}
+    for route in routes:
+        for method in route.methods or ():
+            operation = described["paths"][route.path_format][method.lower()]
+            operation["responses"].pop("422", None)
+            operation["responses"]["default"] = problem
+            if is_public(route):
+                operation["security"] = []
+    return described
+
+
 def create_app(
     service: str,
     settings: Settings,
@@ -87,7 +116,6 @@ def create_app(
         redoc_url=None,
         openapi_url=None,
         generate_unique_id_function=lambda route: route.name,
-        responses={"default": {"model": Problem, "description": "An error, as problem+json"}},
     )
     app.state.settings = settings
     app.state.signer = PrincipalSigner(settings.secret_key.get_secret_value())
@@ -234,7 +262,7 @@ def _where(error: BaseException) -> str:
 def problem_response(problem: Problem) -> JSONResponse:
     """An error as `application/problem+json`, with `Retry-After` where trying again makes sense."""
     headers = {"Retry-After": "5"} if problem.status in {429, 503} else {}
-    return JSONResponse(problem.model_dump(mode="json"), problem.status, headers, media_type="application/problem+json")
+    return JSONResponse(problem.model_dump(mode="json"), problem.status, headers, media_type=PROBLEM_MEDIA_TYPE)
 
 
 def _request_id(request: Request) -> str | None:
@@ -273,7 +301,7 @@ def _render_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == NotFoundError.status:
         return problem_response(NotFoundError("address").problem(_request_id(request)))
-    return problem_response(
+    response = problem_response(
         Problem(
             type=f"urn:zhiku:error:http_{error.status_code}",
             title="Request refused",
@@ -284,3 +312,6 @@ def _render_http(request: Request, error: Exception) -> Response:
             request_id=_request_id(request),
         )
     )
+    # `Allow`, for one.
+    response.headers.update(error.headers or {})
+    return response

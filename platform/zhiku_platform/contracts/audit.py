@@ -10,9 +10,9 @@ from enum import IntEnum, StrEnum
 from types import MappingProxyType
 from typing import Annotated
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import Field, model_validator
 
-from zhiku_platform.contracts.wire import Message
+from zhiku_platform.contracts.wire import Message, Moment
 from zhiku_platform.db import new_id, utc_now
 
 Detail = str | int | bool | None | list[str]
@@ -204,7 +204,7 @@ class AuditEvent(Message):
     outcome: Outcome = Outcome.DONE
     details: dict[str, Detail] = {}
     id: str = Field(default_factory=lambda: new_id("evt"), max_length=40, pattern=r"^[A-Za-z0-9_-]+$")
-    at: AwareDatetime = Field(default_factory=utc_now)
+    at: Moment = Field(default_factory=utc_now)
     sealed: dict[str, str] = {}
     group: str | None = Field(default=None, max_length=200, pattern=SEARCHABLE)
 
@@ -265,8 +265,8 @@ class AuditFilter(Message):
     document: _Searched = None
     conversation: _Searched = None
     outcome: Outcome | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Moment | None = None
+    until: Moment | None = None
 
 
 class LoggedEvent(Message):

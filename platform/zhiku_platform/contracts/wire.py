@@ -1,10 +1,23 @@
 """The base of every message: strict about what comes in, frozen once built."""
 
-from typing import Generic, TypeVar
+import re
+from typing import Annotated, Any, Final, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict
 
 T = TypeVar("T")
+
+_NUMBER: Final = re.compile(r"\s*[-+]?[0-9.]+\s*")
+
+
+def _no_number(value: Any) -> Any:
+    if isinstance(value, int | float) or (isinstance(value, str) and _NUMBER.fullmatch(value)):
+        raise ValueError("a moment is written as in RFC 3339, such as 2026-11-23T09:00:00Z")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_no_number)]
+"""A point in time with its zone, in the form of RFC 3339; a bare number would be read as seconds or milliseconds."""
 
 
 class Message(BaseModel):

@@ -28,7 +28,7 @@ from zhiku_services.assistant.service import Assistant, Events
 from zhiku_services.assistant.streaming import encode_all
 
 router = GuardedRouter(prefix="/api/v1", tags=["assistant"])
-internal = GuardedRouter(prefix="/internal", include_in_schema=False)
+internal = GuardedRouter(prefix="/internal", tags=["internal"])
 
 CanAsk = Annotated[Access, require(Permission.ASK)]
 CanReadReceipt = Annotated[Access, require(Permission.RECEIPT_READ)]

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Column, Integer, LargeBinary, MetaData, Table, insert, select, text
 
 from zhiku_platform.contracts.audit import AuditEvent, ProducedEvent
-from zhiku_platform.db import Database
+from zhiku_platform.db import Database, new_id
 from zhiku_platform.settings import Settings
 from zhiku_services.audit.app import MIGRATIONS, AuditService
 from zhiku_services.audit.canonical import read
@@ -60,9 +60,9 @@ def _bench(home: Path, url: str, load: Load, report: Report, name: str) -> dict[
     try:
         report(f"{name}: one event at a time")
         with _sealing_times(database) as sealed:
-            single = _run(load, lambda: service.intake.append([_event()]) and 1)
+            single = _run(load, lambda: service.intake.append(_events(1)).accepted)
         report(f"{name}: {_BATCH} events at a time")
-        batched = _run(load, lambda: len(_append(service, _BATCH)))
+        batched = _run(load, lambda: service.intake.append(_events(_BATCH)).accepted)
     finally:
         service.stop()
     report(f"{name}: verification")
@@ -99,10 +99,13 @@ def _event(actor: str = "lin") -> ProducedEvent:
     return ProducedEvent(event=event)
 
 
-def _append(service: AuditService, count: int) -> list[ProducedEvent]:
-    events = [_event() for _ in range(count)]
-    service.intake.append(events)
-    return events
+_TEMPLATE = _event()
+
+
+def _events(count: int) -> list[ProducedEvent]:
+    """Events that differ by their ids: to build and validate one is the work of who produces it."""
+    events = [_TEMPLATE.event.model_copy(update={"id": new_id("evt")}) for _ in range(count)]
+    return [ProducedEvent(event=event) for event in events]
 
 
 def _run(load: Load, act: Callable[[], Any]) -> float:

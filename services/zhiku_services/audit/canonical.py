@@ -4,6 +4,8 @@ orjson with sorted keys writes exactly that form as long as keys are ASCII and t
 integers beyond 2^53 - 1, so those are refused; a property test holds it to `rfc8785`. It is eleven times as fast.
 """
 
+from collections.abc import Iterable
+from types import NoneType
 from typing import Any
 
 import orjson
@@ -12,6 +14,9 @@ from zhiku_platform.contracts.audit import MAX_EVENT_BYTES, MAX_INT
 from zhiku_services.audit.errors import EventTooLargeError, NotCanonicalError
 
 JsonValue = str | int | bool | None | list[Any] | dict[str, Any]
+
+_PLAIN = frozenset({str, bool, NoneType})
+"""What has one form whatever its value; half a surrogate pair is refused as it is written."""
 
 
 def canonical(value: dict[str, Any]) -> bytes:
@@ -46,21 +51,26 @@ def read(payload: bytes) -> Any:
 
 def _check(value: Any) -> None:
     kind = type(value)
-    if kind is str or kind is bool or value is None:
+    if kind in _PLAIN:
         return
     if kind is int:
         if not -MAX_INT <= value <= MAX_INT:
             raise _refused("an integer beyond 2^53 - 1")
     elif kind is dict:
-        for key, inner in value.items():
+        for key in value:
             if not isinstance(key, str) or not key.isascii():
                 raise _refused("a key that is not ASCII text")
-            _check(inner)
+        _check_all(value.values())
     elif kind is list:
-        for inner in value:
-            _check(inner)
+        _check_all(value)
     elif not isinstance(value, str):  # a StrEnum is written as the string that it is
         raise _refused(f"a {kind.__name__}")
+
+
+def _check_all(values: Iterable[Any]) -> None:
+    for value in values:
+        if type(value) not in _PLAIN:
+            _check(value)
 
 
 def _refused(what: str) -> NotCanonicalError:

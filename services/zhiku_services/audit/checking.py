@@ -2,16 +2,19 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Table, func, select
 
 from zhiku_platform.db import Database
 from zhiku_services.audit.canonical import read
 from zhiku_services.audit.log import tree_of
+from zhiku_services.audit.merkle import split
 from zhiku_services.audit.models import BLOB, CHECKPOINT, ENTRY, FACET, RECORD_KEY, TILE
-from zhiku_services.audit.sequencer import FACET_COLUMNS, facet_of, split
+from zhiku_services.audit.sequencer import ENTRY_COLUMNS, FACET_COLUMNS, facet_of
 from zhiku_services.audit.verifier import (
     INCOMPLETE,
     OK,
@@ -55,6 +58,8 @@ class _Check:
         self._connection = connection
         self._key = key
         self._anchors = anchors
+        # PostgreSQL would write bytes as hexadecimal text, twice as long.
+        self._cursor_options = {"binary": True} if connection.dialect.name == "postgresql" else {}
         self._events = 0
         self._latest: Checkpoint | None = None
 
@@ -64,10 +69,11 @@ class _Check:
             checkpoints = self._checkpoints()
             check = LogCheck(checkpoints)
             for first, rows in self._entries():
+                _, ids, payloads, leaves, chain = zip(*rows, strict=True)
                 # Tiles first: they name the entry where a checkpoint can only say between which two.
-                self._check_tiles(first, [row.leaf for row in rows])
-                check.add([row.payload for row in rows], [row.leaf for row in rows], [row.chain for row in rows])
-                self._check_beside(first, rows)
+                self._check_tiles(first, leaves)
+                check.add(payloads, leaves, chain)
+                self._check_beside(first, ids, payloads)
             check.finish()
             self._check_tree(check)
         except TamperedError as error:
@@ -105,15 +111,13 @@ class _Check:
                 self._latest = checkpoint
         return found
 
-    def _entries(self) -> Iterator[tuple[int, Sequence[Any]]]:
+    def _entries(self) -> Iterator[tuple[int, list[tuple[Any, ...]]]]:
         """The entries in order, in batches that begin at multiples of a tile's width."""
         first = 0
         while True:
-            rows = self._connection.execute(
-                select(ENTRY).where(ENTRY.c.idx >= first, ENTRY.c.idx < first + BATCH).order_by(ENTRY.c.idx)
-            ).all()
+            rows = self._rows(ENTRY, ENTRY_COLUMNS, first, first + BATCH)
             for expected, row in enumerate(rows, first):
-                if row.idx != expected:
+                if row[0] != expected:
                     raise TamperedError("an entry is missing", expected)
             if rows:
                 yield first, rows
@@ -124,6 +128,15 @@ class _Check:
         if beyond is not None and beyond >= self._events:
             raise TamperedError("an entry is missing", first + len(rows))
 
+    def _rows(self, table: Table, columns: Sequence[str], first: int, last: int) -> list[tuple[Any, ...]]:
+        """The rows from index `first` to `last - 1`, in order, as the driver makes them: objects take twice as long."""
+        driver = self._connection.connection.driver_connection
+        assert driver is not None
+        query = f"SELECT {', '.join(columns)} FROM {table.name} WHERE idx >= {first} AND idx < {last} ORDER BY idx"  # noqa: S608 - our own names and integers
+        with closing(driver.cursor(**self._cursor_options)) as cursor:
+            found: list[tuple[Any, ...]] = cursor.execute(query).fetchall()
+        return found
+
     def _check_tiles(self, first: int, leaves: Sequence[bytes]) -> None:
         query = select(TILE.c.n, TILE.c.hashes).where(
             TILE.c.level == 0,
@@ -132,22 +145,26 @@ class _Check:
         )
         for n, hashes in self._connection.execute(query):
             start = n * TILE_WIDTH
-            for place, stored in enumerate(split(bytes(hashes)), start):
-                if place - first >= len(leaves) or bytes(leaves[place - first]) != stored:
-                    raise TamperedError("an entry is not the one whose hash stands in its tile", place)
+            wrong = _first_difference(leaves[start - first : start - first + TILE_WIDTH], split(bytes(hashes)))
+            if wrong is not None:
+                raise TamperedError("an entry is not the one whose hash stands in its tile", start + wrong)
 
-    def _check_beside(self, first: int, rows: Sequence[Any]) -> None:
+    def _check_beside(self, first: int, ids: Sequence[str], payloads: Sequence[bytes]) -> None:
         """What is searched and sealed must be what the entries say."""
-        last = first + len(rows)
-        query = select(FACET).where(FACET.c.idx >= first, FACET.c.idx < last).order_by(FACET.c.idx)
-        facets = {row.idx: tuple(row) for row in self._connection.execute(query.with_only_columns(*_FACETS))}
+        said_ids: list[str] = []
+        said: list[tuple[Any, ...]] = []
         sealed: dict[int, Mapping[str, Any]] = {}
-        for row in rows:
-            event = read(row.payload)
-            if event["id"] != row.event_id or facets.get(row.idx) != facet_of(row.idx, event):
-                raise TamperedError("what is searched is not what the entry says", row.idx)
+        for idx, payload in enumerate(payloads, first):
+            event = read(payload)
+            said_ids.append(event["id"])
+            said.append(facet_of(idx, event))
             if "sealed" in event["data"]:
-                sealed[row.idx] = event["data"]
+                sealed[idx] = event["data"]
+        facets = self._rows(FACET, FACET_COLUMNS, first, first + len(payloads))
+        wrong = [_first_difference(ids, said_ids), _first_difference(facets, said)]
+        places = [place for place in wrong if place is not None]
+        if places:
+            raise TamperedError("what is searched is not what the entry says", first + min(places))
         self._check_blobs(sealed)
 
     def _check_blobs(self, sealed: Mapping[int, Mapping[str, Any]]) -> None:
@@ -168,4 +185,8 @@ class _Check:
             raise TamperedError("the sequencer's tree is not the one of the entries", min(tree.size, check.size))
 
 
-_FACETS = [FACET.c[name] for name in FACET_COLUMNS]
+def _first_difference(these: Sequence[object], those: Sequence[object]) -> int | None:
+    """The place of the first pair that differs, or that one of them lacks; compared one by one only if there is."""
+    if list(these) == list(those):
+        return None
+    return next(place for place, (this, that) in enumerate(zip_longest(these, those)) if this != that)

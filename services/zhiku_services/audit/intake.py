@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, select, union_all
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from zhiku_platform.contracts.audit import (
@@ -49,8 +48,10 @@ _OCSF_STATUS: Mapping[Outcome, int] = {Outcome.DONE: 1, Outcome.DENIED: 2, Outco
 
 
 _INSERT = {
-    "postgresql": postgresql.insert(INBOX).on_conflict_do_nothing(),
-    "sqlite": sqlite.insert(INBOX).on_conflict_do_nothing(),
+    # Two arrays, and not a statement for each row: half the work for the server.
+    "postgresql": "INSERT INTO inbox (event_id, payload) SELECT * FROM unnest(%b::text[], %b::bytea[])"
+    " ON CONFLICT DO NOTHING",
+    "sqlite": "INSERT INTO inbox (event_id, payload) VALUES (?, ?) ON CONFLICT DO NOTHING",
 }
 
 
@@ -190,12 +191,12 @@ class Intake:
         known = _known(connection, [produced.event.id for produced in events if produced.event.sealed])
         now = to_text(utc_now())
         rows = [
-            {"event_id": produced.event.id, "payload": write_down(produced, vault, now)}
+            (produced.event.id, write_down(produced, vault, now))
             for produced in events
             if produced.event.id not in known
         ]
         if rows:
-            connection.execute(_INSERT[connection.dialect.name], rows)
+            _insert(connection, rows)
 
     def forget_losses(self, told: int) -> None:
         """Take losses off the count that the log has been told of."""
@@ -204,6 +205,16 @@ class Intake:
 
     def waiting_in_spool(self) -> int:
         return self._spool.count()
+
+
+def _insert(connection: Connection, rows: list[tuple[str, bytes]]) -> None:
+    """Put events into the inbox; those that are there already stay as they are."""
+    statement = _INSERT[connection.dialect.name]
+    if connection.dialect.name == "postgresql":
+        ids, payloads = zip(*rows, strict=True)
+        connection.exec_driver_sql(statement, (list(ids), list(payloads)))
+    else:
+        connection.exec_driver_sql(statement, rows)
 
 
 def write_down(produced: ProducedEvent, vault: Vault, recorded: str) -> bytes:
@@ -280,13 +291,10 @@ def _check(event: AuditEvent) -> None:
             f"Details of {size} bytes are more than the {MAX_CLEAR_BYTES} that an event may have.",
             remedy="Record digests and counts; put text into the sealed part.",
         )
-    canonical({"actor": event.actor, "group": event.group, "subject": event.subject, "tenant": event.tenant})
-    texts = [*event.sealed, *event.sealed.values()]
+    texts = [event.actor, event.subject, event.tenant, event.group or "", *event.sealed, *event.sealed.values()]
     people = [value for name, value in event.details.items() if name in PEOPLE and isinstance(value, str)]
     if any(not _is_text(text) for text in texts) or any(len(who) > MAX_PERSON or "\0" in who for who in people):
-        raise NotCanonicalError(
-            "A sealed text or the name of a person cannot be stored.", remedy="Correct the text, or the name."
-        )
+        raise NotCanonicalError("A name or a sealed text cannot be stored.", remedy="Correct the name, or the text.")
 
 
 def _is_text(text: str) -> bool:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, func, select
 
 from zhiku_platform.contracts.audit import Checkpoint, SequenceGap
-from zhiku_services.audit.merkle import TreeReader
-from zhiku_services.audit.models import CHECKPOINT, COSIGNATURE, ENTRY, FACET, INBOX, PROCESS, TILE, TREE, VOIDED
-from zhiku_services.audit.sequencer import split
+from zhiku_services.audit.merkle import TreeReader, split
+from zhiku_services.audit.models import CHECKPOINT, COSIGNATURE, ENTRY, FACET, INBOX, PROCESS, TREE, VOIDED
+from zhiku_services.audit.sequencer import stored_tiles
 from zhiku_services.audit.verifier import CompactRange
 
 _MOST_GAPS = 200
@@ -22,16 +22,14 @@ def tree_of(connection: Connection) -> CompactRange:
 def tree_reader(connection: Connection, size: int) -> TreeReader:
     """The tree of the first `size` entries, as it is stored."""
 
-    def read_tile(level: int, n: int) -> bytes | None:
-        query = select(TILE.c.hashes).where(TILE.c.level == level, TILE.c.n == n)
-        found = connection.execute(query).scalar()
-        return None if found is None else bytes(found)
+    def read_tiles(level: int, first: int, last: int) -> Sequence[bytes]:
+        return stored_tiles(connection, level, first, last)
 
     def read_leaves(first: int, last: int) -> Sequence[bytes]:
         query = select(ENTRY.c.leaf).where(ENTRY.c.idx >= first, ENTRY.c.idx < last).order_by(ENTRY.c.idx)
         return [bytes(leaf) for leaf in connection.execute(query).scalars()]
 
-    return TreeReader(size, read_tile, read_leaves)
+    return TreeReader(size, read_tiles, read_leaves)
 
 
 def latest_checkpoint(connection: Connection) -> Checkpoint | None:

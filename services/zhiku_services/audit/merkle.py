@@ -1,6 +1,7 @@
 """Proofs from a stored log: any node of the tree from a few tiles (RFC 6962, section 2.1; C2SP tlog-tiles)."""
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from zhiku_services.audit.verifier import TILE, CompactRange, fold, node_hash
 
@@ -8,18 +9,29 @@ HASH = 32
 LOG_TILE = 8
 """A tile spans eight levels of the tree."""
 
-ReadTile = Callable[[int, int], bytes | None]
-"""The hashes of full tile (level, n), 32 bytes each; None if it is not full."""
+ReadTiles = Callable[[int, int, int], Sequence[bytes]]
+"""Of the tiles (level, first) to (level, last - 1) those that are full, in order; 32 bytes each hash."""
 ReadLeaves = Callable[[int, int], Sequence[bytes]]
 """The leaf hashes of entries `first` to `last - 1`."""
+
+
+def split(hashes: bytes) -> list[bytes]:
+    """Hashes that stand one after the other."""
+    return [hashes[start : start + HASH] for start in range(0, len(hashes), HASH)]
+
+
+@lru_cache(maxsize=4 * TILE)
+def tile_root(hashes: bytes) -> bytes:
+    """The root of a full tile. Each checkpoint asks for those of the same tiles, up to 255 of them."""
+    return fold(split(hashes))
 
 
 class TreeReader:
     """A log of `size` entries, read by tiles; each is read once."""
 
-    def __init__(self, size: int, read_tile: ReadTile, read_leaves: ReadLeaves) -> None:
+    def __init__(self, size: int, read_tiles: ReadTiles, read_leaves: ReadLeaves) -> None:
         self.size = size
-        self._read_tile = read_tile
+        self._read_tiles = read_tiles
         self._read_leaves = read_leaves
         self._tiles: dict[tuple[int, int], list[bytes]] = {}
         self._subtrees: dict[tuple[int, int], bytes] = {}
@@ -52,14 +64,17 @@ class TreeReader:
             raise ValueError(f"the log of {self.size} entries has no proof from {first} to {second}")
 
     def _load(self, level: int, n: int) -> list[bytes]:
-        stored = self._read_tile(level, n)
-        if stored is not None:
-            return [stored[start : start + HASH] for start in range(0, len(stored), HASH)]
+        stored = self._read_tiles(level, n, n + 1)
+        if stored:
+            return split(stored[0])
         first = n * TILE
         if level == 0:
             return list(self._read_leaves(first, min(first + TILE, self.size)))
         there = min(self.size >> (LOG_TILE * level), first + TILE)
-        return [fold(self.tile(level - 1, below)) for below in range(first, there)]
+        below = self._read_tiles(level - 1, first, there)
+        if len(below) == there - first:
+            return [tile_root(hashes) for hashes in below]
+        return [fold(self.tile(level - 1, place)) for place in range(first, there)]
 
     def _range(self, first: int, last: int) -> bytes:
         """The hash of the entries `first` to `last - 1`, where `first` is a place that a subtree begins at."""

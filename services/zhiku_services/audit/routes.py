@@ -4,7 +4,6 @@ from typing import Annotated
 
 from fastapi import Query, Request
 from fastapi.responses import PlainTextResponse, Response
-from pydantic import AwareDatetime
 
 from zhiku_platform.access import Access, Permission, require
 from zhiku_platform.contracts.audit import (
@@ -28,13 +27,13 @@ from zhiku_platform.contracts.audit import (
     Revealed,
     TimelineKind,
 )
-from zhiku_platform.contracts.wire import Page
+from zhiku_platform.contracts.wire import Moment, Page
 from zhiku_platform.http import GuardedRouter
 from zhiku_services.audit import service
 from zhiku_services.audit.service import Trail
 
 router = GuardedRouter(prefix="/api/v1", tags=["audit"])
-internal = GuardedRouter(prefix="/internal", include_in_schema=False)
+internal = GuardedRouter(prefix="/internal", tags=["internal"])
 
 CanAppend = Annotated[Access, require(Permission.AUDIT_APPEND)]
 CanRead = Annotated[Access, require(Permission.AUDIT_READ)]
@@ -65,8 +64,8 @@ def search_audit_events(
     document: Text = None,
     conversation: Text = None,
     outcome: Outcome | None = None,
-    since: AwareDatetime | None = None,
-    until: AwareDatetime | None = None,
+    since: Moment | None = None,
+    until: Moment | None = None,
     cursor: Cursor = "",
     limit: Limit = 50,
 ) -> Page[LoggedEvent]:

@@ -14,13 +14,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from zhiku_platform.contracts.audit import ACTIONS, SubjectKind
 from zhiku_platform.db import Database
 from zhiku_services.audit.canonical import read
+from zhiku_services.audit.merkle import split, tile_root
 from zhiku_services.audit.models import ENTRY, FACET, INBOX, PROCESS, TILE, TREE, VOIDED
 from zhiku_services.audit.times import from_text, to_us
 from zhiku_services.audit.verifier import EMPTY_CHAIN, CompactRange, chain_hash, fold, leaf_hash
 from zhiku_services.audit.verifier import TILE as TILE_WIDTH
 
 BATCH = 4096
-_HASH = 32
 _LONGEST = 200
 _LOCK = 0x5A48494B55  # "ZHIKU"
 
@@ -67,7 +67,7 @@ def _append(connection: Connection, new: Sequence[tuple[str, bytes]]) -> None:
         leaf = leaf_hash(payload)
         link = chain_hash(link, leaf)
         entries.append((idx, event_id, payload, leaf, link))
-    insert_many(connection, ENTRY, ("idx", "event_id", "payload", "leaf", "chain"), entries)
+    insert_many(connection, ENTRY, ENTRY_COLUMNS, entries)
     facets: list[tuple[Any, ...]] = []
     stamps: list[Mapping[str, Any]] = []
     for idx, (_, payload) in enumerate(new, first):
@@ -112,18 +112,17 @@ def _parents(connection: Connection, tiles: list[tuple[int, int, list[bytes]]]) 
     """The tiles one level up that these have filled."""
     level, first = tiles[0][0] + 1, tiles[0][1]
     start = first // TILE_WIDTH
-    roots = _tile_roots(connection, level - 1, start * TILE_WIDTH, first) + [fold(hashes) for _, _, hashes in tiles]
+    if (first + len(tiles)) // TILE_WIDTH == start:
+        return []
+    before = stored_tiles(connection, level - 1, start * TILE_WIDTH, first)
+    roots = [tile_root(hashes) for hashes in before] + [fold(hashes) for _, _, hashes in tiles]
     return [(level, start + n, roots[n * TILE_WIDTH : (n + 1) * TILE_WIDTH]) for n in range(len(roots) // TILE_WIDTH)]
 
 
-def _tile_roots(connection: Connection, level: int, first: int, last: int) -> list[bytes]:
+def stored_tiles(connection: Connection, level: int, first: int, last: int) -> list[bytes]:
+    """Of the tiles (level, first) to (level, last - 1) those that are full, in order."""
     query = select(TILE.c.hashes).where(TILE.c.level == level, TILE.c.n >= first, TILE.c.n < last).order_by(TILE.c.n)
-    return [fold(split(bytes(hashes))) for hashes in connection.execute(query).scalars()]
-
-
-def split(hashes: bytes) -> list[bytes]:
-    """Hashes that stand one after the other."""
-    return [hashes[start : start + _HASH] for start in range(0, len(hashes), _HASH)]
+    return [bytes(hashes) for hashes in connection.execute(query).scalars()]
 
 
 def _leaves(connection: Connection, first: int, last: int) -> list[bytes]:
@@ -174,6 +173,7 @@ def insert_many(connection: Connection, table: Table, columns: Sequence[str], ro
         driver.executemany(f"INSERT INTO {table.name} ({names}) VALUES ({places})", rows)  # noqa: S608 - our own names
 
 
+ENTRY_COLUMNS = ("idx", "event_id", "payload", "leaf", "chain")
 FACET_COLUMNS = (
     "idx", "at_us", "tenant", "actor", "action", "subject", "outcome",
     "knowledge_base", "document", "conversation", "producer", "boot", "seq",

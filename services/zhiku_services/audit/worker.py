@@ -21,7 +21,7 @@ log = get_logger(__name__)
 SEAL_EVERY_S = 1.0
 SEAL_EVERY_EVENTS = 4096
 _LOOK_EVERY_S = 0.25
-_GATHER_S = 0.05
+_GATHER_S = 0.2
 """Each batch costs one sync of the disk, which those who append wait for as well: so batches should be few."""
 _RETRY_S = 1.0
 

@@ -3,16 +3,21 @@
 import json
 from typing import Any
 
-from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
+from zhiku_platform.http import openapi_document
 from zhiku_services.assistant.routes import router as assistant
 from zhiku_services.audit.routes import router as audit
 from zhiku_services.gateway.routes import router as gateway
 from zhiku_services.inference.routes import router as inference
 from zhiku_services.ingestion.routes import router as ingestion
 from zhiku_services.knowledge.routes import router as knowledge
+
+_CREDENTIALS = {
+    "session": {"type": "apiKey", "in": "cookie", "name": "zhiku_session", "description": "`__Host-zhiku` over HTTPS"},
+    "key": {"type": "http", "scheme": "bearer", "description": "An API key, or a service's access token"},
+}
 
 PUBLIC = (gateway, knowledge, ingestion, assistant, inference, audit)
 
@@ -25,7 +30,7 @@ def public_routes() -> list[APIRoute]:
 
 def document() -> dict[str, Any]:
     """The OpenAPI document; the same for the same code."""
-    return get_openapi(title="Zhiku", version="1", routes=public_routes())
+    return openapi_document("Zhiku", public_routes(), _CREDENTIALS)
 
 
 def render() -> str:

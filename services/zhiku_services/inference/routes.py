@@ -18,7 +18,7 @@ from zhiku_services.inference.embedding import Embedded
 from zhiku_services.inference.service import Models
 
 router = GuardedRouter(prefix="/api/v1", tags=["models"])
-internal = GuardedRouter(prefix="/internal", include_in_schema=False)
+internal = GuardedRouter(prefix="/internal", tags=["internal"])
 
 
 def _models(request: Request) -> Models:

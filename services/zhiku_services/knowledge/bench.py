@@ -46,7 +46,7 @@ _DIMENSIONS = 384
 _KNOWLEDGE_BASES = 20
 _GROUPS = 40
 _USERS = 200
-_PASSAGES_PER_DOCUMENT = 100
+_PASSAGES_PER_DOCUMENT = 200
 """An index fills some ten times faster with large documents than with small ones."""
 _PASSAGES_PER_BOOK = 500
 _WORDS_PER_PASSAGE = 60
@@ -204,7 +204,7 @@ def _build(world: World, passages: int, report: Report) -> None:
     documents = passages // _PASSAGES_PER_DOCUMENT
     for n in range(documents):
         _publish(world, n, groups)
-        if n % 100 == 99:
+        if n % 50 == 49:
             report(f"{(n + 1) * _PASSAGES_PER_DOCUMENT} passages")
 
 

@@ -40,7 +40,7 @@ from zhiku_services.knowledge import explaining, publishing, releases, search, s
 from zhiku_services.knowledge.repository import KnowledgeRepository
 
 router = GuardedRouter(prefix="/api/v1", tags=["knowledge"])
-internal = GuardedRouter(prefix="/internal", include_in_schema=False)
+internal = GuardedRouter(prefix="/internal", tags=["internal"])
 
 CanRead = Annotated[Access, require(Permission.KNOWLEDGE_BASE_READ)]
 CanCreate = Annotated[Access, require(Permission.KNOWLEDGE_BASE_CREATE)]

@@ -183,10 +183,11 @@ def _search(
         pool = min(2 * pool, _DEEPEST_POOL)
     bm25 = _weighed(request.query, words.readable(hydrated), hydrated, searched, index)
     cosine = meaning.readable(hydrated)
-    unknown = [passage_id for passage_id in bm25 if passage_id not in cosine]
+    unknown = bm25.keys() - cosine.keys()
     if vector is not None and unknown:
         missing = index.search_dense(vector, searched.scope, len(unknown), within=unknown)
-        cosine |= {hit.passage_id: hit.score for hit in missing}
+        # Milvus Lite was seen to give others, too: nothing that was not hydrated goes on.
+        cosine |= {hit.passage_id: hit.score for hit in missing if hit.passage_id in unknown}
     clock.lap("index")
     ranked = rank(request.query, _candidates(bm25, cosine, hydrated), request.mode)
     clock.lap("rank")

@@ -33,12 +33,12 @@ ROOTS = [
 ]
 
 
-def reader(leaves: list[bytes]) -> TreeReader:
-    def read_tile(level: int, n: int) -> bytes | None:
-        full = leaves[n * TILE : (n + 1) * TILE]
-        return b"".join(full) if level == 0 and len(full) == TILE else None
+def reader(leaves: list[bytes], *, missing: int | None = None) -> TreeReader:
+    def read_tiles(level: int, first: int, last: int) -> list[bytes]:
+        full = range(first, min(last, len(leaves) // TILE)) if level == 0 else ()
+        return [b"".join(leaves[n * TILE : (n + 1) * TILE]) for n in full if n != missing]
 
-    return TreeReader(len(leaves), read_tile, lambda first, last: leaves[first:last])
+    return TreeReader(len(leaves), read_tiles, lambda first, last: leaves[first:last])
 
 
 def test_the_roots_are_those_of_certificate_transparency() -> None:
@@ -101,6 +101,13 @@ def test_every_proof_is_that_of_the_second_implementation(data: st.DataObject) -
     assert tree.consistency(first, second) == rfc6962.proof(first, leaves[:second])
     assert root_from_inclusion(leaves[index], index, second, tree.inclusion(index, second)) == root
     assert is_consistent(first, rfc6962.mth(leaves[:first]), second, root, tree.consistency(first, second))
+
+
+def test_a_tile_that_is_missing_is_made_from_what_is_below_it() -> None:
+    leaves = [rfc6962.leaf(n.to_bytes(2, "big")) for n in range(800)]
+    tree = reader(leaves, missing=1)
+    assert tree.root() == rfc6962.mth(leaves)
+    assert tree.consistency(700, 800) == rfc6962.proof(700, leaves)
 
 
 @settings(max_examples=60, deadline=None)

@@ -1675,11 +1675,6 @@ export interface components {
      * @enum {string}
      */
     GrantRole: "viewer" | "editor" | "owner";
-    /** HTTPValidationError */
-    HTTPValidationError: {
-      /** Detail */
-      detail?: components["schemas"]["ValidationError"][];
-    };
     /**
      * KnowledgeBase
      * @description `documents` counts those of the published release that the caller may read.
@@ -2059,6 +2054,31 @@ export interface components {
       reason: string;
       /** User */
       user: string;
+    };
+    /**
+     * Problem
+     * @description An error on the wire, RFC 9457 `application/problem+json`.
+     */
+    Problem: {
+      /** Code */
+      code: string;
+      /** Detail */
+      detail: string;
+      /** Remedy */
+      remedy: string;
+      /**
+       * Request Id
+       * @default null
+       */
+      request_id: string | null;
+      /** Status */
+      status: number;
+      /** Title */
+      title: string;
+      /** Type */
+      type: string;
+    } & {
+      [key: string]: unknown;
     };
     /**
      * Progress
@@ -2626,19 +2646,6 @@ export interface components {
      * @enum {string}
      */
     TimelineKind: "actor" | "document" | "conversation" | "knowledge_base";
-    /** ValidationError */
-    ValidationError: {
-      /** Context */
-      ctx?: Record<string, never>;
-      /** Input */
-      input?: unknown;
-      /** Location */
-      loc: (string | number)[];
-      /** Message */
-      msg: string;
-      /** Error Type */
-      type: string;
-    };
     /**
      * VersionState
      * @description Where a document version is. The last five are final until somebody retries.
@@ -2684,13 +2691,13 @@ export interface operations {
           "application/json": components["schemas"]["Answer"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -2715,13 +2722,13 @@ export interface operations {
           "application/json": components["schemas"]["SealedReceipt"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -2746,13 +2753,13 @@ export interface operations {
           "application/json": components["schemas"]["Answer"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -2779,13 +2786,13 @@ export interface operations {
           "text/event-stream": unknown;
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -2806,6 +2813,15 @@ export interface operations {
         };
         content: {
           "application/json": components["schemas"]["Page_ApiKey_"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -2832,13 +2848,13 @@ export interface operations {
           "application/json": components["schemas"]["CreatedApiKey"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -2861,13 +2877,13 @@ export interface operations {
         };
         content?: never;
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -2902,13 +2918,13 @@ export interface operations {
           "application/json": components["schemas"]["Page_LoggedEvent_"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -2935,13 +2951,13 @@ export interface operations {
           "application/json": components["schemas"]["Facets"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -2966,13 +2982,13 @@ export interface operations {
           "application/json": components["schemas"]["LoggedEvent"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -2997,13 +3013,13 @@ export interface operations {
           "text/plain": string;
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -3032,13 +3048,13 @@ export interface operations {
           "application/json": components["schemas"]["Revealed"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -3065,13 +3081,13 @@ export interface operations {
           "application/zip": unknown;
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -3094,6 +3110,15 @@ export interface operations {
           "application/json": components["schemas"]["LogStatus"];
         };
       };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
     };
   };
   get_audit_checkpoint_api_v1_audit_log_checkpoint_get: {
@@ -3112,6 +3137,15 @@ export interface operations {
         };
         content: {
           "application/json": components["schemas"]["Checkpoint"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -3137,13 +3171,13 @@ export interface operations {
           "application/json": components["schemas"]["ConsistencyProof"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -3168,13 +3202,13 @@ export interface operations {
         };
         content?: never;
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -3201,13 +3235,13 @@ export interface operations {
           "application/json": components["schemas"]["Pseudonyms"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -3236,13 +3270,13 @@ export interface operations {
           "application/json": components["schemas"]["Page_LoggedEvent_"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -3268,13 +3302,13 @@ export interface operations {
           "application/json": components["schemas"]["Page_AuditView_"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -3301,13 +3335,13 @@ export interface operations {
           "application/json": components["schemas"]["AuditView"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -3330,13 +3364,13 @@ export interface operations {
         };
         content?: never;
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -3357,6 +3391,15 @@ export interface operations {
         };
         content: {
           "application/json": unknown;
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -3385,13 +3428,13 @@ export interface operations {
           "application/json": unknown;
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -3414,6 +3457,15 @@ export interface operations {
           "application/json": unknown;
         };
       };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
     };
   };
   log_out_api_v1_auth_logout_post: {
@@ -3431,6 +3483,15 @@ export interface operations {
           [name: string]: unknown;
         };
         content?: never;
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
       };
     };
   };
@@ -3455,13 +3516,13 @@ export interface operations {
           "application/json": components["schemas"]["Page_Conversation_"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -3488,13 +3549,13 @@ export interface operations {
           "application/json": components["schemas"]["Conversation"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -3519,13 +3580,13 @@ export interface operations {
           "application/json": components["schemas"]["ConversationDetail"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -3548,13 +3609,13 @@ export interface operations {
         };
         content?: never;
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -3583,13 +3644,13 @@ export interface operations {
           "application/json": components["schemas"]["Conversation"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -3618,13 +3679,13 @@ export interface operations {
           "text/event-stream": unknown;
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -3652,13 +3713,13 @@ export interface operations {
           "application/json": components["schemas"]["Page_DocumentVersion_"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -3683,13 +3744,13 @@ export interface operations {
           "application/json": components["schemas"]["DocumentVersion"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -3714,13 +3775,13 @@ export interface operations {
           "application/json": components["schemas"]["DocumentVersion"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -3745,13 +3806,13 @@ export interface operations {
           "application/json": components["schemas"]["DocumentVersion"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -3776,13 +3837,13 @@ export interface operations {
           "application/json": components["schemas"]["Document"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -3807,13 +3868,13 @@ export interface operations {
           "application/json": unknown;
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -3842,13 +3903,13 @@ export interface operations {
           "application/json": components["schemas"]["Document"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -3871,13 +3932,13 @@ export interface operations {
         };
         content?: never;
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -3906,13 +3967,13 @@ export interface operations {
           "application/json": components["schemas"]["Page_Passage_"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -3937,13 +3998,13 @@ export interface operations {
           "application/json": components["schemas"]["DocumentReaders"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -3969,13 +4030,13 @@ export interface operations {
           "application/json": components["schemas"]["Page_KnowledgeBase_"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -4002,13 +4063,13 @@ export interface operations {
           "application/json": components["schemas"]["KnowledgeBase"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -4033,13 +4094,13 @@ export interface operations {
           "application/json": components["schemas"]["KnowledgeBase"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -4062,13 +4123,13 @@ export interface operations {
         };
         content?: never;
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -4097,13 +4158,13 @@ export interface operations {
           "application/json": components["schemas"]["KnowledgeBase"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -4131,13 +4192,13 @@ export interface operations {
           "application/json": components["schemas"]["Page_Document_"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -4162,13 +4223,13 @@ export interface operations {
           "application/json": components["schemas"]["Page_Grant_"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -4197,13 +4258,13 @@ export interface operations {
           "application/json": components["schemas"]["Grant"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -4227,13 +4288,13 @@ export interface operations {
         };
         content?: never;
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -4261,13 +4322,13 @@ export interface operations {
           "application/json": components["schemas"]["Page_Release_"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -4296,13 +4357,13 @@ export interface operations {
           "application/json": components["schemas"]["Release"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -4332,13 +4393,13 @@ export interface operations {
           "application/json": components["schemas"]["ReleaseDiff"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -4366,13 +4427,13 @@ export interface operations {
           "application/json": components["schemas"]["Page_PassageChange_"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -4398,13 +4459,13 @@ export interface operations {
           "application/json": components["schemas"]["Release"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -4441,13 +4502,13 @@ export interface operations {
           "application/json": components["schemas"]["DocumentVersion"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -4468,6 +4529,15 @@ export interface operations {
         };
         content: {
           "application/json": components["schemas"]["ModelList"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -4492,13 +4562,13 @@ export interface operations {
           "application/json": components["schemas"]["Passage"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -4523,13 +4593,13 @@ export interface operations {
           "application/json": components["schemas"]["Reconstruction"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -4554,13 +4624,13 @@ export interface operations {
           "application/json": components["schemas"]["Replay"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -4589,13 +4659,13 @@ export interface operations {
           "application/json": components["schemas"]["Reconstruction"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -4622,13 +4692,13 @@ export interface operations {
           "application/json": components["schemas"]["SearchResult"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -4649,6 +4719,15 @@ export interface operations {
         };
         content: {
           "application/json": components["schemas"]["Session"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -4674,13 +4753,13 @@ export interface operations {
           "application/json": components["schemas"]["Page_Source_"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -4707,13 +4786,13 @@ export interface operations {
           "application/json": components["schemas"]["Source"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -4738,13 +4817,13 @@ export interface operations {
           "application/json": unknown;
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -4769,13 +4848,13 @@ export interface operations {
           "application/json": components["schemas"]["Sync"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -4800,13 +4879,13 @@ export interface operations {
           "application/json": components["schemas"]["Sync"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -4834,13 +4913,13 @@ export interface operations {
           "application/json": components["schemas"]["Page_SkippedEntry_"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
@@ -4865,13 +4944,13 @@ export interface operations {
           "application/json": components["schemas"]["Readable"];
         };
       };
-      /** @description Validation Error */
-      422: {
+      /** @description An error */
+      default: {
         headers: {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["HTTPValidationError"];
+          "application/problem+json": components["schemas"]["Problem"];
         };
       };
     };
