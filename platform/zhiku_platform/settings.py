@@ -38,7 +38,7 @@ class Settings(BaseSettings):
     database_url: str | None = None
     """PostgreSQL, `postgresql+psycopg://…`; None keeps one SQLite file per service under `home`."""
 
-    broker_url: str = "memory://"
+    broker_url: str = "memory://localhost/"
     milvus_uri: str | None = None
     """A Milvus server, `http://host:19530`; None is Milvus Lite under `home`."""
     milvus_token: SecretStr | None = None

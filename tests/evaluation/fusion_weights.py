@@ -2,8 +2,8 @@
 
     .venv/bin/python tests/evaluation/fusion_weights.py DIR... [--questions 400] > tables.md
 
-The first two tables are those of `zhiku eval retrieval`, for all sets. For the third, the product's own candidates of
-at most so many questions a set are ranked by every mix of the three signals in steps of .05: the mix with the best mean
+The first two tables are those of `zhiku eval retrieval`, for at most so many questions of each set. For the third, the
+product's own candidates are ranked by every mix of the three signals in steps of .05: the mix with the best mean
 nDCG@10 on the other sets ranks the set that was left out. Beside it: the shipped weights, and reciprocal rank fusion
 (k = 60) of the same candidates. Progress goes to standard error; the bootstrap has a fixed seed.
 """
@@ -11,7 +11,7 @@ nDCG@10 on the other sets ranks the set that was left out. Beside it: the shippe
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -22,7 +22,14 @@ import numpy.typing as npt
 from zhiku_platform.contracts.knowledge import SearchMode
 from zhiku_services.commands.evaluate import corpus, evaluate_retrieval
 from zhiku_services.knowledge import search
-from zhiku_services.knowledge.evaluation import Difference, RetrievalReport, load_beir, ndcg, paired_difference
+from zhiku_services.knowledge.evaluation import (
+    Difference,
+    EvaluationSet,
+    RetrievalReport,
+    load_beir,
+    ndcg,
+    paired_difference,
+)
 from zhiku_services.knowledge.ranking import Candidate, fusion
 
 Numbers = npt.NDArray[np.float64]
@@ -66,23 +73,22 @@ NOTHING = np.zeros((0, 3))
 
 @dataclass
 class Measured:
-    """One set: its report, and for at most so many questions the gains of every mix."""
+    """One set: its report, and for each question the gains of every mix."""
 
     name: str
     report: RetrievalReport
-    asked: list[int]
     mixes: Numbers
     """nDCG@10, shape (questions, mixes)."""
     shipped: Numbers
     rrf: Numbers
 
     def run(self, mode: SearchMode) -> Numbers:
-        return self.report.runs[mode].metrics["ndcg@10"][self.asked]
+        return self.report.runs[mode].metrics["ndcg@10"]
 
 
 def measure(folder: Path, questions: int) -> Measured:
     """Evaluate one set through the product, and rank its candidates by every mix."""
-    data, recorder = load_beir(folder), Recorder()
+    data, recorder = _sample(load_beir(folder), questions), Recorder()
     with (
         patch.object(search, "_candidates", recorder.candidates),
         patch.object(search, "rank", recorder.rank),
@@ -98,17 +104,21 @@ def measure(folder: Path, questions: int) -> Measured:
 
         with patch.object(target, "add", remembered):
             report = evaluate_retrieval(target, data, quiet=True)
-    ids = list(data.queries)
-    asked = sorted(np.random.default_rng(0).permutation(len(ids))[:questions].tolist())
     mixes, shipped, rrf = [], [], []
-    for at in asked:
-        pool, gains = recorder.pools[data.queries[ids[at]][:4000]], data.relevant[ids[at]]
+    for query_id, text in data.queries.items():
+        pool, gains = recorder.pools[text[:4000]], data.relevant[query_id]
         documents = [names[each] for each in pool.documents]
         scores = pool.signals @ MIXES.T
         mixes.append([_ndcg(documents, scores[:, mix], gains) for mix in range(len(MIXES))])
         shipped.append(_ndcg(documents, pool.signals @ SHIPPED, gains))
         rrf.append(_ndcg(documents, _rrf(pool.signals), gains))
-    return Measured(folder.resolve().name, report, asked, np.array(mixes), np.array(shipped), np.array(rrf))
+    return Measured(folder.resolve().name, report, np.array(mixes), np.array(shipped), np.array(rrf))
+
+
+def _sample(data: EvaluationSet, questions: int) -> EvaluationSet:
+    ids = list(data.queries)
+    asked = sorted(np.random.default_rng(0).permutation(len(ids))[:questions].tolist())
+    return replace(data, queries={ids[at]: data.queries[ids[at]] for at in asked})
 
 
 def _ndcg(documents: Sequence[str], scores: Numbers, gains: Mapping[str, float]) -> float:
@@ -173,7 +183,7 @@ def main() -> None:
         ours = each.mixes[:, mix]
         rows.append(
             [
-                f"{each.name} ({len(each.asked)})",
+                each.name,
                 " / ".join(f"{weight:.2f}" for weight in MIXES[mix]),
                 f"{ours.mean():.3f}",
                 f"{each.shipped.mean():.3f}",

@@ -22,7 +22,7 @@ from .conftest import EDITOR, House, wait_for
 )
 def running(request: pytest.FixtureRequest, make_house: Callable[..., House]) -> Iterator[House]:
     broker, engine = request.param.split("-")
-    url = "memory://" if broker == "memory" else request.getfixturevalue("valkey_url")
+    url = "memory://localhost/" if broker == "memory" else request.getfixturevalue("valkey_url")
     database: Database = request.getfixturevalue(
         "sqlite_database" if engine == "sqlite" else "postgres_service_database"
     )
