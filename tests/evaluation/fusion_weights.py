@@ -59,7 +59,7 @@ class Recorder:
 
     def candidates(self, bm25: Any, cosine: Any, hydrated: Mapping[str, Any]) -> list[Candidate]:
         found = self._candidates(bm25, cosine, hydrated)
-        self._documents = [hydrated[each.passage_id][1].id for each in found]
+        self._documents = [hydrated[each.passage_id][1].document_id for each in found]
         return found
 
     def rank(self, query: str, candidates: Sequence[Candidate], mode: SearchMode) -> list[fusion.Ranked]:

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from zhiku_platform.contracts.inference import ChatMessage
 from zhiku_platform.contracts.knowledge import Region
@@ -44,7 +44,7 @@ class AskRequest(Message):
     question: str = Field(min_length=1, max_length=4000)
     history: list[ChatMessage] = Field(default=[], max_length=200)
     knowledge_base_ids: list[str] = Field(default=[], max_length=100)
-    persist: bool = False
+    persist: StrictBool = False
 
 
 class AnswerMode(StrEnum):

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StrictInt
 
 from zhiku_platform.contracts.wire import Message
 
@@ -39,9 +39,9 @@ class ChatRequest(Message):
 
     messages: list[ChatMessage] = Field(min_length=1)
     model: str | None = None
-    max_tokens: Annotated[int, Field(ge=1, le=8192)] = 512
-    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
-    seed: int | None = 0
+    max_tokens: Annotated[int, Field(ge=1, le=8192, strict=True)] = 512
+    temperature: Annotated[float, Field(ge=0, le=2, strict=True)] = 0.0
+    seed: StrictInt | None = 0
     stop: list[str] = []
 
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StrictInt, model_validator
 
 from zhiku_platform.contracts.wire import Message
 
@@ -212,7 +212,7 @@ class PublishRequest(Message):
 
     target: DocumentTarget
     version_id: str
-    fence: int
+    fence: StrictInt
     part: int
     final: bool
     embedding_model: str
@@ -231,7 +231,7 @@ class RetireRequest(Message):
 
     tenant: str
     document_id: str
-    fence: int
+    fence: StrictInt
 
 
 class Retired(Message):

@@ -29,7 +29,7 @@ CanManageKeys = Annotated[Access, require(Permission.API_KEY_MANAGE)]
 Locales = Annotated[str | None, Query(pattern=r"^[A-Za-z -]{1,40}$")]
 
 
-@router.get("/auth/login")
+@router.get("/auth/login", status_code=303, response_class=RedirectResponse)
 @public
 async def log_in(
     request: Request,
@@ -54,7 +54,7 @@ async def log_in(
     return response
 
 
-@router.get("/auth/callback")
+@router.get("/auth/callback", status_code=303, response_class=RedirectResponse)
 @public
 async def finish_login(request: Request) -> Response:
     """Take the browser back from the identity provider, and begin a session."""
@@ -83,7 +83,7 @@ async def log_out(_access: CanOwnSession, request: Request, response: Response) 
         door.cookies.set_leaving(response, id_token)
 
 
-@router.get("/auth/logout")
+@router.get("/auth/logout", status_code=303, response_class=RedirectResponse)
 @public
 async def log_out_at_provider(request: Request) -> Response:
     """Send the browser to the identity provider to end its session there too; come here after signing out."""

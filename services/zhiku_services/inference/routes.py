@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import Annotated
+from typing import Annotated, Any
 
 import orjson
 from fastapi import Depends, Request
@@ -19,6 +19,11 @@ from zhiku_services.inference.service import Models
 
 router = GuardedRouter(prefix="/api/v1", tags=["models"])
 internal = GuardedRouter(prefix="/internal", tags=["internal"])
+
+
+_LINES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/x-ndjson": {}}, "description": "Lines of `ChatDelta`"}
+}
 
 
 def _models(request: Request) -> Models:
@@ -45,7 +50,7 @@ async def embed(_access: CanRun, models: Serving, request: EmbedRequest) -> Resp
     return Response(content, media_type="application/json")
 
 
-@internal.post("/chat", response_model=ChatDelta)
+@internal.post("/chat", response_class=Stream, responses=_LINES)
 async def chat(_access: CanRun, models: Serving, asked: ChatRequest, request: Request) -> Response:
     """Stream an answer as lines of `ChatDelta`; a failure in the middle is a last line `{"problem": …}`.
 
