@@ -1,6 +1,7 @@
 """Search finds what the caller may read, all of it, and nothing else."""
 
 import random
+from collections.abc import Collection, Sequence
 
 import pytest
 
@@ -209,3 +210,20 @@ def test_the_index_is_asked_for_nothing_that_the_caller_may_not_read(
     knowledge.search(LIN, "text")
     held = frozenset({INHERITED_ACL, acl_id_of(["group:engineering"], 0)})
     assert asked == [Scope("acme", 0, (KnowledgeBaseScope(kb, held, release=3),))]
+
+
+def test_a_passage_that_the_index_was_not_asked_for_is_not_found(
+    knowledge: Knowledge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kb = knowledge.create("Handbook", "everyone")
+    knowledge.publish(kb, "open", "Open text.")
+    real = knowledge.index.search_dense
+
+    def search_dense(
+        vector: Sequence[float], scope: Scope, limit: int, *, within: Collection[str] | None = None
+    ) -> list[Hit]:
+        # So that the passage is found by its words alone, and its cosine has to be asked for.
+        return [] if within is None else [Hit("psg_stranger", 1.0), *real(vector, scope, limit, within=within)]
+
+    monkeypatch.setattr(knowledge.index, "search_dense", search_dense)
+    assert knowledge.search(LIN, "text") == ["Open text."]
