@@ -36,9 +36,7 @@ def bound_self(memory_bytes: int) -> None:
 def leave_network() -> bool:
     """Move into a network namespace without interfaces; tell whether the kernel allowed it."""
     unshare = getattr(ctypes.CDLL(None, use_errno=True), "unshare", None)  # Linux has it
-    return unshare is not None and any(
-        unshare(flags) == 0 for flags in (_CLONE_NEWNET, _CLONE_NEWUSER | _CLONE_NEWNET)
-    )
+    return unshare is not None and any(unshare(flags) == 0 for flags in (_CLONE_NEWNET, _CLONE_NEWUSER | _CLONE_NEWNET))
 
 
 def take_stdout() -> BinaryIO:
