@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -93,7 +94,8 @@ def test_a_bundle_of_the_whole_log_is_checked_by_its_own_program(evidence: Evide
         manifest = json.loads(archive.read("manifest.json"))
         assert b"verify.py" in archive.read("report.html")
     # Isolated: neither our packages' path nor the environment; `cryptography` is the only one it finds.
-    command = [sys.executable, "-I", "-S", "-c", PROGRAM, str(tmp_path / "verify.py"), str(bundle)]
+    arguments = [sysconfig.get_paths()["purelib"], str(tmp_path / "verify.py"), str(bundle)]
+    command = [sys.executable, "-I", "-S", "-c", PROGRAM, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     verdict = json.loads(done.stdout)
 
@@ -105,9 +107,10 @@ def test_a_bundle_of_the_whole_log_is_checked_by_its_own_program(evidence: Evide
 
 
 PROGRAM = """
-import runpy, sys, sysconfig
+import runpy, sys
 allowed = {"cryptography", "_cffi_backend", "cffi"}
-sys.path.append(sysconfig.get_paths()["purelib"])
+packages, program, bundle = sys.argv[1:]
+sys.path.append(packages)
 
 class OnlyCryptography:
     def find_spec(self, name, path=None, target=None):
@@ -116,7 +119,6 @@ class OnlyCryptography:
             raise ImportError(f"verify.py may not need {name}")
 
 sys.meta_path.insert(0, OnlyCryptography())
-program, bundle = sys.argv[1:]
 sys.argv = [program, bundle, "--json"]
 runpy.run_path(program, run_name="__main__")
 """
