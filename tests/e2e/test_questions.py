@@ -48,8 +48,11 @@ def test_nobody_is_given_what_they_may_not_read(zhiku: Running, paths: dict[str,
     for user in item["denied"]:
         answer = zhiku.ask(user, item["question"])
         assert not cites(answer, item["document"], paths), user
+        said = answer["text"]
+        for name in answer["searched"]:
+            said = said.replace(name, "")  # the names of other tests' knowledge bases hold random digits
         for expected in item["answers"][:1]:
-            assert expected not in answer["text"], user
+            assert expected not in said, user
 
 
 def test_a_question_without_an_answer_is_refused_and_says_what_was_searched(zhiku: Running) -> None:
