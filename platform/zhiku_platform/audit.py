@@ -41,7 +41,6 @@ from zhiku_platform.contracts.audit import (
     MAX_INT,
     MAX_PERSON,
     MAX_VOIDED,
-    PEOPLE,
     AuditEvent,
     Detail,
     Outcome,
@@ -49,6 +48,7 @@ from zhiku_platform.contracts.audit import (
     Stamp,
     UnknownActionError,
     UnrecordableEventError,
+    people_in,
 )
 from zhiku_platform.db import Database, UtcDateTime
 from zhiku_platform.telemetry import get_logger
@@ -141,7 +141,7 @@ def _check_details(event: AuditEvent) -> None:
             raise UnrecordableEventError(f"`{event.action}` has a detail whose name is not ASCII")
         if isinstance(value, float) or (isinstance(value, int) and abs(value) > MAX_INT):
             raise UnrecordableEventError(f"`{event.action}.{name}` is a float or beyond 2^53 - 1; write it as text")
-        if name in PEOPLE and isinstance(value, str) and len(value) > MAX_PERSON:
+        if any(len(who) > MAX_PERSON for who in people_in(name, value)):
             raise UnrecordableEventError(f"`{event.action}.{name}` is longer than any user's id")
 
 

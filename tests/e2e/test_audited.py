@@ -1,4 +1,7 @@
-"""Whatever changes something leaves an event: every changing address of the public API is called and looked for."""
+"""Whatever changes something leaves an event, and so does whatever shows a document's text.
+
+Every changing address of the public API is called, and its event looked for.
+"""
 
 import json
 import time
@@ -19,7 +22,6 @@ pytestmark = pytest.mark.slow
 
 CHANGING = {"POST", "PUT", "PATCH", "DELETE"}
 ELSEWHERE: dict[str, str] = {
-    "POST /search": "changes nothing; what is answered from it is recorded with the answer",
     "POST /audit-log/cosignatures": "needs a witness with a key of its own; tests/services/audit has one",
 }
 """Addresses that are not called here, and why."""
@@ -53,6 +55,10 @@ def post(path: str, body: Any = None, *, made: str = "", as_chen: bool = False) 
         return world.made(made, response) if made else response
 
     return call
+
+
+def read(path: str) -> Call:
+    return lambda world: world.zhao.get(path.format(**world.ids))
 
 
 def delete(path: str, *, as_chen: bool = False) -> Call:
@@ -172,6 +178,8 @@ STEPS: list[tuple[str, str, Call]] = [
     ("DELETE /knowledge-bases/{knowledge_base_id}/grants/{grant_id}", "grant.removed", delete(KB + "/grants/{grant}")),
     ("POST /knowledge-bases/{knowledge_base_id}/uploads", "document.accepted", upload),
     ("PUT /documents/{document_id}/acl", "document.acl_changed", set_acl),
+    ("POST /search", "search.run", post("/api/v1/search", {"query": "lamp"})),
+    ("GET /documents/{document_id}/content", "document.viewed", read("/api/v1/documents/{document}/content")),
     ("POST /conversations", "conversation.created", post("/api/v1/conversations", {}, made="conversation")),
     (
         "PATCH /conversations/{conversation_id}",
@@ -254,3 +262,27 @@ def test_no_changing_address_is_left_out() -> None:
         for method in (route.methods or set()) & CHANGING
     }
     assert changing - {address for address, _, _ in STEPS} == set(ELSEWHERE)
+
+
+def test_the_timeline_of_a_document_names_who_was_shown_it(zhiku: Running) -> None:
+    """By an answer, by a search, and by opening it: under one pseudonym, with the document among what it names."""
+    answer = zhiku.ask("lin", "年假有多少天？")
+    document = answer["citations"][0]["document_id"]
+    lin, chen = zhiku.signed_in("lin"), zhiku.signed_in("chen")
+    assert lin.post("/api/v1/search", json={"query": "年假有多少天？"}).is_success
+    assert lin.get(f"/api/v1/documents/{document}/content").is_success
+    (pseudonym,) = chen.post("/api/v1/audit-pseudonyms", json={**REASON, "user": "lin"}).json()["pseudonyms"]
+    wanted = {"answer.given", "search.run", "document.viewed"}
+
+    def shown() -> set[str]:
+        path, found, cursor = f"/api/v1/audit-timelines/document/{document}", set[str](), ""
+        while True:
+            page = chen.get(path, params={"limit": 200, "cursor": cursor}).json()
+            found |= {item["action"] for item in page["items"] if item["actor"] == pseudonym}
+            if (cursor := page["next_cursor"] or "") == "":
+                return found
+
+    wait_until(lambda: shown() >= wanted)
+    receipt = f"/api/v1/receipts/{answer['id']}"
+    wait_until(lambda: chen.get(receipt).json()["integrity"] == "intact")
+    assert "年假" not in chen.get(receipt).json()["receipt"]["question"]

@@ -9,6 +9,7 @@ from zhiku_platform.contracts.audit import (
     Checkpoint,
     ConsistencyProof,
     Cosignature,
+    LoggedReceipt,
     LogStatus,
     ProducedEvent,
 )
@@ -28,6 +29,10 @@ class AuditClient(ServiceClient):
             ServiceUnavailableError: it does not answer; the events may be durable or not.
         """
         return self._call(principal, "POST", "/internal/audit-events", Accepted, AppendRequest(events=list(events)))
+
+    def logged_receipt(self, principal: Principal, answer_id: str) -> LoggedReceipt:
+        """What the log says of an answer's receipt, to who may review it."""
+        return self._call(principal, "GET", f"/internal/receipts/{answer_id}", LoggedReceipt)
 
     def status(self, principal: Principal) -> LogStatus:
         return self._call(principal, "GET", "/api/v1/audit-log", LogStatus)

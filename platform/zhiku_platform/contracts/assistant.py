@@ -185,18 +185,27 @@ class SealedReceipt(Message):
     sha256: str
 
 
+class Integrity(StrEnum):
+    """Whether a stored receipt is the one whose digest the audit log holds under a signed checkpoint."""
+
+    INTACT = "intact"
+    TOUCHED = "touched"
+    UNPROVEN = "unproven"
+    """The log does not have it: for the first seconds it waits for its place there."""
+
+
 class Reconstruction(Message):
     """An answer's receipt as a reviewer sees it.
 
-    Its `asked_by` is masked unless it was revealed, its `searched` names what the reviewer may view. `is_intact`
-    says whether the stored receipt still has its digest.
+    Who asked, their groups and what they wrote are masked unless they were revealed; its `searched` names what the
+    reviewer may view. `sha256` is the digest of the receipt as it is stored.
     `answer` shows what the reviewer may read now, and is None once its owner has deleted it; `readable` are the
     passages of the receipt that the reviewer may read now.
     """
 
     receipt: Receipt
     sha256: str
-    is_intact: bool
+    integrity: Integrity
     answer: Answer | None
     readable: list[str]
 

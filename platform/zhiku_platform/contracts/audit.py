@@ -143,6 +143,9 @@ ACTIONS: Mapping[str, EventKind] = MappingProxyType(
         "document.quarantined": EventKind(SubjectKind.DOCUMENT, _ENTITY, "A document was set aside, with a reason."),
         "document.retired": EventKind(SubjectKind.DOCUMENT, _ENTITY, "A document left the index."),
         "document.retried": EventKind(SubjectKind.DOCUMENT, _ENTITY, "Somebody asked to ingest it again."),
+        "document.viewed": EventKind(
+            SubjectKind.DOCUMENT, _READ, "Somebody opened a document or its passages; once in five minutes."
+        ),
         "grant.given": EventKind(SubjectKind.KNOWLEDGE_BASE, _RIGHTS, "A user or group got a role."),
         "grant.removed": EventKind(SubjectKind.KNOWLEDGE_BASE, _RIGHTS, "A user or group lost a role."),
         "knowledge_base.changed": EventKind(SubjectKind.KNOWLEDGE_BASE, _ENTITY, "Its name or description changed."),
@@ -155,6 +158,7 @@ ACTIONS: Mapping[str, EventKind] = MappingProxyType(
         "release.created": EventKind(SubjectKind.KNOWLEDGE_BASE, _ENTITY, "A draft was closed as a release."),
         "release.published": EventKind(SubjectKind.KNOWLEDGE_BASE, _ENTITY, "Readers were given a later release."),
         "release.rolled_back": EventKind(SubjectKind.KNOWLEDGE_BASE, _ENTITY, "Readers were given an earlier release."),
+        "search.run": EventKind(SubjectKind.OTHER, _READ, "Somebody searched; the documents found are named."),
         "session.ended": EventKind(SubjectKind.SESSION, _SIGN_IN, "Somebody signed out."),
         "session.refused": EventKind(
             SubjectKind.OTHER, _SIGN_IN, "A login was turned down, with a reason.", OnOutage.COUNT
@@ -215,8 +219,15 @@ class AuditEvent(Message):
         return self
 
 
-PEOPLE = frozenset({"holder", "member", "owner", "person", "user"})
-"""Details that name a user, bare or as `user:SUB`; the log keeps their pseudonym."""
+PEOPLE = frozenset({"holder", "member", "owner", "person", "readers", "user"})
+"""Details that name users, bare or as `user:SUB`, one or a list; the log keeps their pseudonyms."""
+
+
+def people_in(name: str, value: Detail) -> list[str]:
+    """The users and groups that a detail names, as it was recorded."""
+    if name not in PEOPLE:
+        return []
+    return [value] if isinstance(value, str) else value if isinstance(value, list) else []
 
 
 class Stamp(Message):
@@ -252,13 +263,21 @@ class Accepted(Message):
     spooled: int = 0
 
 
+ACTOR = r"^(psn_[0-9a-f]{28}|svc-[a-z-]+|anonymous|operator)$"
+"""Who the log says did something. A person's own id is none: a search is recorded, and the record keeps no names."""
+
 _Searched = Annotated[str | None, Field(default=None, max_length=200, pattern=SEARCHABLE)]
+_Actor = Annotated[str | None, Field(default=None, max_length=200, pattern=ACTOR)]
 
 
 class AuditFilter(Message):
-    """What a reviewer looks for. Every given field must match; `actor` is a pseudonym or a service."""
+    """What a reviewer looks for. Every given field must match.
 
-    actor: _Searched = None
+    `actor` did it; `person` did it or is named by it. Both are a pseudonym (see `PersonLookup`) or a service.
+    """
+
+    actor: _Actor = None
+    person: _Actor = None
     action: _Searched = None
     subject: _Searched = None
     knowledge_base: _Searched = None
@@ -327,11 +346,26 @@ class Pseudonyms(Message):
 
 
 class Revealed(Message):
-    """Who did it, and its sealed part. None is what can no longer be known."""
+    """Who did it, and its sealed part. None is what can no longer be known.
+
+    `is_withheld` says that there is a sealed part that the reviewer may not see: it repeats documents that they may
+    not read.
+    """
 
     actor: str | None
     people: dict[str, str | None]
     sealed: dict[str, str] | None
+    is_withheld: bool = False
+
+
+class LoggedReceipt(Message):
+    """What the log says of an answer's receipt; its digest is None if the log does not have it, or not yet.
+
+    `is_proven` says that its entry is the one that a signed checkpoint covers.
+    """
+
+    sha256: str | None = None
+    is_proven: bool = False
 
 
 class NewAuditView(Message):

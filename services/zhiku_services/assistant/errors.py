@@ -21,6 +21,17 @@ class AnswerFinishedError(ConflictError):
         super().__init__("This answer is already finished.", remedy="Read it, or ask again.")
 
 
+class ReceiptTouchedError(ConflictError):
+    code = "receipt_touched"
+    title = "The receipt was changed"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The stored receipt is not the one whose digest the audit log holds, so nothing is replayed from it.",
+            remedy="Keep the database as it is, and call who answers for the audit.",
+        )
+
+
 class TooManyAnswersError(TooManyRequestsError):
     code = "too_many_answers"
     title = "Too many answers at once"

@@ -6,6 +6,7 @@
 from collections.abc import AsyncIterator
 from typing import Protocol
 
+from zhiku_platform.contracts.audit import LoggedReceipt
 from zhiku_platform.contracts.identity import Principal
 from zhiku_platform.contracts.inference import ChatDelta, ChatRequest, ModelList
 from zhiku_platform.contracts.knowledge import KnowledgeBase, SearchRequest, SearchResult
@@ -19,6 +20,12 @@ class Knowledge(Protocol):
     def readable_passages(self, principal: Principal, passage_ids: list[str]) -> set[str]: ...
 
     def knowledge_bases(self, principal: Principal) -> list[KnowledgeBase]: ...
+
+
+class AuditLog(Protocol):
+    """Called from worker threads; `AuditClient` is one."""
+
+    def logged_receipt(self, principal: Principal, answer_id: str) -> LoggedReceipt: ...
 
 
 class Inference(Protocol):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
@@ -10,7 +11,9 @@ from sqlmodel import Session
 from zhiku_platform.access import Access
 from zhiku_platform.audit import event_of, record
 from zhiku_platform.contracts.assistant import (
+    Answer,
     AnswerState,
+    Integrity,
     Receipt,
     ReceiptModel,
     ReceiptPassage,
@@ -29,8 +32,9 @@ from zhiku_platform.db import Database, utc_now
 from zhiku_platform.errors import NotFoundError, RemoteProblemError
 from zhiku_services.assistant.answering.draft import Draft, ModelUse
 from zhiku_services.assistant.answering.pipeline import SEARCH_LIMIT
+from zhiku_services.assistant.errors import ReceiptTouchedError
 from zhiku_services.assistant.models import AUDIT_OUTBOX, AnswerRow, ReceiptRow
-from zhiku_services.assistant.ports import Knowledge
+from zhiku_services.assistant.ports import AuditLog, Knowledge
 from zhiku_services.assistant.repository import AssistantRepository, ReceiptReview
 from zhiku_services.assistant.visibility import look, passages_of, visible_answer
 
@@ -90,48 +94,83 @@ def get_own(access: Access, answer_id: str, session: Session) -> SealedReceipt:
     return SealedReceipt(receipt=Receipt.model_validate_json(row.body), canonical=row.body, sha256=row.sha256)
 
 
-def reconstruct(
-    access: Access, answer_id: str, reveal: RevealRequest | None, database: Database, knowledge: Knowledge
-) -> Reconstruction:
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What a review of receipts asks."""
+
+    database: Database
+    knowledge: Knowledge
+    audit: AuditLog
+
+
+def reconstruct(access: Access, answer_id: str, reveal: RevealRequest | None, review: Review) -> Reconstruction:
     """Show a reviewer what an answer stood on; that it was looked at is recorded first.
 
     Raises:
         NotFoundError: there is no such receipt in the reviewer's tenant.
     """
-    with database.write() as session:
+    with review.database.write() as session:
         row, answer = _reviewed(access, answer_id, session)
         event = event_of(access, "receipt.reviewed" if reveal is None else "receipt.revealed", answer_id)
         if reveal is not None:
             event = event.model_copy(update={"sealed": {"reason": reveal.reason}, "group": answer_id})
         record(session, AUDIT_OUTBOX, event)
-        receipt, digest, is_intact = Receipt.model_validate_json(row.body), row.sha256, _digest(row.body) == row.sha256
+        body = row.body
+    integrity = _integrity(access, answer_id, body, review.audit)
+    receipt = Receipt.model_validate_json(body)
     cited = passages_of([answer]) if answer is not None else []
-    sight = look(access.principal, [*cited, *(one.passage_id for one in receipt.passages)], knowledge)
+    sight = look(access.principal, [*cited, *(one.passage_id for one in receipt.passages)], review.knowledge)
+    shown = None if answer is None else visible_answer(answer, sight)
+    receipt = receipt.model_copy(update={"searched": sight.names(receipt.searched)})
     return Reconstruction(
-        receipt=receipt.model_copy(
-            update={
-                "searched": sight.names(receipt.searched),
-                "asked_by": receipt.asked_by if reveal is not None else MASKED,
-            }
-        ),
-        sha256=digest,
-        is_intact=is_intact,
-        answer=None if answer is None else visible_answer(answer, sight),
+        receipt=receipt if reveal is not None else _masked_receipt(receipt),
+        sha256=_digest(body),
+        integrity=integrity,
+        answer=shown if reveal is not None or shown is None else _masked_answer(shown),
         readable=[one.passage_id for one in receipt.passages if sight.shows([one.passage_id])],
     )
 
 
-def replay(access: Access, answer_id: str, database: Database, knowledge: Knowledge) -> Replay:
+def _masked_receipt(receipt: Receipt) -> Receipt:
+    """Without what tells who asked: their name, their groups, their words."""
+    return receipt.model_copy(
+        update={
+            "asked_by": MASKED,
+            "question": MASKED,
+            "rewritten_question": receipt.rewritten_question and MASKED,
+            "query": receipt.query and MASKED,
+            "rights": receipt.rights.model_copy(update={"groups": [MASKED]}),
+        }
+    )
+
+
+def _masked_answer(answer: Answer) -> Answer:
+    return answer.model_copy(update={"question": MASKED, "rewritten_question": answer.rewritten_question and MASKED})
+
+
+def _integrity(access: Access, answer_id: str, body: str, audit: AuditLog) -> Integrity:
+    """Compare a stored receipt with the audit log, which whoever changes the receipt cannot change as well."""
+    logged = audit.logged_receipt(access.principal, answer_id)
+    if logged.sha256 is not None and logged.sha256 != _digest(body):
+        return Integrity.TOUCHED
+    return Integrity.INTACT if logged.is_proven else Integrity.UNPROVEN
+
+
+def replay(access: Access, answer_id: str, review: Review) -> Replay:
     """Run the search of an answer again, as the one who asked, and compare; recorded first.
 
     Raises:
         NotFoundError: there is no such receipt in the reviewer's tenant.
+        ReceiptTouchedError: the audit log holds another digest; the rights in it may be anybody's.
     """
-    with database.write() as session:
+    with review.database.write() as session:
         row, _ = _reviewed(access, answer_id, session)
         record(session, AUDIT_OUTBOX, event_of(access, "receipt.replayed", answer_id))
-        receipt = Receipt.model_validate_json(row.body)
-    found = _search_again(receipt, knowledge)
+        body = row.body
+    if _integrity(access, answer_id, body, review.audit) is Integrity.TOUCHED:
+        raise ReceiptTouchedError
+    receipt = Receipt.model_validate_json(body)
+    found = _search_again(receipt, review.knowledge)
     return _compared(receipt, {one.passage.id: one.passage.content_hash for one in found})
 
 

@@ -12,6 +12,7 @@ from sqlmodel import Session
 from zhiku_platform.access import Access
 from zhiku_platform.audit import AuditEvent, Outcome, event_of, record
 from zhiku_platform.contracts.assistant import AnswerEvent, AnswerProblem, AnswerState
+from zhiku_platform.contracts.audit import Detail
 from zhiku_platform.db import Database, utc_now
 from zhiku_platform.errors import NotFoundError
 from zhiku_services.assistant.answering.draft import Draft, replay
@@ -209,11 +210,14 @@ def _close(session: Session, access: Access, asked: Asked, draft: Draft, state: 
 
 def _given_event(access: Access, asked: Asked, draft: Draft, state: AnswerState, receipt: str) -> AuditEvent:
     cited = list(dict.fromkeys(citation.passage_id for citation in draft.citations))
+    read = [found.passage for found in draft.read]
     event = event_of(
         access,
         "answer.given",
         asked.answer_id,
         conversation=asked.conversation_id or None,
+        documents=list(dict.fromkeys(passage.document_id for passage in read)),
+        knowledge_bases=list(dict.fromkeys(passage.knowledge_base_id for passage in read)),
         state=state.value,
         mode=draft.mode.value if draft.mode else None,
         passages=cited,
@@ -255,7 +259,18 @@ def close_abandoned(database: Database, *, all_of_them: bool) -> int:
                     actor="svc-assistant",
                     subject=row.id,
                     outcome=Outcome.FAILED,
-                    details={"passages": list({citation.passage_id for citation in draft.citations})},
+                    details=_shown(row, draft),
                 ),
             )
         return len(rows)
+
+
+def _shown(row: AnswerRow, draft: Draft) -> dict[str, Detail]:
+    """What had been shown of an answer when it was cut off."""
+    return {
+        "conversation": row.conversation_id,
+        "passages": list(dict.fromkeys(citation.passage_id for citation in draft.citations)),
+        "documents": list(dict.fromkeys(citation.document_id for citation in draft.citations)),
+        "knowledge_bases": list(dict.fromkeys(citation.knowledge_base_id for citation in draft.citations)),
+        "sentences": len(draft.sentences),
+    }

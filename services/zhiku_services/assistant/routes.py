@@ -114,23 +114,20 @@ def get_receipt(access: CanReadReceipt, session: ReadSession, answer_id: str) ->
 
 @router.get("/receipts/{answer_id}")
 def review_receipt(access: CanReview, request: Request, answer_id: str) -> Reconstruction:
-    """Reconstruct anybody's answer, with who asked masked; looking is recorded."""
-    assistant = _assistant(request)
-    return receipts.reconstruct(access, answer_id, None, assistant.database, assistant.knowledge)
+    """Reconstruct anybody's answer, with who asked and what masked; looking is recorded."""
+    return receipts.reconstruct(access, answer_id, None, _review(request))
 
 
 @router.post("/receipts/{answer_id}/reveal")
 def reveal_receipt(access: CanReveal, request: Request, answer_id: str, reveal: RevealRequest) -> Reconstruction:
-    """Reconstruct anybody's answer and show who asked; the reason is recorded."""
-    assistant = _assistant(request)
-    return receipts.reconstruct(access, answer_id, reveal, assistant.database, assistant.knowledge)
+    """Reconstruct anybody's answer and show who asked what; the reason is recorded."""
+    return receipts.reconstruct(access, answer_id, reveal, _review(request))
 
 
 @router.post("/receipts/{answer_id}/replay")
 def replay_receipt(access: CanReview, request: Request, answer_id: str) -> Replay:
     """Run the search of anybody's answer again and compare what it finds; this is recorded."""
-    assistant = _assistant(request)
-    return receipts.replay(access, answer_id, assistant.database, assistant.knowledge)
+    return receipts.replay(access, answer_id, _review(request))
 
 
 @internal.post("/ask", response_class=StreamingResponse)
@@ -154,6 +151,11 @@ def _stream(events: Events) -> StreamingResponse:
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
+
+
+def _review(request: Request) -> receipts.Review:
+    assistant = _assistant(request)
+    return receipts.Review(assistant.database, assistant.knowledge, assistant.audit)
 
 
 def _assistant(request: Request) -> Assistant:

@@ -34,7 +34,7 @@ from zhiku_services.assistant.answering.pipeline import Question
 from zhiku_services.assistant.answering.profile import ModelProfile, profile_of
 from zhiku_services.assistant.errors import AnswerFinishedError
 from zhiku_services.assistant.models import AUDIT_OUTBOX, AnswerRow, ConversationRow
-from zhiku_services.assistant.ports import Inference, Knowledge
+from zhiku_services.assistant.ports import AuditLog, Inference, Knowledge
 from zhiku_services.assistant.records import Asked, AuditedRecords, StoredRecords, close_abandoned, title_of
 from zhiku_services.assistant.repository import AssistantRepository
 from zhiku_services.assistant.running import HEARTBEAT_S, RunningAnswer, RunningAnswers
@@ -57,13 +57,14 @@ class Assistant:
     database: Database
     knowledge: Knowledge
     inference: Inference
+    audit: AuditLog
     running: RunningAnswers
     calls: CapacityLimiter
 
 
-def build_assistant(database: Database, knowledge: Knowledge, inference: Inference) -> Assistant:
+def build_assistant(database: Database, knowledge: Knowledge, inference: Inference, audit: AuditLog) -> Assistant:
     """Put the service together; call it where an event loop can be assumed later, not necessarily now."""
-    return Assistant(database, knowledge, inference, RunningAnswers(), CapacityLimiter(_CALLS_AT_ONCE))
+    return Assistant(database, knowledge, inference, audit, RunningAnswers(), CapacityLimiter(_CALLS_AT_ONCE))
 
 
 # Conversations

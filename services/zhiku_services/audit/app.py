@@ -13,7 +13,7 @@ from zhiku_services.audit.intake import Intake
 from zhiku_services.audit.models import METADATA
 from zhiku_services.audit.routes import internal, router
 from zhiku_services.audit.sealing import MasterKeys
-from zhiku_services.audit.service import Trail
+from zhiku_services.audit.service import ReadableDocuments, Trail
 from zhiku_services.audit.signer import Signer
 from zhiku_services.audit.spool import Spool
 from zhiku_services.audit.worker import AuditWorker
@@ -42,19 +42,19 @@ class AuditFolders:
         return cls(home / "keys", home / "signer", home / "spool")
 
 
-def open_trail(settings: Settings, database: Database) -> Trail:
+def open_trail(settings: Settings, database: Database, documents: ReadableDocuments | None = None) -> Trail:
     """The log with all that it stands on, for a service or a command."""
     folders = AuditFolders.of(settings)
     keys = MasterKeys.at(folders.keys)
     intake = Intake(database, Spool(folders.spool, keys.spool), keys)
-    return Trail(database=database, intake=intake, signer=Signer(folders.signer), keys=keys)
+    return Trail(database=database, intake=intake, signer=Signer(folders.signer), keys=keys, documents=documents)
 
 
 class AuditService:
     """The service in one process: `app` for its face, `intake` for who is in the same process, a worker."""
 
-    def __init__(self, settings: Settings, *, database: Database) -> None:
-        self.trail = open_trail(settings, database)
+    def __init__(self, settings: Settings, *, database: Database, documents: ReadableDocuments | None = None) -> None:
+        self.trail = open_trail(settings, database, documents)
         self.intake = self.trail.intake
         self.app = create_app(settings, trail=self.trail)
         self._worker = AuditWorker(database, self.intake, self.trail.signer, tenant=settings.tenant)

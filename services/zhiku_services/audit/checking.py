@@ -11,10 +11,11 @@ from sqlalchemy import Connection, Table, func, select
 
 from zhiku_platform.db import Database
 from zhiku_services.audit.canonical import read
+from zhiku_services.audit.facets import FACET_COLUMNS, MENTION_COLUMNS, facet_of, mentions_of
 from zhiku_services.audit.log import tree_of
 from zhiku_services.audit.merkle import split
-from zhiku_services.audit.models import BLOB, CHECKPOINT, ENTRY, FACET, RECORD_KEY, TILE
-from zhiku_services.audit.sequencer import ENTRY_COLUMNS, FACET_COLUMNS, facet_of
+from zhiku_services.audit.models import BLOB, CHECKPOINT, ENTRY, FACET, MENTION, RECORD_KEY, TILE
+from zhiku_services.audit.sequencer import ENTRY_COLUMNS
 from zhiku_services.audit.verifier import (
     INCOMPLETE,
     OK,
@@ -153,16 +154,21 @@ class _Check:
         """What is searched and sealed must be what the entries say."""
         said_ids: list[str] = []
         said: list[tuple[Any, ...]] = []
+        mentions: list[tuple[Any, ...]] = []
         sealed: dict[int, Mapping[str, Any]] = {}
         for idx, payload in enumerate(payloads, first):
             event = read(payload)
             said_ids.append(event["id"])
             said.append(facet_of(idx, event))
+            mentions += mentions_of(idx, event)
             if "sealed" in event["data"]:
                 sealed[idx] = event["data"]
         facets = self._rows(FACET, FACET_COLUMNS, first, first + len(payloads))
         wrong = [_first_difference(ids, said_ids), _first_difference(facets, said)]
         places = [place for place in wrong if place is not None]
+        stored = sorted(self._rows(MENTION, MENTION_COLUMNS, first, first + len(payloads)))
+        if stored != mentions:
+            places.append(min(set(stored) ^ set(mentions))[0] - first)
         if places:
             raise TamperedError("what is searched is not what the entry says", first + min(places))
         self._check_blobs(sealed)

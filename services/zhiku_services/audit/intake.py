@@ -25,6 +25,7 @@ from zhiku_platform.contracts.audit import (
     ProducedEvent,
     Stamp,
     SubjectKind,
+    people_in,
 )
 from zhiku_platform.db import Database, utc_now
 from zhiku_platform.telemetry import get_logger
@@ -273,10 +274,12 @@ def _name(who: str, tenant: str, vault: Vault) -> str:
 
 
 def _details(event: AuditEvent, vault: Vault) -> dict[str, Detail]:
-    return {
-        name: _name(value, event.tenant, vault) if name in PEOPLE and isinstance(value, str) else value
-        for name, value in event.details.items()
-    }
+    details = dict(event.details)
+    for name in PEOPLE & details.keys():
+        named = [_name(who, event.tenant, vault) for who in people_in(name, details[name])]
+        if named:
+            details[name] = named if isinstance(details[name], list) else named[0]
+    return details
 
 
 def _check(event: AuditEvent) -> None:
@@ -292,7 +295,7 @@ def _check(event: AuditEvent) -> None:
             remedy="Record digests and counts; put text into the sealed part.",
         )
     texts = [event.actor, event.subject, event.tenant, event.group or "", *event.sealed, *event.sealed.values()]
-    people = [value for name, value in event.details.items() if name in PEOPLE and isinstance(value, str)]
+    people = [who for name, value in event.details.items() for who in people_in(name, value)]
     if any(not _is_text(text) for text in texts) or any(len(who) > MAX_PERSON or "\0" in who for who in people):
         raise NotCanonicalError("A name or a sealed text cannot be stored.", remedy="Correct the name, or the text.")
 

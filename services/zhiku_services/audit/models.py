@@ -4,7 +4,7 @@
 Times are integers of microseconds since 1970, UTC, so that both databases compare them alike.
 """
 
-from sqlalchemy import JSON, BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text, text
+from sqlalchemy import JSON, BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
 METADATA = MetaData()
 
@@ -41,23 +41,26 @@ FACET = Table(
     Column("action", String(80), nullable=False),
     Column("subject", String(200), nullable=False),
     Column("outcome", String(20), nullable=False),
-    Column("knowledge_base", String(200)),
-    Column("document", String(200)),
-    Column("conversation", String(200)),
     Column("producer", String(40)),
     Column("boot", String(40)),
     Column("seq", BigInteger),
     Index("ix_facet_action", "tenant", "action", "idx"),
     Index("ix_facet_actor", "tenant", "actor", "idx"),
     Index("ix_facet_subject", "tenant", "subject", "idx"),
-    *(
-        Index(f"ix_facet_{name}", name, "idx", sqlite_where=text(present), postgresql_where=text(present))
-        for name in ("knowledge_base", "document", "conversation")
-        for present in [f"{name} IS NOT NULL"]
-    ),
     Index("ix_facet_stamp", "producer", "boot", "seq"),
 )
-"""What entries can be searched by. It repeats what the payloads say, and can be made anew from them."""
+"""What entries can be searched by, with `mention`. Both repeat what the payloads say."""
+
+MENTION = Table(
+    "mention",
+    METADATA,
+    Column("idx", _BigId, primary_key=True, autoincrement=False),
+    Column("kind", String(20), primary_key=True),
+    Column("value", String(200), primary_key=True),
+    Index("ix_mention_value", "kind", "value", "idx"),
+    sqlite_with_rowid=False,
+)
+"""What an entry is about: each conversation, document, knowledge base and person (by pseudonym) that it names."""
 
 TILE = Table(
     "tile",

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, delete, func, insert, select, union_all
 
 from zhiku_platform.access import Access
 from zhiku_platform.contracts.audit import AuditFilter, AuditView, Facets, FacetValue, NewAuditView
 from zhiku_platform.db import new_id
-from zhiku_services.audit.models import ENTRY, FACET, VIEW
+from zhiku_services.audit.facets import PERSON
+from zhiku_services.audit.models import ENTRY, FACET, MENTION, VIEW
 from zhiku_services.audit.times import from_us, now_us, to_us
 
 _MOST_VALUES = 20
@@ -54,10 +55,12 @@ class AuditRepository:
         """How many matching entries have which value."""
         conditions = self._conditions(wanted)
         total = self._connection.execute(select(func.count()).select_from(FACET).where(*conditions)).scalar_one()
-        values = {
-            name: self._values(FACET.c[name], conditions) for name in ("actor", "action", "outcome", "knowledge_base")
-        }
-        return Facets(total=total, **values)
+        values = {name: self._values(FACET.c[name], FACET, conditions) for name in ("actor", "action", "outcome")}
+        about = FACET.join(MENTION, MENTION.c.idx == FACET.c.idx)
+        is_base = MENTION.c.kind == "knowledge_base"
+        return Facets(
+            total=total, **values, knowledge_base=self._values(MENTION.c.value, about, [*conditions, is_base])
+        )
 
     def event(self, event_id: str) -> Found | None:
         query = (
@@ -98,25 +101,34 @@ class AuditRepository:
         return VIEW.c.tenant == self._tenant, VIEW.c.owner == self._owner
 
     def _conditions(self, wanted: AuditFilter) -> list[ColumnElement[bool]]:
-        same = ("actor", "action", "subject", "knowledge_base", "document", "conversation", "outcome")
-        values = {name: getattr(wanted, name) for name in same}
+        same = {name: getattr(wanted, name) for name in ("actor", "action", "subject", "outcome")}
+        about = {name: getattr(wanted, name) for name in ("knowledge_base", "document", "conversation")}
         conditions: list[ColumnElement[bool]] = [FACET.c.tenant == self._tenant]
-        conditions += [FACET.c[name] == value for name, value in values.items() if value is not None]
+        conditions += [FACET.c[name] == value for name, value in same.items() if value is not None]
+        conditions += [FACET.c.idx.in_(_about(name, value)) for name, value in about.items() if value is not None]
+        if wanted.person is not None:
+            did = select(FACET.c.idx).where(FACET.c.tenant == self._tenant, FACET.c.actor == wanted.person)
+            conditions.append(FACET.c.idx.in_(union_all(did, _about(PERSON, wanted.person))))
         if wanted.since is not None:
             conditions.append(FACET.c.at_us >= to_us(wanted.since))
         if wanted.until is not None:
             conditions.append(FACET.c.at_us < to_us(wanted.until))
         return conditions
 
-    def _values(self, column: Any, conditions: Sequence[ColumnElement[bool]]) -> list[FacetValue]:
+    def _values(self, column: Any, table: FromClause, conditions: Sequence[ColumnElement[bool]]) -> list[FacetValue]:
         query = (
             select(column, func.count())
-            .where(*conditions, column.is_not(None))
+            .select_from(table)
+            .where(*conditions)
             .group_by(column)
             .order_by(func.count().desc(), column)
             .limit(_MOST_VALUES)
         )
         return [FacetValue(value=value, count=count) for value, count in self._connection.execute(query)]
+
+
+def _about(kind: str, value: str) -> Select[tuple[int]]:
+    return select(MENTION.c.idx).where(MENTION.c.kind == kind, MENTION.c.value == value)
 
 
 def _found(row: Any) -> Found:

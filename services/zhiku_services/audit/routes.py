@@ -7,6 +7,7 @@ from fastapi.responses import PlainTextResponse, Response
 
 from zhiku_platform.access import Access, Permission, require
 from zhiku_platform.contracts.audit import (
+    ACTOR,
     SEARCHABLE,
     Accepted,
     AppendRequest,
@@ -18,6 +19,7 @@ from zhiku_platform.contracts.audit import (
     ExportRequest,
     Facets,
     LoggedEvent,
+    LoggedReceipt,
     LogStatus,
     NewAuditView,
     Outcome,
@@ -38,10 +40,12 @@ internal = GuardedRouter(prefix="/internal", tags=["internal"])
 CanAppend = Annotated[Access, require(Permission.AUDIT_APPEND)]
 CanRead = Annotated[Access, require(Permission.AUDIT_READ)]
 CanReveal = Annotated[Access, require(Permission.AUDIT_REVEAL)]
+CanReview = Annotated[Access, require(Permission.RECEIPT_REVIEW)]
 CanExport = Annotated[Access, require(Permission.AUDIT_EXPORT)]
 
 Cursor = Annotated[str, Query(max_length=40)]
 Limit = Annotated[int, Query(ge=1, le=200)]
+Actor = Annotated[str | None, Query(max_length=200, pattern=ACTOR)]
 Text = Annotated[str | None, Query(max_length=200, pattern=SEARCHABLE)]
 Size = Annotated[int, Query(ge=0, le=2**53)]
 
@@ -57,7 +61,8 @@ _PROOF: dict[int | str, dict[str, object]] = {
 def search_audit_events(
     access: CanRead,
     request: Request,
-    actor: Text = None,
+    actor: Actor = None,
+    person: Actor = None,
     action: Text = None,
     subject: Text = None,
     knowledge_base: Text = None,
@@ -71,8 +76,8 @@ def search_audit_events(
 ) -> Page[LoggedEvent]:
     """Search the audit trail, the newest first. People are pseudonyms. That you searched is recorded."""
     wanted = AuditFilter(
-        actor=actor, action=action, subject=subject, knowledge_base=knowledge_base, document=document,
-        conversation=conversation, outcome=outcome, since=since, until=until,
+        actor=actor, person=person, action=action, subject=subject, knowledge_base=knowledge_base,
+        document=document, conversation=conversation, outcome=outcome, since=since, until=until,
     )  # fmt: skip
     return service.search(access, wanted, _trail(request), cursor=cursor, limit=limit)
 
@@ -168,6 +173,12 @@ def append_audit_events(access: CanAppend, request: Request, events: AppendReque
     """Make another service's events durable."""
     del access
     return service.append(events, _trail(request))
+
+
+@internal.get("/receipts/{answer_id}")
+def get_logged_receipt(access: CanReview, request: Request, answer_id: str) -> LoggedReceipt:
+    """Tell what the log says of an answer's receipt."""
+    return service.logged_receipt(access, answer_id, _trail(request))
 
 
 def _trail(request: Request) -> Trail:

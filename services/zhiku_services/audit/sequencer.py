@@ -11,17 +11,15 @@ from typing import Any
 from sqlalchemy import Connection, Table, delete, insert, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from zhiku_platform.contracts.audit import ACTIONS, SubjectKind
 from zhiku_platform.db import Database
 from zhiku_services.audit.canonical import read
+from zhiku_services.audit.facets import FACET_COLUMNS, MENTION_COLUMNS, facet_of, mentions_of
 from zhiku_services.audit.merkle import split, tile_root
-from zhiku_services.audit.models import ENTRY, FACET, INBOX, PROCESS, TILE, TREE, VOIDED
-from zhiku_services.audit.times import from_text, to_us
+from zhiku_services.audit.models import ENTRY, FACET, INBOX, MENTION, PROCESS, TILE, TREE, VOIDED
 from zhiku_services.audit.verifier import EMPTY_CHAIN, CompactRange, chain_hash, fold, leaf_hash
 from zhiku_services.audit.verifier import TILE as TILE_WIDTH
 
 BATCH = 4096
-_LONGEST = 200
 _LOCK = 0x5A48494B55  # "ZHIKU"
 
 
@@ -69,14 +67,17 @@ def _append(connection: Connection, new: Sequence[tuple[str, bytes]]) -> None:
         entries.append((idx, event_id, payload, leaf, link))
     insert_many(connection, ENTRY, ENTRY_COLUMNS, entries)
     facets: list[tuple[Any, ...]] = []
+    mentions: list[tuple[Any, ...]] = []
     stamps: list[Mapping[str, Any]] = []
     for idx, (_, payload) in enumerate(new, first):
         # One at a time: thousands of parsed events at once keep the garbage collector busy.
         event = read(payload)
         facets.append(facet_of(idx, event))
+        mentions += mentions_of(idx, event)
         if "producer" in event["data"]:
             stamps.append(event["data"]["producer"])
     insert_many(connection, FACET, FACET_COLUMNS, facets)
+    insert_many(connection, MENTION, MENTION_COLUMNS, mentions)
     _count_stamps(connection, stamps)
     _grow(connection, tree.range, [entry[3] for entry in entries])
     _write_tree(connection, tree.range, link, is_new=first == 0)
@@ -174,38 +175,6 @@ def insert_many(connection: Connection, table: Table, columns: Sequence[str], ro
 
 
 ENTRY_COLUMNS = ("idx", "event_id", "payload", "leaf", "chain")
-FACET_COLUMNS = (
-    "idx", "at_us", "tenant", "actor", "action", "subject", "outcome",
-    "knowledge_base", "document", "conversation", "producer", "boot", "seq",
-)  # fmt: skip
-
-
-def facet_of(idx: int, event: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What an entry can be searched by, in the order of `FACET_COLUMNS`."""
-    data, action, subject = event["data"], event["type"].removeprefix("zhiku."), event["subject"]
-    kind = ACTIONS[action].subject if action in ACTIONS else SubjectKind.OTHER
-    details = data["unmapped"]["kb"]
-    stamp = data.get("producer", {})
-    return (
-        idx,
-        to_us(from_text(event["time"])),
-        data["tenant"],
-        data["actor"]["user"]["uid"],
-        action,
-        subject,
-        data["outcome"],
-        subject if kind is SubjectKind.KNOWLEDGE_BASE else _text(details.get("knowledge_base")),
-        subject if kind is SubjectKind.DOCUMENT else _text(details.get("document")),
-        _text(details.get("conversation")),
-        stamp.get("name"),
-        stamp.get("boot"),
-        stamp.get("seq"),
-    )
-
-
-def _text(value: object) -> str | None:
-    """A detail that fits its column; what does not is in the payload and is not searched by."""
-    return value if isinstance(value, str) and len(value) <= _LONGEST and "\0" not in value else None
 
 
 def _count_stamps(connection: Connection, stamps: Sequence[Mapping[str, Any]]) -> None:

@@ -1,16 +1,21 @@
 """What reviewers and witnesses ask of the log. Whoever reads it is in it: first the record, then the answer."""
 
 import base64
+import re
 import zipfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
+from types import MappingProxyType
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import Connection
 
 from zhiku_platform.access import Access
 from zhiku_platform.audit import event_of
 from zhiku_platform.contracts.audit import (
+    ACTIONS,
     Accepted,
     AppendRequest,
     AuditFilter,
@@ -22,6 +27,7 @@ from zhiku_platform.contracts.audit import (
     ExportRequest,
     Facets,
     LoggedEvent,
+    LoggedReceipt,
     LogStatus,
     NewAuditView,
     PersonLookup,
@@ -31,6 +37,7 @@ from zhiku_platform.contracts.audit import (
     Revealed,
     TimelineKind,
 )
+from zhiku_platform.contracts.identity import Principal
 from zhiku_platform.contracts.wire import Page
 from zhiku_platform.db import Database
 from zhiku_platform.errors import NotFoundError, UnprocessableError
@@ -52,7 +59,27 @@ from zhiku_services.audit.repository import AuditRepository, Found
 from zhiku_services.audit.sealing import MasterKeys, Vault
 from zhiku_services.audit.signer import Signer
 from zhiku_services.audit.times import from_text
-from zhiku_services.audit.verifier import COSIGNATURE_V1, Note, VerifierKey
+from zhiku_services.audit.verifier import (
+    COSIGNATURE_V1,
+    Note,
+    TamperedError,
+    VerifierKey,
+    leaf_hash,
+    open_checkpoint,
+    root_from_inclusion,
+)
+
+_TIMELINES: Mapping[TimelineKind, str] = {
+    TimelineKind.ACTOR: "person",
+    TimelineKind.DOCUMENT: "document",
+    TimelineKind.CONVERSATION: "conversation",
+    TimelineKind.KNOWLEDGE_BASE: "knowledge_base",
+}
+_ID = re.compile(r"[a-z]{2,5}_[0-9A-Za-z-]{4,60}")
+
+
+ReadableDocuments = Callable[[Principal, list[str]], set[str]]
+"""Those of the documents that somebody may read now."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +90,8 @@ class Trail:
     intake: Intake
     signer: Signer
     keys: MasterKeys
+    documents: ReadableDocuments | None = None
+    """Without it, nothing that repeats documents is revealed."""
 
 
 def append(request: AppendRequest, trail: Trail) -> Accepted:
@@ -72,7 +101,7 @@ def append(request: AppendRequest, trail: Trail) -> Accepted:
 
 def search(access: Access, wanted: AuditFilter, trail: Trail, *, cursor: str, limit: int) -> Page[LoggedEvent]:
     """Matching events, the newest first, masked."""
-    _record(access, trail, "audit.searched", "search", **_said(wanted))
+    _record_search(access, trail, "search", wanted)
     with trail.database.read() as session:
         connection = session.connection()
         found = AuditRepository(connection, access).search(wanted, before=_place(cursor), limit=limit + 1)
@@ -83,7 +112,7 @@ def search(access: Access, wanted: AuditFilter, trail: Trail, *, cursor: str, li
 
 def facets(access: Access, wanted: AuditFilter, trail: Trail) -> Facets:
     """How many matching events have which value."""
-    _record(access, trail, "audit.searched", "facets", **_said(wanted))
+    _record_search(access, trail, "facets", wanted)
     with trail.database.read() as session:
         return AuditRepository(session.connection(), access).facets(wanted)
 
@@ -91,9 +120,15 @@ def facets(access: Access, wanted: AuditFilter, trail: Trail) -> Facets:
 def timeline(
     access: Access, kind: TimelineKind, what: str, trail: Trail, *, cursor: str, limit: int
 ) -> Page[LoggedEvent]:
-    """All that happened by or to one actor, document, conversation or knowledge base, the oldest first."""
-    wanted = AuditFilter.model_validate({kind.value: what})
-    _record(access, trail, "audit.searched", "timeline", **_said(wanted))
+    """All that happened by or to one person, document, conversation or knowledge base, the oldest first."""
+    try:
+        wanted = AuditFilter.model_validate({_TIMELINES[kind]: what})
+    except ValidationError as error:
+        raise UnprocessableError(
+            "The log does not call anybody that.",
+            remedy="Look the pseudonym up with a reason, or take it from an event.",
+        ) from error
+    _record_search(access, trail, "timeline", wanted)
     with trail.database.read() as session:
         connection = session.connection()
         after = -1 if _place(cursor) is None else int(cursor)
@@ -136,11 +171,14 @@ def prove(access: Access, event_id: str, trail: Trail) -> str:
 
 
 def reveal(access: Access, event_id: str, reason: Reason, trail: Trail) -> Revealed:
-    """Who did it, and the event's sealed part; the reviewer and the reason are in the log before."""
+    """Who did it, and the event's sealed part; the reviewer and the reason are in the log before.
+
+    What an event seals of documents is for those who may read them all, now.
+    """
     with trail.database.read() as session:
         # Only that there is such an event; nothing of it leaves before the record is durable.
         _entry(AuditRepository(session.connection(), access), event_id)
-    _record_because(access, trail, "audit.revealed", event_id, reason)
+    _record_because(access, trail, "audit.revealed", event_id, reason.reason)
     with trail.database.read() as session:
         connection = session.connection()
         event = read(_entry(AuditRepository(connection, access), event_id).payload)
@@ -149,12 +187,45 @@ def reveal(access: Access, event_id: str, reason: Reason, trail: Trail) -> Revea
         people = {name: _who(name, access.tenant, vault) for name in sorted(_pseudonyms(event))}
         actor = data["actor"]["user"]["uid"]
         sealed = vault.open(event["id"], access.tenant, data["sealed"]) if "sealed" in data else None
-        return Revealed(actor=people.get(actor, actor), people=people, sealed=sealed)
+    is_withheld = sealed is not None and not _may_read_all(access, event, trail)
+    return Revealed(
+        actor=people.get(actor, actor),
+        people=people,
+        sealed=None if is_withheld else sealed,
+        is_withheld=is_withheld,
+    )
+
+
+def logged_receipt(access: Access, answer_id: str, trail: Trail) -> LoggedReceipt:
+    """What the log says of an answer's receipt. That it is asked is recorded by who asks, with the review."""
+    with trail.database.read() as session:
+        connection = session.connection()
+        wanted = AuditFilter(action="answer.given", subject=answer_id)
+        found = AuditRepository(connection, access).search(wanted, before=None, limit=2)
+        if not found:
+            return LoggedReceipt()
+        # An answer is given once: of two events about it, none proves anything.
+        is_proven = len(found) == 1 and _is_proven(connection, found[0], trail)
+        digest = read(found[0].payload)["data"]["unmapped"]["kb"]["receipt"]
+        return LoggedReceipt(sha256=digest, is_proven=is_proven)
+
+
+def _is_proven(connection: Connection, entry: Found, trail: Trail) -> bool:
+    """Whether the entry is in the tree whose root the log's own key has signed."""
+    latest = latest_checkpoint(connection)
+    if latest is None or latest.size <= entry.index:
+        return False
+    try:
+        signed = open_checkpoint(latest.note, VerifierKey.parse(trail.signer.public_key))
+    except TamperedError:
+        return False
+    path = tree_reader(connection, signed.size).inclusion(entry.index, signed.size)
+    return root_from_inclusion(leaf_hash(entry.payload), entry.index, signed.size, path) == signed.root
 
 
 def find_person(access: Access, lookup: PersonLookup, trail: Trail) -> Pseudonyms:
     """What the log calls a person; it does not say whether there is such a person."""
-    _record_because(access, trail, "audit.person_looked_up", lookup.user, lookup)
+    _record_because(access, trail, "audit.person_looked_up", lookup.user, lookup.reason)
     with trail.database.read() as session:
         known = Vault(session.connection(), trail.keys).known_pseudonym(access.tenant, lookup.user)
     return Pseudonyms(pseudonyms=[] if known is None else [known])
@@ -281,7 +352,8 @@ def keep_cosignature(connection: Connection, cosignature: Cosignature) -> bool:
 
 def export(access: Access, request: ExportRequest, trail: Trail) -> bytes:
     """An evidence bundle of what matches and is covered by a checkpoint; see `write_bundle`."""
-    _record_because(access, trail, "audit.exported", "bundle", request, **_said(request.filter))
+    clear, sealed = _said(request.filter)
+    _record_because(access, trail, "audit.exported", "bundle", request.reason, clear, sealed)
     with trail.database.read() as session:
         target = BytesIO()
         with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -319,10 +391,25 @@ def _record(access: Access, trail: Trail, action: str, subject: str, **details: 
     trail.intake.append_event(event_of(access, action, subject[:200], **details))
 
 
-def _record_because(access: Access, trail: Trail, action: str, subject: str, why: Reason, **details: Detail) -> None:
+def _record_because(
+    access: Access,
+    trail: Trail,
+    action: str,
+    subject: str,
+    reason: str,
+    clear: Mapping[str, Detail] = MappingProxyType({}),
+    sealed: Mapping[str, str] = MappingProxyType({}),
+) -> None:
     """Record an act with its reason, which is free text and so may have to be forgotten."""
-    event = event_of(access, action, subject, **details)
-    trail.intake.append_event(event.model_copy(update={"sealed": {"reason": why.reason}, "group": event.id}))
+    event = event_of(access, action, subject, **clear)
+    trail.intake.append_event(event.model_copy(update={"sealed": {**sealed, "reason": reason}, "group": event.id}))
+
+
+def _record_search(access: Access, trail: Trail, what: str, wanted: AuditFilter) -> None:
+    clear, sealed = _said(wanted)
+    event = event_of(access, "audit.searched", what, **clear)
+    update = {"sealed": sealed, "group": event.id} if sealed else {}
+    trail.intake.append_event(event.model_copy(update=update))
 
 
 def _record_within(
@@ -331,10 +418,24 @@ def _record_within(
     trail.intake.store(connection, [ProducedEvent(event=event_of(access, action, subject, **details))])
 
 
-def _said(wanted: AuditFilter) -> dict[str, Detail]:
-    """A search as details of an event; its fields are ids and names of actions."""
-    said: dict[str, Detail] = wanted.model_dump(mode="json", exclude_none=True)
-    return {f"by_{name}": value for name, value in said.items()}
+def _said(wanted: AuditFilter) -> tuple[dict[str, Detail], dict[str, str]]:
+    """A search as details of an event: in clear what can only be an id, a time or an action, sealed all else."""
+    said = {f"by_{name}": str(value) for name, value in wanted.model_dump(mode="json", exclude_none=True).items()}
+    free = {"by_subject", "by_knowledge_base", "by_document", "by_conversation"}
+    sealed = {name: value for name, value in said.items() if name in free and _ID.fullmatch(value) is None}
+    if wanted.action is not None and wanted.action not in ACTIONS:
+        sealed["by_action"] = wanted.action
+    return {name: value for name, value in said.items() if name not in sealed}, sealed
+
+
+def _may_read_all(access: Access, event: Mapping[str, Any], trail: Trail) -> bool:
+    """Whether the reviewer may read every document that an event's sealed part may repeat."""
+    details = event["data"]["unmapped"]["kb"]
+    documents = details.get("documents", [])
+    if not documents:
+        # Passages without documents can be checked by nobody any more.
+        return not details.get("passages")
+    return trail.documents is not None and trail.documents(access.principal, documents) >= set(documents)
 
 
 def _place(cursor: str) -> int | None:
@@ -343,7 +444,8 @@ def _place(cursor: str) -> int | None:
 
 def _pseudonyms(event: dict[str, Any]) -> set[str]:
     details = event["data"]["unmapped"]["kb"].values()
-    texts = [event["data"]["actor"]["user"]["uid"], event["subject"], *details]
+    lists = [value if isinstance(value, list) else [value] for value in details]
+    texts = [event["data"]["actor"]["user"]["uid"], event["subject"], *(text for texts in lists for text in texts)]
     bare = [text.removeprefix("user:") for text in texts if isinstance(text, str)]
     return {text for text in bare if text.startswith("psn_")}
 

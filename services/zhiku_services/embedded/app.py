@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from zhiku_platform.access import PrincipalSigner
 from zhiku_platform.audit import OutboxRelay
 from zhiku_platform.blobs import FolderBlobStore
+from zhiku_platform.clients.audit import AuditClient
 from zhiku_platform.clients.inference import ChatClient, InferenceClient
 from zhiku_platform.clients.knowledge import KnowledgeClient
 from zhiku_platform.contracts.identity import Principal
@@ -135,10 +136,14 @@ class Embedded:
     def _build_audit(self, stack: ExitStack) -> None:
         database = audit.open_database(self.settings)
         stack.callback(database.close)
-        self._audit = audit.AuditService(self.settings, database=database)
+        self._audit = audit.AuditService(self.settings, database=database, documents=self._readable_documents)
         self.apps["audit"] = self._audit.app
         self._audit.start()
         stack.callback(self._audit.stop)
+
+    def _readable_documents(self, principal: Principal, document_ids: list[str]) -> set[str]:
+        """Ask the knowledge service, which is built after the audit service."""
+        return KnowledgeClient(self._client("knowledge"), self._signer).readable_documents(principal, document_ids)
 
     def _relay_audit(self, stack: ExitStack, database: Database, outbox: Table) -> None:
         """Hand a service's audit outbox to the audit service, until the service's database is closed."""
@@ -169,7 +174,11 @@ class Embedded:
         self._relay_audit(stack, database, ASSISTANT_OUTBOX)
         chat = ChatClient(self._async_client("inference"), self._signer)
         self.apps["assistant"] = assistant.create_app(
-            self.settings, database=database, knowledge=passages, inference=_Inference(models, chat)
+            self.settings,
+            database=database,
+            knowledge=passages,
+            inference=_Inference(models, chat),
+            audit=AuditClient(self._client("audit"), self._signer),
         )
 
     def _build_gateway(self, stack: ExitStack) -> None:

@@ -18,6 +18,7 @@ from zhiku_services.knowledge.publishing import align_vectors
 from zhiku_services.knowledge.ranking.words import warm_up
 from zhiku_services.knowledge.routes import internal, router
 from zhiku_services.knowledge.search import EmbedQuery
+from zhiku_services.knowledge.viewing import Views
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -47,6 +48,7 @@ def create_app(
     app.state.index = index
     app.state.blobs = blobs
     app.state.embed = embed
+    app.state.views = Views(database)
     app.state.people = people
     return app
 

@@ -29,6 +29,7 @@ AUDIT_OUTBOX = audit_outbox(Base.metadata)
 class KnowledgeBaseRow(Base, table=True):
     """Readers see `published_release`; what ingestion brings enters `draft_release`, the number after the last one.
 
+    `highest_published` is the highest number that readers ever saw.
     Releases before `oldest_release` have left the index and can be neither searched nor published again.
     """
 
@@ -41,6 +42,7 @@ class KnowledgeBaseRow(Base, table=True):
     language: str = Field(max_length=10)
     publishing: str = Field(max_length=10)
     published_release: int = Field(sa_column=Column(BigInteger, nullable=False))
+    highest_published: int = Field(sa_column=Column(BigInteger, nullable=False, server_default="0"))
     draft_release: int = Field(sa_column=Column(BigInteger, nullable=False))
     oldest_release: int = Field(sa_column=Column(BigInteger, nullable=False))
     created_by: str = Field(max_length=200)

@@ -38,6 +38,7 @@ from zhiku_services.knowledge.repository import (
     note_vectors,
 )
 from zhiku_services.knowledge.roles import check_role, require_role
+from zhiku_services.knowledge.viewing import View
 
 KEPT_RELEASES = 100
 """Releases that the index holds, besides all since the published one. Where every document makes a release of its
@@ -100,7 +101,7 @@ def follow_draft(access: Access, knowledge_base: KnowledgeBaseRow, session: Sess
     """After a change of the draft: publish it, if the knowledge base does that by itself."""
     if knowledge_base.publishing == Publishing.AUTO:
         row = _close_draft(access, knowledge_base, session, note="")
-        knowledge_base.published_release = row.number
+        _show(knowledge_base, row.number)
         _prune(knowledge_base, session)
     session.flush()
 
@@ -127,7 +128,7 @@ def view_releases(
         number = numbers.get(knowledge_base.id)
         if number is None:
             continue
-        if not (for_service and number <= knowledge_base.published_release):
+        if not (for_service and number <= knowledge_base.highest_published):
             check_role(role, GrantRole.EDITOR)
         if number > knowledge_base.draft_release:
             raise NotFoundError("release")
@@ -166,7 +167,7 @@ def diff(
 
 def diff_document(
     access: Access, knowledge_base_id: str, before: int, after: int, document_id: str, session: Session
-) -> Page[PassageChange]:
+) -> tuple[Page[PassageChange], set[View]]:
     """The passages of one document that left and that came, in reading order; editors and owners only.
 
     Raises:
@@ -182,12 +183,12 @@ def diff_document(
         raise NotFoundError("document")
     removed = _without(old, new)
     added = _without(new, old)
-    return Page(
-        items=[
-            *(PassageChange(change=Change.REMOVED, passage=to_passage(*each)) for each in removed),
-            *(PassageChange(change=Change.ADDED, passage=to_passage(*each)) for each in added),
-        ]
-    )
+    changes = [
+        *(PassageChange(change=Change.REMOVED, passage=to_passage(*each)) for each in removed),
+        *(PassageChange(change=Change.ADDED, passage=to_passage(*each)) for each in added),
+    ]
+    views = {View(document_id, knowledge_base_id, version.version_id) for _, version in [*removed, *added]}
+    return Page(items=changes), views
 
 
 @dataclass
@@ -273,8 +274,13 @@ def _row(access: Access, knowledge_base: KnowledgeBaseRow, number: int, note: st
 def _point_to(access: Access, knowledge_base: KnowledgeBaseRow, number: int, session: Session) -> None:
     before = knowledge_base.published_release
     action = "release.rolled_back" if number < before else "release.published"
-    knowledge_base.published_release = number
+    _show(knowledge_base, number)
     record(session, AUDIT_OUTBOX, event_of(access, action, knowledge_base.id, release=number, before=before))
+
+
+def _show(knowledge_base: KnowledgeBaseRow, number: int) -> None:
+    knowledge_base.published_release = number
+    knowledge_base.highest_published = max(knowledge_base.highest_published, number)
 
 
 def _prune(knowledge_base: KnowledgeBaseRow, session: Session) -> None:

@@ -38,6 +38,7 @@ from zhiku_platform.db import Database, ReadSession, WriteSession
 from zhiku_platform.http import GuardedRouter
 from zhiku_services.knowledge import explaining, publishing, releases, search, service
 from zhiku_services.knowledge.repository import KnowledgeRepository
+from zhiku_services.knowledge.viewing import View, Views
 
 router = GuardedRouter(prefix="/api/v1", tags=["knowledge"])
 internal = GuardedRouter(prefix="/internal", tags=["internal"])
@@ -154,14 +155,18 @@ def diff_releases(
 @router.get("/knowledge-bases/{knowledge_base_id}/releases/{before}/diff/{after}/documents/{document_id}")
 def diff_document(
     access: CanManageReleases,
-    session: ReadSession,
+    request: Request,
     knowledge_base_id: str,
     before: ReleaseNumber,
     after: ReleaseNumber,
     document_id: str,
 ) -> Page[PassageChange]:
     """List the passages of one document that one of two releases holds and the other does not."""
-    return releases.diff_document(access, knowledge_base_id, before, after, document_id, session)
+    with _database(request).read() as session:
+        changes, views = releases.diff_document(access, knowledge_base_id, before, after, document_id, session)
+    for view in views:
+        _views(request).shown(access, view)
+    return changes
 
 
 @router.get("/knowledge-bases/{knowledge_base_id}/documents")
@@ -189,9 +194,10 @@ def set_document_acl(access: CanWriteDocuments, request: Request, document_id: s
 def get_document_content(access: CanReadDocuments, request: Request, document_id: str) -> Response:
     """Get the original bytes; ranges are supported."""
     blobs: BlobStore = request.app.state.blobs
-    database: Database = request.app.state.database
-    with database.read() as session:
-        _, version = service.readable_document(KnowledgeRepository(session, access), document_id)
+    with _database(request).read() as session:
+        document, version = service.readable_document(KnowledgeRepository(session, access), document_id)
+        view = View(document.id, document.knowledge_base_id, version.version_id)
+    _views(request).shown(access, view)
     return FileResponse(
         blobs.path(BlobName(version.blob)),
         media_type=version.media_type,
@@ -204,20 +210,26 @@ def get_document_content(access: CanReadDocuments, request: Request, document_id
 @router.get("/documents/{document_id}/passages")
 def list_passages(
     access: CanReadDocuments,
-    session: ReadSession,
+    request: Request,
     document_id: str,
     cursor: Cursor = "",
     limit: Limit = 50,
     page: PageNumber = None,
 ) -> Page[Passage]:
     """List a document's passages in reading order."""
-    return service.list_passages(access, document_id, session, cursor=cursor, limit=limit, page=page)
+    with _database(request).read() as session:
+        found, view = service.list_passages(access, document_id, session, cursor=cursor, limit=limit, page=page)
+    _views(request).shown(access, view)
+    return found
 
 
 @router.get("/passages/{passage_id}")
-def get_passage(access: CanReadDocuments, session: ReadSession, passage_id: str) -> Passage:
+def get_passage(access: CanReadDocuments, request: Request, passage_id: str) -> Passage:
     """Get one passage."""
-    return service.get_passage(access, passage_id, session)
+    with _database(request).read() as session:
+        passage, view = service.get_passage(access, passage_id, session)
+    _views(request).shown(access, view)
+    return passage
 
 
 @router.get("/documents/{document_id}/readers")
@@ -237,6 +249,7 @@ def run_search(access: CanSearch, request: Request, query: SearchRequest) -> Sea
     """Search the passages that you may read."""
     state: Any = request.app.state
     result = search.search(access, query, database=state.database, index=state.index, embed=state.embed)
+    _views(request).found(access, query, result)
     return search.for_callers(result, access, database=state.database)
 
 
@@ -284,3 +297,13 @@ def set_acl(access: CanPublish, request: Request, document_id: str, acl: Documen
     """Change who may read a document, on behalf of its source."""
     state = request.app.state
     publishing.set_acl(access, document_id, acl, database=state.database, index=state.index)
+
+
+def _database(request: Request) -> Database:
+    database: Database = request.app.state.database
+    return database
+
+
+def _views(request: Request) -> Views:
+    views: Views = request.app.state.views
+    return views

@@ -37,6 +37,7 @@ from zhiku_services.knowledge.passages import to_passage
 from zhiku_services.knowledge.releases import first_release
 from zhiku_services.knowledge.repository import ROLE_RANK, KnowledgeRepository, ReleaseView
 from zhiku_services.knowledge.roles import check_role, require_role, viewable
+from zhiku_services.knowledge.viewing import View
 
 _LAST_ORDINAL = 2**31 - 1
 
@@ -53,6 +54,7 @@ def create_knowledge_base(access: Access, new: NewKnowledgeBase, session: Sessio
         language=new.language,
         publishing=new.publishing,
         published_release=0,
+        highest_published=0,
         draft_release=1,
         oldest_release=0,
         created_by=access.principal.sub,
@@ -206,21 +208,23 @@ def get_editable_document(access: Access, document_id: str, session: Session) ->
 
 def list_passages(
     access: Access, document_id: str, session: Session, *, cursor: str, limit: int, page: int | None
-) -> Page[Passage]:
+) -> tuple[Page[Passage], View]:
     """A document's passages in reading order, of one page if `page` is given."""
     repository = KnowledgeRepository(session, access)
-    _, version = readable_document(repository, document_id)
+    document, version = readable_document(repository, document_id)
     after = min(int(cursor), _LAST_ORDINAL) if cursor.isdecimal() else -1
     rows = repository.passages(version, after=after, limit=limit + 1, page=page)
     items = [to_passage(row, version) for row in rows[:limit]]
-    return Page(items=items, next_cursor=str(items[-1].ordinal) if len(rows) > limit else None)
+    following = str(items[-1].ordinal) if len(rows) > limit else None
+    return Page(items=items, next_cursor=following), View(document.id, document.knowledge_base_id, version.version_id)
 
 
-def get_passage(access: Access, passage_id: str, session: Session) -> Passage:
+def get_passage(access: Access, passage_id: str, session: Session) -> tuple[Passage, View]:
     found = KnowledgeRepository(session, access).hydrate([passage_id])
     if passage_id not in found:
         raise NotFoundError("passage")
-    return to_passage(*found[passage_id])
+    row, version = found[passage_id]
+    return to_passage(row, version), View(row.document_id, row.knowledge_base_id, version.version_id)
 
 
 def readable_passages(access: Access, request: PassageIds, session: Session) -> PassageIds:

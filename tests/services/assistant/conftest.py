@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from zhiku_platform.access import PRINCIPAL_HEADER, PrincipalSigner
 from zhiku_platform.contracts.assistant import Answer, AnswerEvent, DoneEvent
+from zhiku_platform.contracts.audit import LoggedReceipt
 from zhiku_platform.contracts.identity import Principal, Role
 from zhiku_platform.contracts.inference import ChatDelta, ChatRequest, ModelInfo, ModelList, ModelState
 from zhiku_platform.db import Database
@@ -80,6 +81,25 @@ async def fails(_: ChatRequest) -> AsyncIterator[str]:
 
 
 @dataclass
+class OutboxLog:
+    """Stands where the audit client stands: says what the assistant's own outbox holds, as if it were sealed.
+
+    The service itself has the route behind it in `tests/services/audit`.
+    """
+
+    database: Database
+    is_proven: bool = True
+
+    def logged_receipt(self, principal: Principal, answer_id: str) -> LoggedReceipt:
+        query = (
+            "SELECT json_extract(details, '$.receipt') FROM audit_outbox WHERE action = 'answer.given' AND subject = ?"
+        )
+        with self.database.engine.connect() as connection:
+            digest = connection.exec_driver_sql(query, (answer_id,)).scalar()
+        return LoggedReceipt(sha256=digest, is_proven=digest is not None and self.is_proven)
+
+
+@dataclass
 class Assistant:
     """The service's app, its parts, and calls as one principal or another."""
 
@@ -87,6 +107,7 @@ class Assistant:
     database: Database
     knowledge: LocalKnowledge
     inference: ScriptedInference
+    log: OutboxLog
     open_clients: list[httpx2.AsyncClient] = field(default_factory=list)
 
     def client(self, principal: Principal = LIN) -> httpx2.AsyncClient:
@@ -207,8 +228,9 @@ def make_assistant(
         settings = Settings(home=tmp_path)
         database = open_database(settings)
         databases.append(database)
-        app = create_app(settings, database=database, knowledge=knowledge, inference=inference)
-        return Assistant(app, database, knowledge, inference)
+        log = OutboxLog(database)
+        app = create_app(settings, database=database, knowledge=knowledge, inference=inference, audit=log)
+        return Assistant(app, database, knowledge, inference, log)
 
     yield make
     for database in databases:

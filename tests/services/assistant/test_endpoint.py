@@ -27,7 +27,7 @@ from zhiku_services.inference.embedding import Embedder
 from zhiku_services.inference.errors import ModelMissingError
 from zhiku_services.inference.service import Models
 
-from .conftest import Assistant, ScriptedInference
+from .conftest import Assistant, OutboxLog, ScriptedInference
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -122,8 +122,9 @@ async def make(tmp_path: Path, knowledge: LocalKnowledge) -> AsyncIterator[Make]
             ),
         )
         database = open_database(settings)
-        app = create_app(settings, database=database, knowledge=knowledge, inference=inference)
-        made.append((Assistant(app, database, knowledge, ScriptedInference()), models))
+        log = OutboxLog(database)
+        app = create_app(settings, database=database, knowledge=knowledge, inference=inference, audit=log)
+        made.append((Assistant(app, database, knowledge, ScriptedInference(), log), models))
         return made[-1][0]
 
     yield build

@@ -26,6 +26,8 @@ async def test_a_receipt_has_what_was_read_and_its_digest_stands_in_the_log(assi
     assert sealed["sha256"] == sha256(sealed["canonical"].encode()).hexdigest()
     given = json.loads(assistant.audit()[-1]["details"])
     assert given["receipt"] == sealed["sha256"]
+    assert set(given["documents"]) == {one["document_id"] for one in receipt["passages"]}
+    assert set(given["knowledge_bases"]) == {one["knowledge_base_id"] for one in receipt["passages"]}
     assert receipt["question"] == LEAVE
     assert receipt["rights"]["groups"] == ["engineering"]
     assert receipt["model"]["id"] == "scripted"
@@ -53,16 +55,20 @@ async def test_nobody_else_gets_a_receipt_and_reviewing_needs_the_role_and_the_t
     assert (await assistant.client(REVIEWER).get("/api/v1/receipts/ans_missing")).status_code == 404
 
 
-async def test_a_reviewer_sees_no_name_and_no_source_that_is_not_his_and_is_recorded(assistant: Assistant) -> None:
+async def test_a_reviewer_sees_neither_name_nor_question_nor_foreign_source_and_is_recorded(
+    assistant: Assistant,
+) -> None:
     answer = await assistant.ask(BONUS, ZHAO)
     response = await assistant.client(REVIEWER).get(f"/api/v1/receipts/{answer.id}")
     shown = response.json()
     assert shown["receipt"]["asked_by"] == "•••"
-    assert "zhao" not in response.text
+    assert shown["receipt"]["question"] == shown["answer"]["question"] == "•••"
+    assert shown["receipt"]["rights"]["groups"] == ["•••"]
+    assert not any(secret in response.text for secret in ("zhao", "bonus", "finance"))
     assert "18.6" not in response.text
     assert '"Finance"' not in response.text
     assert shown["answer"]["citations"] == []
-    assert shown["is_intact"]
+    assert shown["integrity"] == "intact"
     assert answer.citations[0].passage_id not in shown["readable"]
     assert [event["action"] for event in assistant.audit()][-1] == "receipt.reviewed"
 
@@ -74,24 +80,41 @@ async def test_revealing_who_asked_needs_a_reason_which_is_recorded(assistant: A
     reveal = {"reason": "Complaint 2026-114 about this answer"}
     shown = (await client.post(f"/api/v1/receipts/{answer.id}/reveal", json=reveal)).json()
     assert shown["receipt"]["asked_by"] == "lin"
+    assert shown["receipt"]["question"] == shown["answer"]["question"] == LEAVE
+    assert shown["receipt"]["rights"]["groups"] == ["engineering"]
     event = assistant.audit()[-1]
     assert event["action"] == "receipt.revealed"
     assert json.loads(event["details"])["$"]["sealed"] == reveal
 
 
-async def test_a_receipt_changed_in_the_database_is_seen_to_be_changed(assistant: Assistant) -> None:
+async def test_a_receipt_changed_in_the_database_is_seen_to_be_changed_and_not_replayed(assistant: Assistant) -> None:
     answer = await assistant.ask(LEAVE)
     with assistant.database.engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE receipt SET body = replace(body, 'annual', 'dental')")
+        body: str = connection.exec_driver_sql("SELECT body FROM receipt").scalar_one()
+        # Whoever may write the body may write its digest beside it.
+        forged = body.replace("engineering", "finance")
+        digest = sha256(forged.encode()).hexdigest()
+        connection.exec_driver_sql("UPDATE receipt SET body = ?, sha256 = ?", (forged, digest))
+    client = assistant.client(REVIEWER)
+    shown = (await client.get(f"/api/v1/receipts/{answer.id}")).json()
+    assert shown["integrity"] == "touched"
+    refused = await client.post(f"/api/v1/receipts/{answer.id}/replay")
+    assert (refused.status_code, refused.json()["code"]) == (409, "receipt_touched")
+
+
+async def test_a_receipt_that_no_checkpoint_covers_is_not_called_intact(assistant: Assistant) -> None:
+    answer = await assistant.ask(LEAVE)
+    assistant.log.is_proven = False
     shown = (await assistant.client(REVIEWER).get(f"/api/v1/receipts/{answer.id}")).json()
-    assert not shown["is_intact"]
+    assert shown["integrity"] == "unproven"
 
 
 async def test_a_receipt_outlives_its_conversation(assistant: Assistant) -> None:
     conversation_id = await assistant.open()
     answer = await assistant.ask(LEAVE, conversation_id=conversation_id)
     assert (await assistant.client().delete(f"/api/v1/conversations/{conversation_id}")).status_code == 204
-    shown = (await assistant.client(REVIEWER).get(f"/api/v1/receipts/{answer.id}")).json()
+    reveal = {"reason": "Complaint 2026-114 about this answer"}
+    shown = (await assistant.client(REVIEWER).post(f"/api/v1/receipts/{answer.id}/reveal", json=reveal)).json()
     assert shown["answer"] is None
     assert shown["receipt"]["question"] == LEAVE
 

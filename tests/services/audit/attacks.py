@@ -33,11 +33,10 @@ def rebuild(tables: sqlite3.Connection) -> None:
         link = rfc6962.sha256(link + leaf)
         event = json.loads(payload)
         tables.execute("INSERT INTO entry VALUES (?, ?, ?, ?, ?)", (idx, event["id"], payload, leaf, link))
-        tables.execute(
-            "UPDATE facet SET subject = ?, document = ?, at_us = (SELECT at_us FROM facet f WHERE f.idx = facet.idx)"
-            " WHERE idx = ?",
-            (event["subject"], event["subject"] if event["subject"].startswith("doc_") else None, idx),
-        )
+        tables.execute("UPDATE facet SET subject = ? WHERE idx = ?", (event["subject"], idx))
+        tables.execute("DELETE FROM mention WHERE kind = 'document' AND idx = ?", (idx,))
+        if event["subject"].startswith("doc_"):
+            tables.execute("INSERT INTO mention VALUES (?, 'document', ?)", (idx, event["subject"]))
     for n in range(len(leaves) // 256):
         tables.execute("INSERT INTO tile VALUES (0, ?, ?)", (n, b"".join(leaves[n * 256 : (n + 1) * 256])))
     hashes: list[bytes] = []

@@ -8,6 +8,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import inspect
 from sqlalchemy.exc import DBAPIError
 
+from zhiku_platform.contracts.audit import AuditEvent, Detail, ProducedEvent
 from zhiku_platform.db import Database
 from zhiku_platform.settings import Settings
 from zhiku_services.audit.app import MIGRATIONS, AuditService
@@ -107,6 +108,28 @@ def test_the_same_log_grows_on_either_database(audit: Audit) -> None:
     assert (verdict.ok, verdict.events, verdict.tree_size) == (True, 750, 750)
     items = audit.get("/api/v1/audit-events?document=doc_7")["items"]
     assert [item["index"] for item in items] == [607, 457, 307, 7]
+    for client in audit.clients.values():
+        client.close()
+    audit.database.close()
+
+
+def test_a_log_of_before_the_mentions_is_searched_by_them(audit: Audit) -> None:
+    details: dict[str, Detail] = {"documents": ["doc_1", "doc_2"]}
+    answer = AuditEvent(action="answer.given", tenant="acme", actor="lin", subject="ans_1", details=details)
+    audit.append(ProducedEvent(event=answer))
+    audit.settle()
+    before = audit.verify()
+    with audit.database.engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE mention")
+        for name in ("knowledge_base", "document", "conversation"):
+            connection.exec_driver_sql(f"ALTER TABLE facet ADD COLUMN {name} VARCHAR(200)")
+            connection.exec_driver_sql(f"CREATE INDEX ix_facet_{name} ON facet ({name}, idx)")
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+    audit.database.migrate(MIGRATIONS)
+    assert audit.verify() == before
+    assert before.ok
+    items = audit.get("/api/v1/audit-events?document=doc_2")["items"]
+    assert [item["subject"] for item in items] == ["ans_1", "doc_2"]
     for client in audit.clients.values():
         client.close()
     audit.database.close()

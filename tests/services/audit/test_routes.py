@@ -1,12 +1,14 @@
 """Reviewers search, follow and reveal; all of it is masked first, bound to their tenant, and in the log."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from zhiku_platform.contracts.audit import AuditEvent, Detail, Outcome, ProducedEvent
+from zhiku_services.audit.sequencer import sequence
 
-from .conftest import CHEN, DIANA, KNOWLEDGE, LIN, STRANGER, Audit, published
+from .conftest import CHEN, DIANA, KNOWLEDGE, LIN, STRANGER, Audit, MakeAudit, published
 
 REASON = {"reason": "A complaint, case 17"}
 
@@ -84,7 +86,8 @@ def test_people_are_masked_until_they_are_revealed_with_a_reason(trail: Audit) -
     address = f"/api/v1/audit-events/{item['id']}/reveal"
     assert trail.client().post(address, json={"reason": "no"}).status_code == 422
     assert trail.client(DIANA).post(address, json=REASON).status_code == 403
-    assert trail.post(address, REASON) == {"actor": "lin", "people": {item["actor"]: "lin"}, "sealed": None}
+    shown = {"actor": "lin", "people": {item["actor"]: "lin"}, "sealed": None, "is_withheld": False}
+    assert trail.post(address, REASON) == shown
 
 
 def test_a_timeline_follows_one_person_from_the_first_event_on(trail: Audit) -> None:
@@ -95,6 +98,98 @@ def test_a_timeline_follows_one_person_from_the_first_event_on(trail: Audit) -> 
     document = trail.get("/api/v1/audit-timelines/document/doc_1")
     assert [item["action"] for item in document["items"]] == ["document.accepted", "document.indexed"]
     assert trail.client().get("/api/v1/audit-timelines/mood/x").status_code == 422
+
+
+def test_an_answer_is_found_by_every_document_that_it_read(audit: Audit) -> None:
+    audit.append(
+        event("answer.given", "ans_7", documents=["doc_1", "doc_2"], knowledge_bases=["kb_1", "kb_2"], passages=["p"]),
+        event("search.run", "qry_7", documents=["doc_2"], knowledge_bases=["kb_2"]),
+        event("conversation.deleted", "cnv_1"),
+    )
+    audit.settle()
+    for query, subjects in {
+        "document=doc_1": ["ans_7"],
+        "document=doc_2": ["qry_7", "ans_7"],
+        "knowledge_base=kb_2": ["qry_7", "ans_7"],
+        "conversation=cnv_1": ["cnv_1"],
+        "document=doc_1&knowledge_base=kb_2": ["ans_7"],
+        "document=doc_3": [],
+    }.items():
+        assert [subject for _, subject in found(audit, query)] == subjects, query
+    facets = audit.post("/api/v1/audit-events/facets", {"document": "doc_2"})
+    assert facets["knowledge_base"] == [{"value": "kb_2", "count": 2}, {"value": "kb_1", "count": 1}]
+
+
+def test_whoever_is_named_is_masked_and_in_their_timeline(audit: Audit) -> None:
+    audit.append(
+        event("document.acl_changed", "doc_1", actor="zhao", readers=["user:lin", "group:finance"]),
+        event("grant.given", "kb_1", actor="zhao", holder="user:lin"),
+        event("question.asked", "ans_1"),
+    )
+    audit.settle()
+    lin = pseudonym(audit, "lin")
+    changed = audit.get("/api/v1/audit-events?action=document.acl_changed")["items"][0]
+    assert changed["details"]["readers"] == [f"user:{lin}", "group:finance"]
+    assert "user:lin" not in str(audit.events())
+    timeline = audit.get(f"/api/v1/audit-timelines/actor/{lin}")["items"]
+    named = [item["subject"] for item in timeline if not item["action"].startswith("audit.")]
+    assert named == ["doc_1", "kb_1", "ans_1"]
+    assert [subject for _, subject in found(audit, f"actor={lin}")] == ["ans_1"]
+    revealed = audit.post(f"/api/v1/audit-events/{changed['id']}/reveal", REASON)
+    assert revealed["people"][lin] == "lin"
+
+
+def test_a_search_does_not_write_the_names_that_were_typed_into_the_log(trail: Audit) -> None:
+    assert trail.client().get("/api/v1/audit-events?actor=lin").status_code == 422
+    assert trail.client().get("/api/v1/audit-timelines/actor/lin").status_code == 422
+    trail.get("/api/v1/audit-events?subject=lin.zhang&document=doc_0123")
+    trail.settle()
+    (entry,) = trail.events()[7:]
+    assert entry["data"]["unmapped"]["kb"] == {"by_document": "doc_0123"}
+    assert "lin.zhang" not in str(entry)
+    revealed = trail.post(f"/api/v1/audit-events/{entry['id']}/reveal", REASON)
+    assert revealed["sealed"] == {"by_subject": "lin.zhang"}
+
+
+@pytest.mark.parametrize(
+    ("details", "is_withheld"),
+    [
+        ({"documents": ["doc_open"]}, False),
+        ({"documents": []}, False),
+        ({"documents": ["doc_open", "doc_closed"]}, True),
+        ({"passages": ["psg_1"]}, True),
+    ],
+)
+def test_what_repeats_documents_is_revealed_to_who_may_read_them_all(
+    make_audit: MakeAudit, details: dict[str, Detail], is_withheld: bool
+) -> None:
+    audit = make_audit()
+    trail = replace(audit.trail, documents=lambda principal, ids: {"doc_open"} & set(ids))
+    audit.service.app.state.trail = trail
+    given = event("answer.given", "ans_1").event.model_copy(update={"details": details})
+    audit.append(ProducedEvent(event=given.model_copy(update={"sealed": {"answer": "Ask Mr Wu."}, "group": "cnv_1"})))
+    audit.settle()
+    revealed = audit.post(f"/api/v1/audit-events/{given.id}/reveal", REASON)
+    assert (revealed["is_withheld"], revealed["sealed"]) == (
+        is_withheld,
+        None if is_withheld else {"answer": "Ask Mr Wu."},
+    )
+
+
+def test_a_receipts_digest_is_proven_once_its_entry_is_signed_and_untouched(audit: Audit) -> None:
+    audit.append(event("answer.given", "ans_1", receipt="ab" * 32), event("question.asked", "ans_2"))
+    address = "/internal/receipts/ans_1"
+    assert audit.get(address) == {"sha256": None, "is_proven": False}
+    while sequence(audit.database):
+        pass
+    assert audit.get(address) == {"sha256": "ab" * 32, "is_proven": False}
+    audit.settle()
+    assert audit.get(address) == {"sha256": "ab" * 32, "is_proven": True}
+    assert audit.get(address, STRANGER) == {"sha256": None, "is_proven": False}
+    assert audit.client(LIN).get(address).status_code == 403
+    assert audit.get("/internal/receipts/ans_2") == {"sha256": None, "is_proven": False}
+    audit.sql(f"UPDATE entry SET payload = CAST(replace(payload, '{'ab' * 32}', '{'cd' * 32}') AS BLOB) WHERE idx = 0")
+    assert audit.get(address) == {"sha256": "cd" * 32, "is_proven": False}
 
 
 def test_facets_count_what_a_search_finds(trail: Audit) -> None:

@@ -62,7 +62,12 @@ def test_a_person_is_forgotten_and_does_not_come_back_under_the_same_name(audit:
     audit.append(second)
     audit.settle()
 
-    assert reveal(audit, first.event.id) == {"actor": None, "people": {old: None}, "sealed": None}
+    assert reveal(audit, first.event.id) == {
+        "actor": None,
+        "people": {old: None},
+        "sealed": None,
+        "is_withheld": False,
+    }
     assert reveal(audit, second.event.id)["actor"] == "lin"
     assert audit.verify().ok
 

@@ -146,6 +146,7 @@ def test_a_log_that_was_cut_short_is_found(log: Audit) -> None:
     with as_administrator(log) as tables:
         tables.execute("DELETE FROM entry WHERE idx >= 500")
         tables.execute("DELETE FROM facet WHERE idx >= 500")
+        tables.execute("DELETE FROM mention WHERE idx >= 500")
         rebuild(tables)
     verdict = log.verify()
     assert (verdict.status, verdict.first_bad_index) == (2, 500)
@@ -156,6 +157,7 @@ def test_a_log_that_was_put_back_with_its_checkpoints_is_found_by_the_signer_and
         tables.execute("DELETE FROM checkpoint WHERE size > 280")
         tables.execute("DELETE FROM entry WHERE idx >= 280")
         tables.execute("DELETE FROM facet WHERE idx >= 280")
+        tables.execute("DELETE FROM mention WHERE idx >= 280")
         rebuild(tables)
     verdict = log.verify()
     assert (verdict.status, verdict.first_bad_index) == (2, 280)

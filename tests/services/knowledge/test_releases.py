@@ -131,6 +131,10 @@ def test_a_service_searches_for_a_viewer_at_the_release_of_an_earlier_answer(kno
     assert at(1) == (200, ["Alpha text.", "Gamma text."])
     assert at(2) == (200, ["Beta text.", "Gamma text."])
     assert at(3) == (403, [])
+    # An answer of before a roll-back can be looked into as well.
+    call(knowledge, ZHAO, "POST", f"{kb}/releases/1/publish")
+    assert at(2) == (200, ["Beta text.", "Gamma text."])
+    assert at(3) == (403, [])
 
 
 def test_viewers_are_not_told_release_numbers(knowledge: Knowledge, kb: str) -> None:

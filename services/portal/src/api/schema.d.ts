@@ -1001,7 +1001,7 @@ export interface paths {
     };
     /**
      * Review Receipt
-     * @description Reconstruct anybody's answer, with who asked masked; looking is recorded.
+     * @description Reconstruct anybody's answer, with who asked and what masked; looking is recorded.
      */
     get: operations["review_receipt_api_v1_receipts__answer_id__get"];
     put?: never;
@@ -1043,7 +1043,7 @@ export interface paths {
     put?: never;
     /**
      * Reveal Receipt
-     * @description Reconstruct anybody's answer and show who asked; the reason is recorded.
+     * @description Reconstruct anybody's answer and show who asked what; the reason is recorded.
      */
     post: operations["reveal_receipt_api_v1_receipts__answer_id__reveal_post"];
     delete?: never;
@@ -1317,7 +1317,9 @@ export interface components {
     ApiKeyScope: "ask" | "search" | "ingest";
     /**
      * AuditFilter
-     * @description What a reviewer looks for. Every given field must match; `actor` is a pseudonym or a service.
+     * @description What a reviewer looks for. Every given field must match.
+     *
+     *     `actor` did it; `person` did it or is named by it. Both are a pseudonym (see `PersonLookup`) or a service.
      */
     AuditFilter: {
       /** Action */
@@ -1331,6 +1333,8 @@ export interface components {
       /** Knowledge Base */
       knowledge_base?: string | null;
       outcome?: components["schemas"]["Outcome"] | null;
+      /** Person */
+      person?: string | null;
       /** Since */
       since?: string | null;
       /** Subject */
@@ -1675,6 +1679,12 @@ export interface components {
      * @enum {string}
      */
     GrantRole: "viewer" | "editor" | "owner";
+    /**
+     * Integrity
+     * @description Whether a stored receipt is the one whose digest the audit log holds under a signed checkpoint.
+     * @enum {string}
+     */
+    Integrity: "intact" | "touched" | "unproven";
     /**
      * KnowledgeBase
      * @description `documents` counts those of the published release that the caller may read.
@@ -2321,15 +2331,14 @@ export interface components {
      * Reconstruction
      * @description An answer's receipt as a reviewer sees it.
      *
-     *     Its `asked_by` is masked unless it was revealed, its `searched` names what the reviewer may view. `is_intact`
-     *     says whether the stored receipt still has its digest.
+     *     Who asked, their groups and what they wrote are masked unless they were revealed; its `searched` names what the
+     *     reviewer may view. `sha256` is the digest of the receipt as it is stored.
      *     `answer` shows what the reviewer may read now, and is None once its owner has deleted it; `readable` are the
      *     passages of the receipt that the reviewer may read now.
      */
     Reconstruction: {
       answer: components["schemas"]["Answer"] | null;
-      /** Is Intact */
-      is_intact: boolean;
+      integrity: components["schemas"]["Integrity"];
       /** Readable */
       readable: string[];
       receipt: components["schemas"]["Receipt"];
@@ -2437,10 +2446,18 @@ export interface components {
     /**
      * Revealed
      * @description Who did it, and its sealed part. None is what can no longer be known.
+     *
+     *     `is_withheld` says that there is a sealed part that the reviewer may not see: it repeats documents that they may
+     *     not read.
      */
     Revealed: {
       /** Actor */
       actor: string | null;
+      /**
+       * Is Withheld
+       * @default false
+       */
+      is_withheld: boolean;
       /** People */
       people: {
         [key: string]: string | null;
@@ -2892,6 +2909,7 @@ export interface operations {
     parameters: {
       query?: {
         actor?: string | null;
+        person?: string | null;
         action?: string | null;
         subject?: string | null;
         knowledge_base?: string | null;
