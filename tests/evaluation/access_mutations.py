@@ -4,8 +4,8 @@
     .venv/bin/python tests/evaluation/access_mutations.py --only NAME
 
 A point is switched off by replacing one function, by its dotted name, in this process; the code that is shipped has no
-switch. Each mutant is met by two suites: the whole fast suite of rights, and the state machines alone. Exit status 1
-if the whole suite stays green for any point, or is red without one.
+switch. Each mutant is met by the fast tests of the service that it is in; those of the knowledge service also by the
+state machines alone. Exit status 1 if the tests stay green for any point, or are red without one.
 """
 
 import argparse
@@ -13,7 +13,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -24,30 +25,50 @@ from sqlalchemy import true
 from sqlmodel import col, select
 
 from zhiku_platform import access as platform_access
+from zhiku_platform.contracts.assistant import Integrity
 from zhiku_platform.contracts.identity import Principal
+from zhiku_services.assistant import receipts, records, running, visibility
+from zhiku_services.assistant import service as assistant_service
+from zhiku_services.assistant.models import AnswerRow, ConversationRow, ReceiptRow
+from zhiku_services.assistant.repository import AssistantRepository, ReceiptReview
+from zhiku_services.audit import intake
+from zhiku_services.audit import service as audit_service
+from zhiku_services.audit.models import ENTRY
+from zhiku_services.audit.repository import AuditRepository, Found
+from zhiku_services.gateway import api_keys, provider_logouts, proxy, sessions, tokens
+from zhiku_services.gateway.authentication import Authenticate
+from zhiku_services.gateway.limits import RateLimiter
+from zhiku_services.gateway.step_up import RequireStepUp
+from zhiku_services.gateway.streams import EndWithRights
 from zhiku_services.knowledge import explaining, filters, publishing, releases, repository, roles, search, service
 from zhiku_services.knowledge.errors import RoleTooSmallError
 from zhiku_services.knowledge.index import ALL_ACLS, KnowledgeBaseScope, Scope
 from zhiku_services.knowledge.models import DocumentRow, DocumentVersionRow, KnowledgeBaseRow, PassageRow
 from zhiku_services.knowledge.repository import KnowledgeRepository, PublicationRepository
+from zhiku_services.knowledge.viewing import Views
 
 ROOT = Path(__file__).resolve().parents[2]
-TESTS = ROOT / "tests" / "services" / "knowledge"
-WHOLE = [
-    str(TESTS / name)
-    for name in (
-        "test_filters.py",
-        "test_service.py",
-        "test_search.py",
-        "test_releases.py",
-        "test_explaining.py",
-        "test_publishing.py",
-        "test_sweep.py",
-        "test_index_milvus.py",
-        "test_access.py",
-    )
-] + [str(ROOT / "tests" / "platform" / "test_access.py")]
-SUITES = {"whole": WHOLE, "machines": [str(TESTS / "test_access.py")]}
+TESTS = ROOT / "tests"
+MACHINES = "machines"
+SUITES = {
+    "knowledge": [
+        "services/knowledge/test_filters.py",
+        "services/knowledge/test_service.py",
+        "services/knowledge/test_search.py",
+        "services/knowledge/test_releases.py",
+        "services/knowledge/test_explaining.py",
+        "services/knowledge/test_publishing.py",
+        "services/knowledge/test_sweep.py",
+        "services/knowledge/test_viewing.py",
+        "services/knowledge/test_index_milvus.py",
+        "services/knowledge/test_access.py",
+        "platform/test_access.py",
+    ],
+    "assistant": ["services/assistant"],
+    "gateway": ["services/gateway"],
+    "audit": ["services/audit/test_routes.py", "services/audit/test_intake.py", "services/audit/test_sealing.py"],
+    MACHINES: ["services/knowledge/test_access.py"],
+}
 
 Attribute = tuple[object, str, Any]
 
@@ -59,6 +80,7 @@ class Mutation:
     name: str
     says: str
     replaced: tuple[Attribute, ...]
+    suite: str = "knowledge"
 
 
 def _nothing(*_: Any, **__: Any) -> None:
@@ -170,9 +192,67 @@ def _of_roles_alone(principal: Principal) -> frozenset[platform_access.Permissio
     return frozenset().union(*(platform_access.ROLE_PERMISSIONS[role] for role in roles_held))
 
 
+def _by_id(row: Any, key: str = "id", *kept: str) -> Callable[..., Any]:
+    """A look-up that minds the id and what is `kept`, and nothing else."""
+
+    def look_up(self: Any, wanted: str) -> Any:
+        query = select(row).where(getattr(row, key) == wanted)
+        for name in kept:
+            query = query.where(getattr(row, name) == getattr(self, f"_{name}"))
+        return self._session.exec(query).first()
+
+    return look_up
+
+
+def _sees_everything(_: Any, passage_ids: Any, knowledge: Any) -> visibility.Sight:
+    return visibility.Sight(frozenset(passage_ids), frozenset(knowledge.bases.values()))
+
+
+async def _all_are_readable(_: Any, passage_ids: Any) -> set[str]:
+    return set(passage_ids)
+
+
+def _find_running(self: Any, _: Any, answer_id: str) -> Any:
+    return self._running.get(answer_id)
+
+
+def _unchanged(value: Any) -> Any:
+    return value
+
+
+async def _let_pass(*_: Any, **__: Any) -> None:
+    return None
+
+
+def _any_row(self: Any, event_id: str) -> Any:
+    row = self._connection.execute(select(ENTRY).where(ENTRY.c.event_id == event_id)).first()
+    return None if row is None else Found(index=row.idx, payload=bytes(row.payload), leaf=bytes(row.leaf))
+
+
+def _every_tenant(original: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+    return lambda self, wanted: original(self, wanted)[1:]
+
+
+def _all_in_clear(wanted: Any) -> Any:
+    return {f"by_{name}": str(value) for name, value in wanted.model_dump(mode="json", exclude_none=True).items()}, {}
+
+
+def _all_but(reason: str) -> Callable[[bool, str], None]:
+    refuse = tokens._refuse_unless
+    return lambda is_right, why: None if why == reason else refuse(is_right, why)
+
+
+def _never_expires(original: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda cookie, **named: original(cookie, **{**named, "at": datetime(2000, 1, 1, tzinfo=UTC)})
+
+
+def _no_refusal(*_: Any) -> None:
+    return None
+
+
 RIGHTS = repository.Rights
 
-MUTATIONS: list[Mutation] = [
+KNOWLEDGE: list[Mutation] = [
     Mutation(
         "filter: tenant", "the index looks into every tenant", ((filters, "_of_tenant", lambda _: 'tenant != ""'),)
     ),
@@ -282,6 +362,89 @@ MUTATIONS: list[Mutation] = [
 ]
 
 
+OWN, REVIEW = AssistantRepository, ReceiptReview
+
+ASSISTANT: list[Mutation] = [
+    Mutation("conversations: owner", "anybody's", ((OWN, "conversation", _by_id(ConversationRow, "id", "tenant")),)),
+    Mutation("conversations: tenant", "any tenant's", ((OWN, "conversation", _by_id(ConversationRow, "id", "owner")),)),
+    Mutation("answers: owner", "anybody's", ((OWN, "answer", _by_id(AnswerRow, "id", "tenant")),)),
+    Mutation("answers: running", "anybody's, while it is written", ((running.RunningAnswers, "find", _find_running),)),
+    Mutation(
+        "answers: sources checked when read",
+        "a stored answer shows what was closed",
+        ((assistant_service, "look", _sees_everything),),
+    ),
+    Mutation(
+        "answers: sources checked while written",
+        "an answer goes on with what was closed",
+        ((assistant_service._ServiceTools, "readable", _all_are_readable),),
+    ),
+    Mutation(
+        "answers: resumed under rights",
+        "a stream is taken up with what was closed",
+        ((assistant_service, "past_events", lambda events, _, **__: iter(events)),),
+    ),
+    Mutation("answers: recorded first", "a question without a record", ((records, "record", _nothing),)),
+    Mutation("receipts: owner", "anybody's", ((OWN, "receipt", _by_id(ReceiptRow, "answer_id", "tenant")),)),
+    Mutation("receipts: tenant", "another tenant's reviewer", ((REVIEW, "receipt", _by_id(ReceiptRow, "answer_id")),)),
+    Mutation("receipts: sources", "a reviewer sees closed documents", ((receipts, "look", _sees_everything),)),
+    Mutation("receipts: masked", "who asked and what", ((receipts, "_masked_receipt", _unchanged),)),
+    Mutation("receipts: question masked", "what was asked", ((receipts, "_masked_answer", _unchanged),)),
+    Mutation(
+        "receipts: held against the log",
+        "a receipt that was changed passes",
+        ((receipts, "_integrity", lambda *_: Integrity.INTACT),),
+    ),
+]
+
+GATEWAY: list[Mutation] = [
+    Mutation("session: own site", "any site may send a change", ((Authenticate, "_refuse_other_sites", _nothing),)),
+    Mutation("session: lifetime", "a session never ends", ((sessions, "find", _never_expires(sessions.find)),)),
+    Mutation("session: one logout token", "one works twice", ((provider_logouts, "_use_once", _nothing),)),
+    Mutation("key: wrong, expired, revoked", "all are taken", ((api_keys, "_refusal", _no_refusal),)),
+    Mutation("step-up: fresh login", "an old login suffices", ((RequireStepUp, "__call__", _let_pass),)),
+    Mutation("stream: rights", "goes on without them", ((EndWithRights, "_cancel_on_change", _let_pass),)),
+    Mutation("limit: rate", "no limit", ((RateLimiter, "take", _nothing),)),
+    Mutation("proxy: headers", "all are passed on", ((proxy, "_passed_on", lambda request: dict(request.headers)),)),
+    *(
+        Mutation(f"token: {reason}", f"`{reason}` is not looked at", ((tokens, "_refuse_unless", _all_but(reason)),))
+        for reason in (
+            "alg", "aud", "azp", "client_id", "events", "exp", "iat", "jti", "kid", "nonce", "preferred_username",
+            "sid", "sub", "typ",
+        )
+    ),
+]  # fmt: skip
+
+AUDIT: list[Mutation] = [
+    Mutation(
+        "trail: tenant of searches",
+        "every tenant's events",
+        ((AuditRepository, "_conditions", _every_tenant(AuditRepository._conditions)),),
+    ),
+    Mutation("trail: tenant of an event", "any tenant's event", ((AuditRepository, "event", _any_row),)),
+    Mutation("trail: searches recorded", "unseen", ((audit_service, "_record_search", _nothing),)),
+    Mutation("trail: reads recorded", "unseen", ((audit_service, "_record", _nothing),)),
+    Mutation("trail: reveals recorded", "unseen", ((audit_service, "_record_because", _nothing),)),
+    Mutation("trail: reveal under rights", "closed documents", ((audit_service, "_may_read_all", lambda *_: True),)),
+    Mutation("trail: what was typed", "names stand in the log", ((audit_service, "_said", _all_in_clear),)),
+    Mutation("trail: actors", "by their names", ((intake, "_name", lambda who, *_: who),)),
+    Mutation("trail: people in details", "by their names", ((intake, "_details", lambda event, _: event.details),)),
+]
+
+SHOWN: list[Mutation] = [
+    Mutation("show: documents recorded", "a document is opened unseen", ((Views, "shown", _nothing),)),
+    Mutation("show: searches recorded", "a search is run unseen", ((Views, "found", _nothing),)),
+]
+
+MUTATIONS: list[Mutation] = [
+    *KNOWLEDGE,
+    *SHOWN,
+    *(replace(each, suite="assistant") for each in ASSISTANT),
+    *(replace(each, suite="gateway") for each in GATEWAY),
+    *(replace(each, suite="audit") for each in AUDIT),
+]
+
+
 class FirstFailure:
     """Which test failed first, and whether it failed by what it says or before it could say anything."""
 
@@ -312,7 +475,7 @@ def run_here(suite: str, name: str) -> int:
     with ExitStack() as stack:
         for target, attribute, replacement in next((each.replaced for each in MUTATIONS if each.name == name), ()):
             stack.enter_context(patch.object(target, attribute, replacement))
-        code = pytest.main([*quiet, *SUITES[suite]], plugins=[first])
+        code = pytest.main([*quiet, *(str(TESTS / name) for name in SUITES[suite])], plugins=[first])
     sys.stdout.write(f"\n{first.name}\n")
     return int(code)
 
@@ -325,19 +488,21 @@ def main() -> int:
     chosen = parser.parse_args()
     if chosen.suite is not None:
         return run_here(chosen.suite, chosen.mutant)
-    for suite in SUITES:
+    selected = [mutation for mutation in MUTATIONS if chosen.only in {None, mutation.name}]
+    for suite in dict.fromkeys(mutation.suite for mutation in selected):
         if (failed := run(suite, None)) is not None:
             sys.stderr.write(f"The suite is red without a mutation: {failed}\n")
             return 1
     survivors = 0
     lines = ["| point | switched off | first test that fails | state machines |", "|---|---|---|---|"]
-    for mutation in MUTATIONS:
-        if chosen.only not in {None, mutation.name}:
-            continue
-        failed, found = (run(suite, mutation.name) for suite in SUITES)
+    for mutation in selected:
+        failed = run(mutation.suite, mutation.name)
         survivors += failed is None
         shown = f"`{failed}`" if failed else "**none**"
-        lines.append(f"| {mutation.name} | {mutation.says} | {shown} | {'found' if found else ''} |")
+        machines = "–"
+        if mutation.suite == "knowledge":
+            machines = "found" if run(MACHINES, mutation.name) else ""
+        lines.append(f"| {mutation.name} | {mutation.says} | {shown} | {machines} |")
         sys.stderr.write(lines[-1] + "\n")
     sys.stdout.write("\n".join(lines) + f"\n\n{len(lines) - 2} points, {survivors} survived.\n")
     return 1 if survivors else 0

@@ -85,13 +85,15 @@ def _bench(home: Path, url: str, load: Load, report: Report, name: str) -> dict[
 
 
 def _event(actor: str = "lin") -> ProducedEvent:
-    """An answer with five passages, as large as they are: some 900 bytes in the log."""
+    """An answer with five passages of three documents, as large as they are: some 1,000 bytes in the log."""
     passages = [f"psg_{n:028x}" for n in range(5)]
     details: dict[str, Any] = {
         "conversation": "cnv_0199c1f0a1b2c3d4e5f60718",
         "state": "done",
         "mode": "generated",
         "passages": passages,
+        "documents": [f"doc_{n:028x}" for n in range(3)],
+        "knowledge_bases": ["kb_0199c1f0a1b2c3d4e5f60718"],
         "sentences": 4,
         "model": "smollm2@1f2e3d4c",
     }
