@@ -40,7 +40,7 @@ class AnswerRow(Base, table=True):
     """A question and its answer as it was written; who reads it gets what is readable at that time.
 
     While it is `streaming`, the process that writes it renews `lease_until`, and its events stand in
-    `answer_event`; `last_event` is the number of the last one.
+    `answer_event`; `last_event` is the number of the last one, and `receipt_so_far` what it stands on by then.
     """
 
     __tablename__ = "answer"
@@ -59,6 +59,7 @@ class AnswerRow(Base, table=True):
     timings_ms: dict[str, float] = Field(sa_type=JSON)
     problem: dict[str, str] | None = Field(default=None, sa_type=JSON)
     last_event: int = 0
+    receipt_so_far: dict[str, Any] | None = Field(default=None, sa_type=JSON)
     is_stop_asked: bool = False
     lease_until: datetime = Field(sa_type=UtcDateTime)
     created_at: datetime = Field(sa_type=UtcDateTime)

@@ -1,10 +1,11 @@
 """Receipts: what each answer stands on, fixed by a digest that the audit log carries."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from typing import Any
 
 from sqlmodel import Session
 
@@ -65,17 +66,50 @@ def receipt_of(
         policy_decisions=[],
         state=state,
         mode=draft.mode,
-        sentences=[
-            ReceiptSentence(sha256=_digest(one.text), citations=[passage_of[n] for n in one.citations])
-            for one in draft.sentences
-        ],
+        sentences=_sentences(draft, passage_of),
         timings_ms=dict(draft.timings_ms),
         problem=draft.problem.code if draft.problem else None,
     )
 
 
-def seal(receipt: Receipt) -> tuple[str, str]:
-    """The receipt as canonical JSON, and its SHA-256."""
+def receipt_of_interrupted(so_far: dict[str, Any], draft: Draft) -> Receipt:
+    """The receipt of an answer whose process died, with the sentences that were kept."""
+    passage_of = {citation.n: citation.passage_id for citation in draft.citations}
+    receipt = Receipt.model_validate(so_far)
+    cited = set(passage_of.values())
+    return receipt.model_copy(
+        update={
+            "answered_at": utc_now(),
+            "state": AnswerState.FAILED,
+            "mode": None,
+            "passages": [one.model_copy(update={"is_cited": one.passage_id in cited}) for one in receipt.passages],
+            "sentences": _sentences(draft, passage_of),
+            "problem": draft.problem.code if draft.problem else None,
+        }
+    )
+
+
+def _sentences(draft: Draft, passage_of: Mapping[int, str]) -> list[ReceiptSentence]:
+    return [
+        ReceiptSentence(sha256=_digest(one.text), citations=[passage_of[n] for n in one.citations])
+        for one in draft.sentences
+    ]
+
+
+def stored(receipt: Receipt) -> ReceiptRow:
+    """The receipt as its row: canonical JSON, and its SHA-256."""
+    body, digest = _seal(receipt)
+    return ReceiptRow(
+        answer_id=receipt.answer_id,
+        tenant=receipt.tenant,
+        owner=receipt.asked_by,
+        body=body,
+        sha256=digest,
+        created_at=receipt.answered_at,
+    )
+
+
+def _seal(receipt: Receipt) -> tuple[str, str]:
     body = json.dumps(
         receipt.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )

@@ -19,7 +19,7 @@ from zhiku_services.assistant.answering.draft import Draft, replay
 from zhiku_services.assistant.answering.wording import join_sentences
 from zhiku_services.assistant.errors import NotRecordedError
 from zhiku_services.assistant.models import AUDIT_OUTBOX, AnswerEventRow, AnswerRow, ReceiptRow
-from zhiku_services.assistant.receipts import receipt_of, seal
+from zhiku_services.assistant.receipts import receipt_of, receipt_of_interrupted, stored
 from zhiku_services.assistant.repository import AssistantRepository, abandoned_answers, events_of
 from zhiku_services.assistant.streaming import EVENTS
 
@@ -50,8 +50,8 @@ class Records(Protocol):
         """
         ...
 
-    def append(self, first: int, events: Sequence[AnswerEvent]) -> bool:
-        """Keep events numbered from `first`; return whether somebody asked to stop."""
+    def append(self, first: int, events: Sequence[AnswerEvent], draft: Draft) -> bool:
+        """Keep events numbered from `first`, and what the draft stands on; return whether somebody asked to stop."""
         ...
 
     def finish(self, draft: Draft, state: AnswerState, last_event: int) -> None:
@@ -83,7 +83,7 @@ class StoredRecords:
         except SQLAlchemyError as error:
             raise NotRecordedError from error
 
-    def append(self, first: int, events: Sequence[AnswerEvent]) -> bool:
+    def append(self, first: int, events: Sequence[AnswerEvent], draft: Draft) -> bool:
         with self._database.write() as session:
             repository = AssistantRepository(session, self._access)
             row = repository.answer(self._asked.answer_id)
@@ -91,6 +91,7 @@ class StoredRecords:
                 return True
             row.lease_until = utc_now() + LEASE
             row.last_event = first + len(events) - 1
+            row.receipt_so_far = _so_far(self._access, self._asked, draft)
             repository.add(row)
             repository.add_events(
                 [
@@ -126,8 +127,8 @@ class AuditedRecords:
         except SQLAlchemyError as error:
             raise NotRecordedError from error
 
-    def append(self, first: int, events: Sequence[AnswerEvent]) -> bool:
-        del first, events
+    def append(self, first: int, events: Sequence[AnswerEvent], draft: Draft) -> bool:
+        del first, events, draft
         return False
 
     def finish(self, draft: Draft, state: AnswerState, last_event: int) -> None:
@@ -154,6 +155,7 @@ def _new_row(access: Access, asked: Asked) -> AnswerRow:
         citations=[],
         searched=[],
         timings_ms={},
+        receipt_so_far=_so_far(access, asked, Draft(asked.question)),
         lease_until=asked.created_at + LEASE,
         created_at=asked.created_at,
     )
@@ -170,6 +172,12 @@ def write_draft(row: AnswerRow, draft: Draft, state: AnswerState, last_event: in
     row.timings_ms = dict(draft.timings_ms)
     row.problem = draft.problem.model_dump() if draft.problem else None
     row.last_event = last_event
+    row.receipt_so_far = None
+
+
+def _so_far(access: Access, asked: Asked, draft: Draft) -> dict[str, Any]:
+    receipt = receipt_of(access, asked.answer_id, asked.conversation_id, asked.created_at, draft, AnswerState.STREAMING)
+    return receipt.model_dump(mode="json")
 
 
 def _dump(messages: Sequence[BaseModel]) -> list[dict[str, Any]]:
@@ -195,17 +203,9 @@ def _sealing(event: AuditEvent, asked: Asked, texts: Mapping[str, str]) -> Audit
 def _close(session: Session, access: Access, asked: Asked, draft: Draft, state: AnswerState) -> None:
     """Write the receipt, and the event that carries its digest."""
     receipt = receipt_of(access, asked.answer_id, asked.conversation_id, asked.created_at, draft, state)
-    body, digest = seal(receipt)
-    row = ReceiptRow(
-        answer_id=asked.answer_id,
-        tenant=access.tenant,
-        owner=access.principal.sub,
-        body=body,
-        sha256=digest,
-        created_at=receipt.answered_at,
-    )
+    row = stored(receipt)
     AssistantRepository(session, access).add(row)
-    record(session, AUDIT_OUTBOX, _given_event(access, asked, draft, state, digest))
+    record(session, AUDIT_OUTBOX, _given_event(access, asked, draft, state, row.sha256))
 
 
 def _given_event(access: Access, asked: Asked, draft: Draft, state: AnswerState, receipt: str) -> AuditEvent:
@@ -245,6 +245,9 @@ def close_abandoned(database: Database, *, all_of_them: bool) -> int:
             events = [EVENTS.validate_python(item.event) for item in events_of(session, row)]
             draft = replay(row.question, events)
             draft.problem = _INTERRUPTED
+            receipt = stored(receipt_of_interrupted(row.receipt_so_far, draft)) if row.receipt_so_far else None
+            if receipt is not None:
+                session.add(receipt)
             write_draft(row, draft, AnswerState.FAILED, row.last_event + 1)
             row.mode = None
             session.add(row)
@@ -259,13 +262,13 @@ def close_abandoned(database: Database, *, all_of_them: bool) -> int:
                     actor="svc-assistant",
                     subject=row.id,
                     outcome=Outcome.FAILED,
-                    details=_shown(row, draft),
+                    details=_shown(row, draft, receipt),
                 ),
             )
         return len(rows)
 
 
-def _shown(row: AnswerRow, draft: Draft) -> dict[str, Detail]:
+def _shown(row: AnswerRow, draft: Draft, receipt: ReceiptRow | None) -> dict[str, Detail]:
     """What had been shown of an answer when it was cut off."""
     return {
         "conversation": row.conversation_id,
@@ -273,4 +276,5 @@ def _shown(row: AnswerRow, draft: Draft) -> dict[str, Detail]:
         "documents": list(dict.fromkeys(citation.document_id for citation in draft.citations)),
         "knowledge_bases": list(dict.fromkeys(citation.knowledge_base_id for citation in draft.citations)),
         "sentences": len(draft.sentences),
+        "receipt": receipt.sha256 if receipt else None,
     }

@@ -186,7 +186,7 @@ class RunningAnswer:
             idle_s = 0.0
             fresh = self._log[self._kept :]
             try:
-                is_stop_asked = await self._in_thread(partial(self._records.append, self._kept + 1, fresh))
+                is_stop_asked = await self._in_thread(partial(self._records.append, self._kept + 1, fresh, self.draft))
             except SQLAlchemyError as error:
                 # The database may be back in a moment; what is not kept now is kept then.
                 log.warning("answer_events_not_kept", answer_id=self.asked.answer_id, error=type(error).__name__)

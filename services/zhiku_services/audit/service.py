@@ -200,13 +200,18 @@ def logged_receipt(access: Access, answer_id: str, trail: Trail) -> LoggedReceip
     """What the log says of an answer's receipt. That it is asked is recorded by who asks, with the review."""
     with trail.database.read() as session:
         connection = session.connection()
-        wanted = AuditFilter(action="answer.given", subject=answer_id)
-        found = AuditRepository(connection, access).search(wanted, before=None, limit=2)
+        repository = AuditRepository(connection, access)
+        ends = ("answer.given", "answer.interrupted")
+        found = [
+            entry
+            for action in ends
+            for entry in repository.search(AuditFilter(action=action, subject=answer_id), before=None, limit=2)
+        ]
         if not found:
             return LoggedReceipt()
-        # An answer is given once: of two events about it, none proves anything.
+        # An answer ends once: of two events about that, none proves anything.
         is_proven = len(found) == 1 and _is_proven(connection, found[0], trail)
-        digest = read(found[0].payload)["data"]["unmapped"]["kb"]["receipt"]
+        digest = read(found[0].payload)["data"]["unmapped"]["kb"].get("receipt")
         return LoggedReceipt(sha256=digest, is_proven=is_proven)
 
 

@@ -1,6 +1,7 @@
 """An answer is written to its end whoever listens, and can be followed from any point."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -147,6 +148,15 @@ async def test_after_a_crash_the_answer_is_failed_with_its_sentences(
     ]
     events = await second.resume(answer_id, 999)
     assert final(events).state is AnswerState.FAILED
+    sealed = await second.get(f"/api/v1/answers/{answer_id}/receipt")
+    cited = body["citations"][0]["passage_id"]
+    assert [one["passage_id"] for one in sealed["receipt"]["passages"] if one["is_cited"]] == [cited]
+    assert sealed["receipt"]["rights"]["groups"] == ["engineering"]
+    assert sealed["receipt"]["problem"] == "interrupted"
+    assert len(sealed["receipt"]["sentences"]) == 1
+    ended = second.audit()[-1]
+    assert ended["action"] == "answer.interrupted"
+    assert json.loads(ended["details"])["receipt"] == sealed["sha256"]
     await first.close()
     await second.close()
 
