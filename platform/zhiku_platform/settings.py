@@ -7,6 +7,7 @@ import ipaddress
 import json
 import os
 import re
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -173,6 +174,14 @@ def load_settings(**overrides: object) -> Settings:
         UnsafeSettingsError: a default that is safe on a laptop only would serve others.
     """
     return Settings.model_validate({**_environment(), **{k: v for k, v in overrides.items() if v is not None}})
+
+
+def misspelt_settings() -> dict[str, str]:
+    """Environment variables that nothing reads and that look like a setting, with the setting that they look like."""
+    known = [f"ZHIKU_{name.upper()}" for name in Settings.model_fields]
+    given = [key for key in os.environ if key.startswith("ZHIKU_") and key not in known]
+    near = {key: get_close_matches(key, known, n=1, cutoff=0.85) for key in given}
+    return {key: matches[0] for key, matches in near.items() if matches}
 
 
 def _is_loopback(host: str) -> bool:

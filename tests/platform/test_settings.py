@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from zhiku_platform.errors import UnsafeSettingsError
-from zhiku_platform.settings import load_settings
+from zhiku_platform.settings import load_settings, misspelt_settings
 
 
 @pytest.fixture(autouse=True)
@@ -47,3 +47,10 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 def test_a_secret_never_shows_in_a_representation() -> None:
     assert "hunter2" not in repr(load_settings(secret_key="hunter2"))
+
+
+def test_a_misspelt_setting_is_named_with_the_one_that_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZHIKU_DATABASE_URI", "postgresql+psycopg://db")
+    monkeypatch.setenv("ZHIKU_PORT", "8001")
+    monkeypatch.setenv("ZHIKU_EVAL_DATA", "/data")
+    assert misspelt_settings() == {"ZHIKU_DATABASE_URI": "ZHIKU_DATABASE_URL"}

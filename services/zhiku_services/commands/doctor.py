@@ -11,7 +11,7 @@ from typing import Literal
 import typer
 
 from zhiku_platform.errors import ZhikuError
-from zhiku_platform.settings import Settings
+from zhiku_platform.settings import Settings, misspelt_settings
 from zhiku_services.commands.home import AsJson, Home, settings_for
 from zhiku_services.commands.output import print_json, print_table
 from zhiku_services.embedded.home import is_running
@@ -43,6 +43,7 @@ def doctor(home: Home = None, as_json: AsJson = False) -> None:
 def examine(settings: Settings) -> Iterator[Finding]:
     """Look at everything, in the order in which it matters."""
     yield _python()
+    yield from _settings()
     yield _disk(settings.home)
     yield from _models(settings)
     yield _portal()
@@ -54,6 +55,11 @@ def _python() -> Finding:
     if (3, 11) <= sys.version_info[:2] < (3, 13):
         return Finding("Python", "ok", version)
     return Finding("Python", "error", version, "Use Python 3.11 or 3.12.")
+
+
+def _settings() -> Iterator[Finding]:
+    for given, meant in misspelt_settings().items():
+        yield Finding("settings", "warning", f"{given} is no setting and is not read", f"Did you mean {meant}?")
 
 
 def _disk(home: Path) -> Finding:

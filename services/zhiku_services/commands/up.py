@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from zhiku_platform.settings import load_settings
+from zhiku_platform.settings import load_settings, misspelt_settings
 from zhiku_platform.telemetry import configure_logging
 from zhiku_services.commands.home import Home
 from zhiku_services.commands.output import console
@@ -28,6 +28,8 @@ def up(
     from zhiku_services.embedded.demo.seed import seed
     from zhiku_services.embedded.server import Server
 
+    for given, meant in misspelt_settings().items():
+        console.print(f"`{given}` is no setting and is not read. Did you mean `{meant}`?", style="yellow")
     settings = load_settings(home=home, host=host, port=port)
     roots: tuple[Path, ...] = (*settings.files_roots, HANDBOOK) if demo else settings.files_roots
     settings = settings.model_copy(update={"files_roots": roots})
