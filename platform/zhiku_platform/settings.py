@@ -180,7 +180,7 @@ def misspelt_settings() -> dict[str, str]:
     """Environment variables that nothing reads and that look like a setting, with the setting that they look like."""
     known = [f"ZHIKU_{name.upper()}" for name in Settings.model_fields]
     given = [key for key in os.environ if key.startswith("ZHIKU_") and key not in known]
-    near = {key: get_close_matches(key, known, n=1, cutoff=0.85) for key in given}
+    near = {key: get_close_matches(key, known, n=1, cutoff=0.9) for key in given}
     return {key: matches[0] for key, matches in near.items() if matches}
 
 

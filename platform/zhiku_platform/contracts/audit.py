@@ -101,7 +101,9 @@ ACTIONS: Mapping[str, EventKind] = MappingProxyType(
     {
         "access.explained": EventKind(SubjectKind.OTHER, _READ, "Somebody asked who sees what, and why."),
         "answer.given": EventKind(SubjectKind.ANSWER, _USE, "An answer was finished; its passages are named."),
-        "answer.interrupted": EventKind(SubjectKind.ANSWER, _USE, "An answer ended because its process did; what was shown is named."),
+        "answer.interrupted": EventKind(
+            SubjectKind.ANSWER, _USE, "An answer ended with its process; what was shown is named."
+        ),
         "answer.stopped": EventKind(SubjectKind.ANSWER, _USE, "Who asked called an answer off."),
         "api_key.created": EventKind(SubjectKind.API_KEY, EventClass.ACCOUNT_CHANGE, "Somebody made an API key."),
         "api_key.refused": EventKind(
