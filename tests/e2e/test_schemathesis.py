@@ -28,7 +28,7 @@ from schemathesis.config import (
 )
 from starlette.types import ASGIApp
 
-from zhiku_platform.access import PRINCIPAL_HEADER, PrincipalSigner
+from zhiku_platform.access import PRINCIPAL_HEADER, PrincipalSigner, service_principal
 from zhiku_platform.contracts.identity import Principal, Role
 from zhiku_platform.http import GuardedRouter, openapi_document
 from zhiku_platform.settings import Settings
@@ -36,6 +36,7 @@ from zhiku_services.assistant import routes as assistant
 from zhiku_services.audit import routes as audit
 from zhiku_services.embedded.app import Embedded
 from zhiku_services.embedded.openapi import document
+from zhiku_services.gateway import directory_routes
 from zhiku_services.inference import routes as inference
 from zhiku_services.ingestion import routes as ingestion
 from zhiku_services.knowledge import routes as knowledge
@@ -49,6 +50,7 @@ TIMEOUT_S = 30
 SERVICES: dict[str, tuple[GuardedRouter, ...]] = {
     "assistant": (assistant.router, assistant.internal),
     "audit": (audit.router, audit.internal),
+    "directory": (directory_routes.internal,),
     "inference": (inference.router, inference.internal),
     "ingestion": (ingestion.router,),
     "knowledge": (knowledge.router, knowledge.internal),
@@ -178,7 +180,9 @@ def test_the_sessions_outlive_the_cases(doors: Doors) -> None:
 
 @PRIVATE.parametrize()
 def test_the_private_door_does_what_its_document_says(case: Case[Any], doors: Doors) -> None:
-    headers = {PRINCIPAL_HEADER: doors.signer.sign(ANYBODY)}
+    # The directory answers one service alone.
+    caller = service_principal("knowledge", "default") if case.path.startswith("/directory/") else ANYBODY
+    headers = {PRINCIPAL_HEADER: doors.signer.sign(caller)}
     case.call_and_validate(base_url=doors.private, headers=headers, excluded_checks=beside(case))
 
 

@@ -23,6 +23,7 @@ from zhiku_platform.access import PrincipalSigner
 from zhiku_platform.audit import OutboxRelay
 from zhiku_platform.blobs import FolderBlobStore
 from zhiku_platform.clients.audit import AuditClient
+from zhiku_platform.clients.directory import DirectoryClient
 from zhiku_platform.clients.inference import ChatClient, InferenceClient
 from zhiku_platform.clients.knowledge import KnowledgeClient
 from zhiku_platform.contracts.identity import Principal
@@ -110,6 +111,7 @@ class Embedded:
         self._build_audit(stack)
         self.apps["inference"] = inference.create_app(settings)
         models = InferenceClient(self._client("inference"), self._signer)
+        mirror = self._build_directory(stack)
         self._build_knowledge(stack, blobs, models)
         passages = KnowledgeClient(self._client("knowledge"), self._signer)
         database = ingestion.open_database(settings)
@@ -128,7 +130,7 @@ class Embedded:
         )
         self.apps["ingestion"] = working.app
         self._build_assistant(stack, passages, models)
-        self._build_gateway(stack)
+        self._build_gateway(mirror)
         self._enter_lifespans(stack)
         working.start()
         stack.callback(working.stop)
@@ -165,7 +167,12 @@ class Embedded:
         )
         stack.callback(index.close)
         self.apps["knowledge"] = knowledge.create_app(
-            settings, database=database, index=index, blobs=blobs, embed=partial(_embed_query, models)
+            settings,
+            database=database,
+            index=index,
+            blobs=blobs,
+            embed=partial(_embed_query, models),
+            people=DirectoryClient(self._client("directory"), self._signer),
         )
 
     def _build_assistant(self, stack: ExitStack, passages: KnowledgeClient, models: InferenceClient) -> None:
@@ -181,10 +188,15 @@ class Embedded:
             audit=AuditClient(self._client("audit"), self._signer),
         )
 
-    def _build_gateway(self, stack: ExitStack) -> None:
+    def _build_directory(self, stack: ExitStack) -> Database:
+        """The mirror's face for other services; return the gateway's database, which holds the mirror."""
         database = gateway.open_database(self.settings)
         stack.callback(database.close)
         self._relay_audit(stack, database, GATEWAY_OUTBOX)
+        self.apps["directory"] = gateway.create_directory_app(self.settings, database=database)
+        return database
+
+    def _build_gateway(self, database: Database) -> None:
         upstreams = {name: self._async_client(name) for name in (*SERVICES, "audit")}
         provider: FastAPI | None = None
         if self.settings.oidc_issuer is None:

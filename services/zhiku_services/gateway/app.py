@@ -26,7 +26,7 @@ from zhiku_platform.http import create_app as create_service_app
 from zhiku_platform.inprocess import AsyncInProcessTransport
 from zhiku_platform.settings import Settings
 from zhiku_platform.telemetry import get_logger
-from zhiku_services.gateway import openai_routes, portal, routes
+from zhiku_services.gateway import directory_routes, openai_routes, portal, routes
 from zhiku_services.gateway.authentication import Authenticate
 from zhiku_services.gateway.bodies import MAX_BODY_BYTES, too_large
 from zhiku_services.gateway.cookies import Cookies
@@ -130,6 +130,15 @@ def create_app(
     app.add_middleware(SecurityHeaders, https=_is_https(settings))
     if identity_provider is not None:
         app.add_middleware(_ServeProvider, provider=identity_provider)
+    return app
+
+
+def create_directory_app(settings: Settings, *, database: Database) -> FastAPI:
+    """Build the mirror's face for other services; it is never served where the gateway is."""
+    app = create_service_app(
+        "directory", settings, [directory_routes.internal], database=database, ready=lambda: _check(database)
+    )
+    app.state.issuer = issuer_of(settings)
     return app
 
 

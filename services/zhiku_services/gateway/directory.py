@@ -1,14 +1,17 @@
 """The mirror of the identity provider's directory, and the principals that come out of it."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import ColumnElement, Row, and_
+from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 
-from zhiku_platform.access import effective_roles
+from zhiku_platform.access import Access, effective_roles, service_principal
+from zhiku_platform.contracts.directory import People, Person
 from zhiku_platform.contracts.gateway import ApiKeyScope
-from zhiku_platform.contracts.identity import Principal, Role
+from zhiku_platform.contracts.identity import Principal, PrincipalKind, Role
+from zhiku_platform.errors import ForbiddenError
 from zhiku_services.gateway.models import UserRow
 
 SelectedRow = Row[*tuple[Any, ...]]
@@ -43,4 +46,50 @@ def principal_of(user: UserRow | SelectedRow, scopes: Iterable[str] | None = Non
         roles=effective_roles(frozenset(Role(role) for role in user.roles)),
         clearance=user.clearance,
         scopes=None if scopes is None else frozenset(ApiKeyScope(scope) for scope in scopes),
+    )
+
+
+def holders(access: Access, tokens: Collection[str], *, issuer: str, session: Session) -> People:
+    """Everybody who holds one of the ACL tokens; of their groups, only those that the tokens name.
+
+    Raises:
+        ForbiddenError: the caller is not the knowledge service.
+    """
+    _check_caller(access)
+    query = columns(*USER_COLUMNS).where(_active(access, issuer)).order_by(col(UserRow.sub))
+    found = [principal_of(row) for row in session.connection().execute(query)]
+    return People(people=[_person(each, tokens) for each in found if each.tokens.intersection(tokens)])
+
+
+def person(access: Access, sub: str, *, issuer: str, session: Session) -> People:
+    """The user of this `sub` with all groups, or nobody.
+
+    Raises:
+        ForbiddenError: the caller is not the knowledge service.
+    """
+    _check_caller(access)
+    query = columns(*USER_COLUMNS).where(_active(access, issuer), col(UserRow.sub) == sub)
+    found = [principal_of(row) for row in session.connection().execute(query)]
+    return People(people=[_person(each, each.tokens) for each in found])
+
+
+def _check_caller(access: Access) -> None:
+    """Only knowledge may ask: it tells people no more of it than explains their own."""
+    principal = access.principal
+    knowledge = service_principal("knowledge", access.tenant)
+    if (principal.kind, principal.sub) != (PrincipalKind.SERVICE, knowledge.sub):
+        raise ForbiddenError("The directory answers the knowledge service alone.", remedy="Ask it for an explanation.")
+
+
+def _active(access: Access, issuer: str) -> ColumnElement[bool]:
+    return and_(col(UserRow.tenant) == access.tenant, col(UserRow.issuer) == issuer, col(UserRow.is_active))
+
+
+def _person(principal: Principal, tokens: Collection[str]) -> Person:
+    return Person(
+        sub=principal.sub,
+        name=principal.name,
+        groups=frozenset(name for name in principal.groups if f"group:{name}" in tokens),
+        roles=principal.roles,
+        clearance=principal.clearance,
     )

@@ -2,19 +2,20 @@
 
 An explanation is worked out from the rows that rights are made of, not by the queries that enforce them; a test
 holds the two together. It tells nobody more than they may know: an owner about their own knowledge bases and the
-documents there that they may read, a user about themselves, and whoever may read the directory about everybody, but
-then without the title of a document.
+documents there that they may read, with those groups alone that open them; a user about themselves; and whoever may
+read the directory about everybody, but then without the title of a document.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from sqlmodel import Session
 
-from zhiku_platform.access import Access, Permission, authorize, permissions_of
+from zhiku_platform.access import Access, Permission, authorize, permissions_of, service_principal
 from zhiku_platform.audit import event_of, record
-from zhiku_platform.contracts.identity import DirectoryUser, Principal
+from zhiku_platform.contracts.directory import Person
+from zhiku_platform.contracts.identity import Principal, Role
 from zhiku_platform.contracts.knowledge import (
     AccessPath,
     DocumentReaders,
@@ -35,10 +36,14 @@ _LISTED = 100
 
 
 class People(Protocol):
-    """The mirror of the directory."""
+    """The mirror of the directory; it answers our own account, never a user."""
 
-    def people(self, tenant: str) -> Sequence[DirectoryUser]:
-        """Everybody who may sign in."""
+    def holders(self, principal: Principal, tokens: Iterable[str]) -> Sequence[Person]:
+        """Everybody who holds one of the ACL tokens; of their groups, only those that the tokens name."""
+        ...
+
+    def person(self, principal: Principal, sub: str) -> Person | None:
+        """One user with all groups; None if nobody of this name may sign in."""
         ...
 
 
@@ -74,7 +79,11 @@ def document_readers(access: Access, document_id: str, session: Session, *, peop
             document, title, _held(grants, access.principal), acl, [access.principal], alone=access.principal
         )
     record(session, AUDIT_OUTBOX, event_of(access, "access.explained", document.id))
-    known = None if people is None else [_principal(each, access.tenant) for each in people.people(access.tenant)]
+    known = None
+    if people is not None:
+        tokens = {row.subject for row in grants}.union(acl.readers or ())
+        holders = people.holders(service_principal("knowledge", access.tenant), tokens)
+        known = [_principal(each, access.tenant) for each in holders]
     return _explain(document, title if is_owner else None, grants, acl, known)
 
 
@@ -90,12 +99,10 @@ def readable_by(access: Access, sub: str, session: Session, *, people: People | 
     if not (asker.owned or asker.sees_everybody):
         raise NotFoundError("user")
     record(session, AUDIT_OUTBOX, event_of(access, "access.explained", "user", person=sub))
-    known = None
-    if people is not None:
-        known = next((each for each in people.people(access.tenant) if each.sub == sub), None)
+    known = None if people is None else people.person(service_principal("knowledge", access.tenant), sub)
     # Somebody unknown is explained like somebody without groups, so that an owner cannot try out who works here.
-    principal = _principal(known or DirectoryUser(sub=sub, username="", name=""), access.tenant)
-    groups = None if people is None else sorted(principal.groups)
+    principal = _principal(known or _unknown(sub), access.tenant)
+    groups = sorted(principal.groups) if people is not None and asker.sees_everybody else None
     return _readable(session, principal, asker, groups=groups)
 
 
@@ -224,7 +231,16 @@ def _items(
     ]
 
 
-def _principal(user: DirectoryUser, tenant: str) -> Principal:
+def _principal(person: Person, tenant: str) -> Principal:
     return Principal(
-        sub=user.sub, tenant=tenant, name=user.name, groups=user.groups, roles=user.roles, clearance=user.clearance
+        sub=person.sub,
+        tenant=tenant,
+        name=person.name,
+        groups=person.groups,
+        roles=person.roles,
+        clearance=person.clearance,
     )
+
+
+def _unknown(sub: str) -> Person:
+    return Person(sub=sub, name="", roles=frozenset({Role.EMPLOYEE}))

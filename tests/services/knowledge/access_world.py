@@ -10,7 +10,7 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,8 @@ from starlette.types import ASGIApp
 
 from zhiku_platform.access import PRINCIPAL_HEADER, PrincipalSigner, service_principal
 from zhiku_platform.blobs import FolderBlobStore
-from zhiku_platform.contracts.identity import DirectoryUser, Principal, Role
+from zhiku_platform.contracts.directory import Person
+from zhiku_platform.contracts.identity import Principal, Role
 from zhiku_platform.contracts.knowledge import (
     DocumentTarget,
     PassageDraft,
@@ -69,6 +70,14 @@ def staff() -> dict[str, Principal]:
     ]
     rival = Principal(sub="ada", tenant=HOSTILE_TENANT, roles=_MAKER, groups=frozenset(GROUPS), clearance=9)
     return {**{person.sub: person for person in everybody}, "rival": rival}
+
+
+def person_of(principal: Principal, tokens: Collection[str]) -> Person:
+    """Somebody as the directory describes them, with those of their groups that `tokens` name."""
+    groups = frozenset(name for name in principal.groups if f"group:{name}" in tokens)
+    return Person(
+        sub=principal.sub, name=principal.name, groups=groups, roles=principal.roles, clearance=principal.clearance
+    )
 
 
 @dataclass
@@ -280,20 +289,17 @@ class World:
     def close(self) -> None:
         self.http.close()
 
-    def people(self, tenant: str) -> Sequence[DirectoryUser]:
+    def holders(self, principal: Principal, tokens: Iterable[str]) -> Sequence[Person]:
         """The directory, as explanations read it."""
-        return [
-            DirectoryUser(
-                sub=each.sub,
-                username=each.sub,
-                name=each.sub,
-                roles=each.roles,
-                groups=each.groups,
-                clearance=each.clearance,
-            )
-            for each in self.book.people.values()
-            if each.tenant == tenant
-        ]
+        wanted = set(tokens)
+        return [person_of(each, wanted) for each in self._staff(principal) if each.tokens & wanted]
+
+    def person(self, principal: Principal, sub: str) -> Person | None:
+        return next((person_of(each, each.tokens) for each in self._staff(principal) if each.sub == sub), None)
+
+    def _staff(self, principal: Principal) -> list[Principal]:
+        assert principal.sub == "svc-knowledge"
+        return [each for each in self.book.people.values() if each.tenant == principal.tenant]
 
     def canary(self) -> str:
         """A new word that stands nowhere else."""

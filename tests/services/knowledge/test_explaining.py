@@ -1,41 +1,58 @@
 """Explanations tell why, and tell nobody more than they may know."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
 
-from zhiku_platform.contracts.identity import DirectoryUser, Principal, Role
+from zhiku_platform.contracts.directory import Person
+from zhiku_platform.contracts.identity import Principal, Role
 from zhiku_services.knowledge.models import AUDIT_OUTBOX
 
+from .access_world import person_of
 from .conftest import LIN, OTHER_TENANT, STRANGER, ZHAO, Knowledge
 
+EMPLOYEE = frozenset({Role.EMPLOYEE})
 SECURITY = Principal(sub="sec", tenant="acme", roles=frozenset({Role.SECURITY_ADMIN}))
 
 
 class Staff:
-    """A directory of four."""
+    """A directory of five, and who asked it for what."""
 
-    def people(self, tenant: str) -> Sequence[DirectoryUser]:
-        if tenant != "acme":
-            return []
-        return [
-            DirectoryUser(sub="zhao", username="zhao", name="Zhao", groups=frozenset({"finance"})),
-            DirectoryUser(sub="lin", username="lin", name="Lin", groups=frozenset({"engineering"})),
-            DirectoryUser(sub="mei", username="mei", name="Mei", groups=frozenset({"engineering"}), clearance=2),
-            DirectoryUser(
-                sub="adm",
-                username="adm",
-                name="Adm",
-                groups=frozenset({"engineering"}),
-                roles=frozenset({Role.SYSTEM_ADMIN}),
-            ),
+    def __init__(self) -> None:
+        self.callers: set[str] = set()
+        self._people = [
+            ZHAO.model_copy(update={"name": "Zhao"}),
+            employee("lin", "engineering", "works-council"),
+            employee("mei", "engineering", clearance=2),
+            employee("adm", "engineering").model_copy(update={"roles": frozenset({Role.SYSTEM_ADMIN})}),
+            employee("hu", "works-council", clearance=7),
         ]
+
+    def holders(self, principal: Principal, tokens: Iterable[str]) -> Sequence[Person]:
+        wanted = set(tokens)
+        return [person_of(each, wanted) for each in self._known(principal) if each.tokens & wanted]
+
+    def person(self, principal: Principal, sub: str) -> Person | None:
+        return next((person_of(each, each.tokens) for each in self._known(principal) if each.sub == sub), None)
+
+    def _known(self, principal: Principal) -> Sequence[Principal]:
+        self.callers.add(principal.sub)
+        return self._people if principal.tenant == "acme" else []
+
+
+def employee(sub: str, *groups: str, clearance: int = 0) -> Principal:
+    return Principal(sub=sub, tenant="acme", roles=EMPLOYEE, groups=frozenset(groups), clearance=clearance)
 
 
 @pytest.fixture
-def kb(knowledge: Knowledge) -> str:
-    knowledge.http.app.state.people = Staff()  # type: ignore[attr-defined]  # a FastAPI app has state
+def staff() -> Staff:
+    return Staff()
+
+
+@pytest.fixture
+def kb(knowledge: Knowledge, staff: Staff) -> str:
+    knowledge.http.app.state.people = staff  # type: ignore[attr-defined]  # a FastAPI app has state
     made = knowledge.create("Handbook", "group:engineering")
     knowledge.publish(made, "open", "Open text.")
     knowledge.publish(
@@ -94,7 +111,7 @@ def test_a_security_administrator_learns_everything_but_titles(knowledge: Knowle
     body = ask(knowledge, SECURITY, "documents/mine/readers")
     assert paths(body) == {"lin": [("group:engineering", "user:lin")]}
     readable = ask(knowledge, SECURITY, "users/lin/readable")
-    assert (readable["groups"], readable["clearance"]) == (["engineering"], 0)
+    assert (readable["groups"], readable["clearance"]) == (["engineering", "works-council"], 0)
     (handbook,) = readable["knowledge_bases"]
     assert (handbook["id"], handbook["documents"]) == (kb, 2)
     shown = str(body) + str(readable)
@@ -114,6 +131,41 @@ def test_an_owner_learns_of_others_only_what_it_may_read_itself(knowledge: Knowl
     (handbook,) = ask(knowledge, ZHAO, "users/lin/readable")["knowledge_bases"]
     assert (handbook["name"], handbook["documents"]) == ("Handbook", 1)
     assert [item["title"] for acl in handbook["acls"] for item in acl["items"]] == ["Title of open"]
+
+
+def test_an_owner_learns_the_path_of_another_and_nothing_else(knowledge: Knowledge, kb: str) -> None:
+    knowledge.create("Council", "group:works-council")
+    body = ask(knowledge, ZHAO, "users/mei/readable")
+    (handbook,) = body["knowledge_bases"]
+    assert handbook["grants"] == [{"subject": "group:engineering", "role": "viewer"}]
+    assert (body["groups"], body["clearance"]) == (None, None)
+    # Of lin, who is in the works council too, the knowledge base that it may view tells so, and no other.
+    bases = ask(knowledge, ZHAO, "users/lin/readable")["knowledge_bases"]
+    told = {base["name"]: [grant["subject"] for grant in base["grants"]] for base in bases}
+    assert told == {"Handbook": ["group:engineering"], "Council": ["group:works-council"]}
+
+
+def test_an_owner_learns_no_group_that_opens_nothing_of_theirs(knowledge: Knowledge, kb: str) -> None:
+    bodies = [
+        ask(knowledge, ZHAO, path) for path in ("documents/open/readers", "users/lin/readable", "users/hu/readable")
+    ]
+    assert "works-council" not in str(bodies)
+    assert "hu" not in paths(bodies[0])
+    assert bodies[2] == {"sub": "hu", "groups": None, "clearance": None, "knowledge_bases": []}
+
+
+def test_a_clearance_shows_in_what_it_opens_alone(knowledge: Knowledge, kb: str) -> None:
+    cleared = ZHAO.model_copy(update={"clearance": 1})
+    (of_mei,) = ask(knowledge, cleared, "users/mei/readable")["knowledge_bases"]
+    (of_lin,) = ask(knowledge, cleared, "users/lin/readable")["knowledge_bases"]
+    assert [acl["level"] for acl in of_mei["acls"]] == [0, 1]
+    assert [acl["level"] for acl in of_lin["acls"]] == [0]
+
+
+def test_the_directory_is_asked_as_the_service(knowledge: Knowledge, kb: str, staff: Staff) -> None:
+    ask(knowledge, ZHAO, "documents/open/readers")
+    ask(knowledge, SECURITY, "users/lin/readable")
+    assert staff.callers == {"svc-knowledge"}
 
 
 def test_an_owner_cannot_try_out_who_works_here(knowledge: Knowledge, kb: str) -> None:
