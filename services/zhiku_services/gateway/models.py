@@ -63,6 +63,7 @@ class SessionRow(Base, table=True):
     renew_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     """When the provider is asked next whether the session still lives; None if it gave no refresh token."""
     renewing_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    unanswered_since: datetime | None = Field(default=None, sa_type=UtcDateTime)
     created_at: datetime = Field(sa_type=UtcDateTime)
     last_seen_at: datetime = Field(sa_type=UtcDateTime)
     expires_at: datetime = Field(sa_type=UtcDateTime, index=True)

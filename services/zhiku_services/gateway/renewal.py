@@ -4,6 +4,7 @@ That is how we learn of an end that nobody told us about: a session ended by an 
 changed, a user disabled.
 """
 
+import asyncio
 import contextlib
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -16,22 +17,34 @@ from zhiku_services.gateway.errors import DirectoryUnavailableError, ProviderUna
 from zhiku_services.gateway.oidc import ProviderTokens
 from zhiku_services.gateway.sessions import SignedIn
 
+_LOOK_EVERY_S = 0.05
+_LOOKS = 100
+
 
 async def renew_if_due(door: Door, found: SignedIn, threads: CapacityLimiter) -> SignedIn | None:
     """The session, renewed if it is time to; None if the provider ended it.
 
-    One request renews and waits for the provider; others that come meanwhile go on with the session as it is.
-    While the provider cannot be asked, the session goes on for `oidc_outage_s`.
+    One request renews and waits for the provider; others that come meanwhile wait for it a few seconds, for after a
+    long pause nobody has asked yet whether the session lives. While the provider cannot be asked, the session goes on
+    for `oidc_outage_s` from the first attempt.
 
     Raises:
         ProviderUnavailableError: it could not be asked for longer than that.
     """
     at = door.clock()
-    if found.renew_at is None or at < found.renew_at:
+    if found.renew_at is None:
         return found
+    if at < found.renew_at:
+        return _despite_outage(door, found)
     claimed, tokens = await to_thread.run_sync(_claim, door, found, at, limiter=threads)
     if not claimed:
-        return _despite_outage(door, found, at)
+        return await _wait_for_renewal(door, found, threads)
+    return await _renew(door, found, tokens, at, threads)
+
+
+async def _renew(
+    door: Door, found: SignedIn, tokens: ProviderTokens | None, at: datetime, threads: CapacityLimiter
+) -> SignedIn | None:
     if tokens is None:
         return await to_thread.run_sync(_end, door, found, "tokens_lost", limiter=threads)
     try:
@@ -39,13 +52,24 @@ async def renew_if_due(door: Door, found: SignedIn, threads: CapacityLimiter) ->
     except RenewalRefusedError:
         return await to_thread.run_sync(_end, door, found, "provider_ended", limiter=threads)
     except ProviderUnavailableError:
-        return _despite_outage(door, found, at)
+        return _despite_outage(door, await to_thread.run_sync(_postpone, door, found, at, limiter=threads))
     return await to_thread.run_sync(_keep, door, found, fresh, limiter=threads)
 
 
-def _despite_outage(door: Door, found: SignedIn, at: datetime) -> SignedIn:
-    assert found.renew_at is not None
-    if at - found.renew_at > timedelta(seconds=door.settings.oidc_outage_s):
+async def _wait_for_renewal(door: Door, found: SignedIn, threads: CapacityLimiter) -> SignedIn | None:
+    """The session as another request's renewal leaves it; as it is, if that takes too long."""
+    again: SignedIn | None = found
+    for _ in range(_LOOKS):
+        again = await to_thread.run_sync(door.signed_in, found.cookie, limiter=threads)
+        if again is None or again.renew_at != found.renew_at:
+            break
+        await asyncio.sleep(_LOOK_EVERY_S)
+    return None if again is None else _despite_outage(door, again)
+
+
+def _despite_outage(door: Door, found: SignedIn) -> SignedIn:
+    since = found.unanswered_since
+    if since is not None and door.clock() - since > timedelta(seconds=door.settings.oidc_outage_s):
         raise ProviderUnavailableError("token endpoint")
     return found
 
@@ -57,10 +81,16 @@ def _claim(door: Door, found: SignedIn, at: datetime) -> tuple[bool, ProviderTok
         return True, sessions.tokens_of(found, digests=door.digests, session=session)
 
 
+def _postpone(door: Door, found: SignedIn, at: datetime) -> SignedIn:
+    with door.database.write() as session:
+        renew_at = sessions.postpone_renewal(found, at=at, session=session)
+    return replace(found, renew_at=renew_at, unanswered_since=found.unanswered_since or at)
+
+
 def _keep(door: Door, found: SignedIn, fresh: ProviderTokens) -> SignedIn:
     with door.database.write() as session:
         renew_at = sessions.renewed(found, fresh, digests=door.digests, at=door.clock(), session=session)
-    return replace(found, renew_at=renew_at)
+    return replace(found, renew_at=renew_at, unanswered_since=None)
 
 
 def _end(door: Door, found: SignedIn, reason: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, bindparam, or_, update
+from sqlalchemy import CursorResult, bindparam, func, or_, update
 from sqlalchemy import select as columns
 from sqlmodel import Session, col, delete, select
 
@@ -27,6 +27,7 @@ _TOKENS = "provider-tokens"
 _SHORTEST_RENEWAL_S = 30
 _LONGEST_RENEWAL_S = 900
 _RENEWAL_LEASE = timedelta(seconds=30)
+_RENEWAL_PAUSE = timedelta(seconds=30)
 
 _FIND = (
     columns(
@@ -36,6 +37,7 @@ _FIND = (
         col(SessionRow.authenticated_at),
         col(SessionRow.acr),
         col(SessionRow.renew_at),
+        col(SessionRow.unanswered_since),
         col(UserRow.email),
         col(UserRow.department),
         *USER_COLUMNS,
@@ -79,6 +81,8 @@ class SignedIn:
     acr: str | None
     renew_at: datetime | None
     """When the provider should be asked whether the session still lives; None if it cannot be."""
+    unanswered_since: datetime | None
+    """When the provider was first asked without an answer since; None after it answered."""
 
 
 def start(
@@ -138,6 +142,7 @@ def find(
         authenticated_at=row.authenticated_at,
         acr=row.acr,
         renew_at=row.renew_at,
+        unanswered_since=row.unanswered_since,
     )
 
 
@@ -150,7 +155,8 @@ def claim_renewal(signed_in: SignedIn, *, at: datetime, session: Session) -> boo
     """Whether the caller is the one whose turn it is to renew a session.
 
     A refresh token may work once, so two renewals at the same time would end the session. Who got the turn and
-    never came back gives it up after 30 s.
+    never came back gives it up after 30 s. The claim counts as unanswered until the answer comes, lest callers who
+    hang up in between go on for ever.
     """
     claimed = session.exec(
         update(SessionRow)
@@ -159,9 +165,20 @@ def claim_renewal(signed_in: SignedIn, *, at: datetime, session: Session) -> boo
             col(SessionRow.renew_at) <= at,
             or_(col(SessionRow.renewing_until).is_(None), col(SessionRow.renewing_until) <= at),
         )
-        .values(renewing_until=at + _RENEWAL_LEASE)
+        .values(
+            renewing_until=at + _RENEWAL_LEASE,
+            unanswered_since=func.coalesce(col(SessionRow.unanswered_since), at),
+        )
     )
     return cast("CursorResult[Any]", claimed).rowcount == 1
+
+
+def postpone_renewal(signed_in: SignedIn, *, at: datetime, session: Session) -> datetime:
+    """Give the turn up without an answer, and return when to ask again."""
+    renew_at = at + _RENEWAL_PAUSE
+    values = {"renew_at": renew_at, "renewing_until": None}
+    session.exec(update(SessionRow).where(col(SessionRow.id) == signed_in.session_id).values(**values))
+    return renew_at
 
 
 def tokens_of(signed_in: SignedIn, *, digests: Digests, session: Session) -> ProviderTokens | None:
@@ -188,6 +205,7 @@ def renewed(
             provider_tokens=_seal(tokens, signed_in.cookie, digests),
             renew_at=renew_at,
             renewing_until=None,
+            unanswered_since=None,
         )
     )
     return renew_at

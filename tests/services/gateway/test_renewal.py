@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlmodel import select
 
+from zhiku_services.gateway import sessions
 from zhiku_services.gateway.digests import Digests
 from zhiku_services.gateway.models import SessionRow
 
@@ -61,27 +62,67 @@ def test_a_session_that_the_provider_ended_ends_here_with_the_next_renewal(gatew
     assert renewals(gateway) == 2
 
 
-def test_many_requests_at_once_renew_once(gateway: Gateway) -> None:
+@pytest.mark.parametrize("pause", [{"seconds": 301}, {"hours": 7}])
+def test_many_requests_at_once_renew_once(gateway: Gateway, pause: dict[str, float]) -> None:
     browser = gateway.sign_in("lin")
     renewals(gateway)
-    gateway.clock.pass_time(seconds=301)
+    gateway.clock.pass_time(**pause)
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(lambda _: browser.get("/api/v1/session").status_code, range(16)))
     assert set(answers) == {200}
     assert renewals(gateway) == 1
 
 
+def test_many_requests_after_a_pause_find_out_that_the_session_ended(gateway: Gateway) -> None:
+    browser = gateway.sign_in("lin")
+    end_at_provider(gateway, browser)
+    gateway.clock.pass_time(hours=7)
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda _: browser.get("/api/v1/session").status_code, range(16)))
+    assert set(answers) == {401}
+
+
 def test_a_session_outlives_an_outage_of_the_provider_for_an_hour(gateway: Gateway) -> None:
     browser = gateway.sign_in("lin")
     gateway.provider.is_down = True
-    gateway.clock.pass_time(seconds=300 + 3600)
+    # The hour begins with the first attempt that fails, however long nobody came before.
+    gateway.clock.pass_time(hours=2)
     assert browser.get("/api/v1/session").status_code == 200
-    gateway.clock.pass_time(seconds=31)
+    gateway.clock.pass_time(seconds=3600)
+    assert browser.get("/api/v1/session").status_code == 200
+    gateway.clock.pass_time(seconds=1)
     response = browser.get("/api/v1/session")
     assert (response.status_code, response.json()["code"]) == (503, "identity_provider_unavailable")
     gateway.clock.pass_time(seconds=31)
     gateway.provider.is_down = False
     assert browser.get("/api/v1/session").status_code == 200
+
+
+def test_an_outage_counts_anew_after_the_provider_answered(gateway: Gateway) -> None:
+    browser = gateway.sign_in("lin")
+    for _ in range(2):
+        gateway.provider.is_down = True
+        gateway.clock.pass_time(seconds=901)
+        assert browser.get("/api/v1/session").status_code == 200
+        gateway.clock.pass_time(seconds=3500)
+        assert browser.get("/api/v1/session").status_code == 200
+        gateway.provider.is_down = False
+        gateway.clock.pass_time(seconds=31)
+        assert browser.get("/api/v1/session").status_code == 200
+
+
+def test_who_never_waits_for_the_answer_does_not_go_on_for_ever(gateway: Gateway) -> None:
+    browser = gateway.sign_in("lin")
+    gateway.clock.pass_time(seconds=301)
+    door = gateway.app.state.door
+    found = door.signed_in(browser.cookies["zhiku_session"])
+    for _ in range(2):
+        # A caller claims the renewal and hangs up.
+        with gateway.database.write() as session:
+            assert sessions.claim_renewal(found, at=gateway.clock(), session=session)
+        gateway.clock.pass_time(seconds=3601)
+    gateway.provider.is_down = True
+    assert browser.get("/api/v1/session").status_code == 503
 
 
 def test_a_provider_that_is_down_is_asked_every_half_minute(gateway: Gateway) -> None:
