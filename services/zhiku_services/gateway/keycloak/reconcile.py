@@ -12,7 +12,7 @@ from zhiku_services.gateway.keycloak.admin import Item, KeycloakApi
 from zhiku_services.gateway.keycloak.realm import USER_ATTRIBUTES, Realm, RealmFileError
 
 _HIDDEN = "***"
-_PARTS = frozenset({"roles", "clients", "users"})
+_PARTS = frozenset({"roles", "groups", "clients", "users"})
 _APART = frozenset({"protocolMappers", "defaultClientScopes"})
 _MISSING = object()
 
@@ -66,6 +66,8 @@ class Reconciler:
         # A role may be composed of one that the file names after it.
         for role in roles:
             self._reconcile_composites(role)
+        for group in self._realm.get("groups", []):
+            self._reconcile_group(group)
         for client in self._realm.get("clients", []):
             self._reconcile_client(client)
         for user in self._realm.get("users", []):
@@ -115,6 +117,24 @@ class Reconciler:
         if added and self._note_added("role", role["name"], "composites", held, added):
             parts = [self._existing("roles", name) for name in added]
             self._api.post("roles", role["name"], "composites", body=parts)
+
+    def _reconcile_group(self, group: Realm) -> None:
+        """Make a group at the top of the tree, and give it the roles that it lacks."""
+        name = group["name"]
+        actual = self._group(name)
+        if self._note("group", name, {"name": name}, actual):
+            self._api.post("groups", body={"name": name})
+            actual = self._group(name)
+        held: list[str] = (actual or {}).get("realmRoles", [])
+        added = [role for role in group.get("realmRoles", []) if role not in held]
+        if added and self._note_added("group", name, "realmRoles", held, added):
+            assert actual is not None
+            roles = [self._existing("roles", role) for role in added]
+            self._api.post("groups", actual["id"], "role-mappings", "realm", body=roles)
+
+    def _group(self, name: str) -> Item | None:
+        found = self._api.pages("groups", briefRepresentation="false")
+        return next((group for group in found if group["name"] == name), None)
 
     def _reconcile_client(self, client: Realm) -> None:
         name = client["clientId"]

@@ -21,6 +21,10 @@ def company(realm: Realm) -> Realm:
     )
     realm.add_user("zhao")
     realm.add_user("gone", enabled=False)
+    employees = next(group["id"] for group in realm.api.pages("groups") if group["name"] == "employees")
+    realm.join("lin", employees)
+    realm.join("zhao", employees)
+    realm.api.post("roles", f"default-roles-{realm.api.realm}", "composites", body=[realm.role("compliance_reviewer")])
     research = realm.add_group("research", roles=("ml_engineer",))
     realm.join("lin", realm.add_group("vision", parent=research))
     realm.join("zhao", realm.add_group("a/b"))
@@ -32,15 +36,15 @@ def company(realm: Realm) -> Realm:
 
 def test_users_come_with_the_groups_above_theirs(company: Realm) -> None:
     users = {entry.user.username: entry.user for entry in company.directory().read()}
-    assert users["lin"].groups == {"research", "research/vision"}
-    assert users["zhao"].groups == {"a~/b"}
+    assert users["lin"].groups == {"employees", "research", "research/vision"}
+    assert users["zhao"].groups == {"employees", "a~/b"}
     assert users["lin"].sub == company.ids["lin"]
 
 
 def test_roles_come_directly_by_default_by_group_and_by_composition(company: Realm) -> None:
     users = {entry.user.username: entry.user for entry in company.directory().read()}
-    assert users["lin"].roles == {Role.EMPLOYEE, Role.ML_ENGINEER}
-    assert users["zhao"].roles == {Role.EMPLOYEE, Role.KB_ADMIN}
+    assert users["lin"].roles == {Role.COMPLIANCE_REVIEWER, Role.EMPLOYEE, Role.ML_ENGINEER}
+    assert users["zhao"].roles == {Role.COMPLIANCE_REVIEWER, Role.EMPLOYEE, Role.KB_ADMIN}
 
 
 @pytest.mark.parametrize("username", ["lin", "zhao", "gone"])

@@ -10,7 +10,8 @@ import pytest
 import structlog
 from typer.testing import CliRunner
 
-from zhiku_platform.contracts.identity import Role
+from zhiku_platform.access import Permission, permissions_of
+from zhiku_platform.contracts.identity import ADMINISTRATORS, Principal, Role
 from zhiku_platform.errors import UnsafeSettingsError
 from zhiku_platform.settings import Settings
 from zhiku_platform.testing.keycloak import KeycloakServer
@@ -49,15 +50,35 @@ def test_a_dry_run_says_the_same_and_writes_nothing(
     assert written == []
     done = _reconcile(admin_api, keycloak_settings)
     created = {(change.kind, change.name) for change in announced if change.action == "create"}
-    # Keycloak makes the default role itself, together with the realm.
-    assert created - {("role", f"default-roles-{admin_api.realm}")} == {
-        (change.kind, change.name) for change in done if change.action == "create"
-    }
+    assert created == {(change.kind, change.name) for change in done if change.action == "create"}
 
 
 def test_every_role_of_ours_is_a_realm_role_but_the_services(realm: Realm) -> None:
     names = {role["name"] for role in realm.api.pages("roles")}
     assert {role.value for role in Role} - names == {"service"}
+
+
+@pytest.mark.parametrize("administrator", sorted(ADMINISTRATORS))
+def test_nobody_is_an_employee_by_default_least_of_all_an_administrator(realm: Realm, administrator: Role) -> None:
+    realm.add_user("adm")
+    realm.give("adm", administrator)
+    realm.add_user("lin")
+    realm.join("lin", next(group["id"] for group in realm.api.pages("groups") if group["name"] == "employees"))
+    users = {entry.user.username: entry.user for entry in realm.directory().read()}
+    assert users["adm"].roles == {administrator}
+    assert Permission.DOCUMENT_READ not in permissions_of(
+        Principal(sub="adm", tenant="default", roles=users["adm"].roles, groups=users["adm"].groups)
+    )
+    assert (users["lin"].roles, users["lin"].groups) == ({Role.EMPLOYEE}, {"employees"})
+
+
+def test_a_group_that_lost_its_role_gets_it_again(realm: Realm) -> None:
+    realm.api.post("groups", body={"name": "readers"})
+    wanted = load_realm(REALM_FILE, realm.settings)
+    wanted["groups"] = [{"name": "readers", "realmRoles": ["employee"]}]
+    (change,) = Reconciler(realm.api, wanted, dry_run=False).run()
+    assert change.fields == (Difference("realmRoles", [], ["employee"]),)
+    assert Reconciler(realm.api, wanted, dry_run=False).run() == []
 
 
 def test_the_clients_are_as_strict_as_the_design_wants(realm: Realm) -> None:
