@@ -1,9 +1,11 @@
 """Keeps the mirror of the directory in step, and ends what belongs to users who left.
 
 The same code reads Keycloak and the embedded provider's accounts; only the `Directory` differs. Roles and groups
-come this way and no other: a token's own are never looked at.
+come this way and no other: a token's own are never looked at. Each look at the directory has a number, taken before
+it reads, and what it found is never written over something that a later look found.
 """
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,7 +23,7 @@ from zhiku_platform.db import Database
 from zhiku_platform.errors import ZhikuError
 from zhiku_platform.telemetry import get_logger
 from zhiku_services.gateway import api_keys, sessions
-from zhiku_services.gateway.errors import DirectoryShrankError
+from zhiku_services.gateway.errors import DirectoryShrankError, DirectoryUnavailableError
 from zhiku_services.gateway.models import AUDIT_OUTBOX, DirectorySyncRow, UserRow
 
 log = get_logger(__name__)
@@ -31,6 +33,7 @@ ACTOR = "svc-directory"
 
 _SUBJECT = "directory"
 _LEASE = timedelta(minutes=10)
+_TRIES = 3
 _BATCH = 500
 _MAY_GO = 5
 _MAY_GO_SHARE = 0.3
@@ -119,19 +122,20 @@ class DirectorySync:
         """Read the directory and write what differs; a second run changes nothing.
 
         Whoever is disabled, or gone and confirmed to be, loses every session and API key in the same
-        transaction.
+        transaction. A run that a later one overtakes writes nothing more.
 
         Raises:
             DirectoryUnavailableError: it cannot be read whole; nothing was changed.
             DirectoryShrankError: more users are gone than a day brings, and `allow_shrink` is not set; nothing
                 was changed.
         """
+        number = self._take_number()
         try:
-            report = self._run(allow_shrink=allow_shrink)
+            report = self._run(number, allow_shrink=allow_shrink)
         except ZhikuError as error:
-            self._finish(problem=error.code)
+            self._finish(number, problem=error.code)
             raise
-        self._finish(users=report.users)
+        self._finish(number, users=report.users)
         return report
 
     def run_if_due(self, period: timedelta) -> SyncReport | None:
@@ -145,17 +149,16 @@ class DirectorySync:
         """Bring one user in step, and say whether they may come in; for somebody who is just signing in.
 
         Raises:
-            DirectoryUnavailableError: it does not answer.
+            DirectoryUnavailableError: it does not answer, or not before it changed again.
         """
-        entry = self._directory.find(sub)
-        report = SyncReport()
-        with self._database.write() as session:
-            change = _Change(self, session, self._clock(), report)
-            if entry is None:
-                change.deprovision(sub, "gone")
-            else:
-                change.apply(entry)
-        return entry is not None and entry.is_enabled
+        for _ in range(_TRIES):
+            number = self._take_number()
+            entry = self._directory.find(sub)
+            if self._write_one(sub, entry, number):
+                return entry is not None and entry.is_enabled
+        raise DirectoryUnavailableError(
+            "The directory changes faster than it is read.", remedy="Try again in a moment."
+        )
 
     def event(
         self, session: Session, action: str, details: Mapping[str, Detail], outcome: Outcome = Outcome.DONE
@@ -180,14 +183,57 @@ class DirectorySync:
     def tenant(self) -> str:
         return self._tenant
 
-    def _run(self, *, allow_shrink: bool) -> SyncReport:
+    def _take_number(self) -> int:
+        """The number of a look at the directory, to be taken before it reads.
+
+        Whatever was written under a later number is newer, however long this look takes.
+        """
+        self._ensure_row()
+        take = (
+            update(DirectorySyncRow)
+            .where(col(DirectorySyncRow.issuer) == self._issuer)
+            .values(pictures=col(DirectorySyncRow.pictures) + 1)
+            .returning(col(DirectorySyncRow.pictures))
+        )
+        with self._database.write() as session:
+            return cast("int", session.execute(take).scalar_one())
+
+    def _written(self, session: Session) -> DirectorySyncRow:
+        """The row that says what was written, held until the transaction ends."""
+        query = select(DirectorySyncRow).where(DirectorySyncRow.issuer == self._issuer)
+        return session.exec(query.with_for_update()).one()
+
+    def _write_one(self, sub: str, entry: DirectoryEntry | None, number: int) -> bool:
+        """Write what a look at one user found, unless something newer was written; then return False."""
+        with self._database.write() as session:
+            if self._written(session).written > number:
+                return False
+            before = session.get(UserRow, (self._issuer, sub))
+            if before is not None and before.picture > number:
+                return False
+            change = _Change(self, session, self._clock(), SyncReport(), number)
+            if entry is None:
+                change.deprovision(sub, "gone")
+            else:
+                change.apply(entry)
+            row = session.get(UserRow, (self._issuer, sub))
+            if row is not None:
+                row.picture = number
+            return True
+
+    def _run(self, number: int, *, allow_shrink: bool) -> SyncReport:
         entries = self._directory.read()
         report = SyncReport(users=sum(entry.is_enabled for entry in entries))
         gone = self._gone({entry.user.sub for entry in entries}, allow_shrink=allow_shrink)
         work: list[DirectoryEntry | str] = [*entries, *gone]
         for batch in _batches(work, _BATCH):
             with self._database.write() as session:
-                change = _Change(self, session, self._clock(), report)
+                sync = self._written(session)
+                if sync.written > number:
+                    log.info("directory_sync_overtaken", number=number, by=sync.written)
+                    break
+                sync.written = number
+                change = _Change(self, session, self._clock(), report, number)
                 for item in batch:
                     if isinstance(item, str):
                         change.deprovision(item, "gone")
@@ -227,39 +273,46 @@ class DirectorySync:
             )
             .values(lease_until=at + _LEASE)
         )
-        try:
-            with self._database.write() as session:
-                if session.get(DirectorySyncRow, self._issuer) is None:
-                    session.add(DirectorySyncRow(issuer=self._issuer))
-                    session.flush()
-                return cast("CursorResult[Any]", session.exec(claim)).rowcount == 1
-        except IntegrityError:
-            # Another process made the row in the same moment, and so has the turn.
-            return False
-
-    def _finish(self, *, users: int | None = None, problem: str | None = None) -> None:
+        self._ensure_row()
         with self._database.write() as session:
-            row = session.get(DirectorySyncRow, self._issuer) or DirectorySyncRow(issuer=self._issuer)
+            return cast("CursorResult[Any]", session.exec(claim)).rowcount == 1
+
+    def _ensure_row(self) -> None:
+        with self._database.read() as session:
+            if session.get(DirectorySyncRow, self._issuer) is not None:
+                return
+        # Another process may make it in the same moment.
+        with contextlib.suppress(IntegrityError), self._database.write() as session:
+            session.add(DirectorySyncRow(issuer=self._issuer))
+
+    def _finish(self, number: int, *, users: int | None = None, problem: str | None = None) -> None:
+        with self._database.write() as session:
+            row = self._written(session)
+            if row.written > number:
+                # Turn and outcome belong to the run that came later.
+                return
             row.lease_until = None
             row.finished_at = self._clock()
             row.problem = problem
             row.users = row.users if users is None else users
-            session.add(row)
 
 
 class _Change:
     """Writes one user after the other within a transaction, each with its audit event."""
 
-    def __init__(self, sync: DirectorySync, session: Session, at: datetime, report: SyncReport) -> None:
+    def __init__(self, sync: DirectorySync, session: Session, at: datetime, report: SyncReport, number: int) -> None:
         self._sync = sync
         self._session = session
         self._at = at
         self._report = report
+        self._number = number
 
     def apply(self, entry: DirectoryEntry) -> None:
-        """Write what the directory says about one user."""
+        """Write what the directory says about one user, unless they were looked at since."""
         user = entry.user
         row = self._session.get(UserRow, (self._sync.issuer, user.sub))
+        if row is not None and row.picture > self._number:
+            return
         if not entry.is_enabled:
             if row is not None:
                 self.deprovision(user.sub, "disabled")
@@ -274,7 +327,7 @@ class _Change:
     def deprovision(self, sub: str, reason: str) -> None:
         """End everything that a user who left could still come in with."""
         row = self._session.get(UserRow, (self._sync.issuer, sub))
-        if row is None or not row.is_active:
+        if row is None or not row.is_active or row.picture > self._number:
             return
         row.is_active = False
         row.updated_at = self._at

@@ -40,6 +40,8 @@ class UserRow(Base, table=True):
     is_active: bool = True
     """Whether the directory still knows the user, enabled; if not, no session and no key of theirs works."""
     updated_at: datetime = Field(sa_type=UtcDateTime)
+    picture: int = 0
+    """The number of the last look at this user alone; what an earlier picture of the directory says is out of date."""
 
 
 class SessionRow(Base, table=True):
@@ -119,5 +121,9 @@ class DirectorySyncRow(Base, table=True):
     issuer: str = Field(primary_key=True, max_length=300)
     lease_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
     finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    pictures: int = 0
+    """How often the directory was looked at: each look takes the next number before it reads."""
+    written: int = 0
+    """The number of the newest whole picture that was written, or is being."""
     users: int = 0
     problem: str | None = Field(default=None, max_length=100)

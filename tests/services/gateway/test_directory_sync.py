@@ -1,7 +1,7 @@
 """The mirror of the directory: in step after each sync, and closed to whoever left."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -29,19 +29,32 @@ __all__ = ["admin_api", "keycloak", "keycloak_settings", "realm"]
 
 @dataclass
 class Company:
-    """A directory that a test changes; `hidden` users are missing in the listing only."""
+    """A directory that a test changes; `hidden` users are missing in the listing only.
+
+    `meanwhile` happens once, after the next picture was taken and before it is handed out.
+    """
 
     users: dict[str, DirectoryEntry] = field(default_factory=dict[str, DirectoryEntry])
     hidden: set[str] = field(default_factory=set[str])
     is_down: bool = False
+    meanwhile: Callable[[], object] | None = None
 
     def read(self) -> Sequence[DirectoryEntry]:
         self._answer()
-        return [entry for sub, entry in self.users.items() if sub not in self.hidden]
+        picture = [entry for sub, entry in self.users.items() if sub not in self.hidden]
+        self._let_time_pass()
+        return picture
 
     def find(self, sub: str) -> DirectoryEntry | None:
         self._answer()
-        return self.users.get(sub)
+        picture = self.users.get(sub)
+        self._let_time_pass()
+        return picture
+
+    def _let_time_pass(self) -> None:
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
 
     def _answer(self) -> None:
         if self.is_down:
@@ -222,6 +235,91 @@ def test_a_gateway_that_died_in_a_sync_gives_the_turn_up(gateway: Gateway, sync:
     assert not sync._claim(period)
     gateway.clock.pass_time(minutes=11)
     assert sync._claim(period)
+
+
+class TestASlowSync:
+    """A sync that read the directory before something changed there and was written."""
+
+    @pytest.fixture
+    def other(self, gateway: Gateway, company: Company) -> DirectorySync:
+        return directory_sync(gateway.settings, gateway.database, company, clock=gateway.clock)
+
+    @pytest.fixture
+    def leave(self, company: Company) -> Callable[[], None]:
+        return lambda: company.put("zhao", Role.EMPLOYEE, enabled=False)
+
+    def test_it_does_not_bring_back_who_was_found_gone_alone(
+        self, gateway: Gateway, company: Company, sync: DirectorySync, other: DirectorySync, leave: Callable[[], None]
+    ) -> None:
+        company.meanwhile = lambda: (leave(), other.admit("zhao"))
+        company.put("wang", Role.EMPLOYEE)
+        assert sync.run().added == ["wang"]
+        assert gateway.principal("zhao") is None
+
+    @pytest.mark.parametrize("is_slow_alone", [True, False])
+    def test_it_does_not_bring_back_who_a_later_sync_found_gone(
+        self,
+        gateway: Gateway,
+        company: Company,
+        sync: DirectorySync,
+        other: DirectorySync,
+        leave: Callable[[], None],
+        is_slow_alone: bool,
+    ) -> None:
+        company.meanwhile = lambda: (leave(), other.run())
+        if is_slow_alone:
+            assert not sync.admit("zhao")
+        else:
+            assert not sync.run().is_change
+        assert gateway.principal("zhao") is None
+        assert [action for action, sub in changes(gateway) if sub == "zhao"][-1] == "user.deprovisioned"
+
+    def test_it_does_not_give_rights_that_nobody_ever_saw(
+        self, gateway: Gateway, company: Company, sync: DirectorySync, other: DirectorySync
+    ) -> None:
+        sync.run()
+        before = company.users["lin"]
+        company.put("lin", Role.EMPLOYEE, Role.SECURITY_ADMIN)
+        company.meanwhile = lambda: (company.users.update(lin=before), other.run())
+        assert not sync.run().is_change
+        lin = gateway.principal("lin")
+        assert lin is not None
+        assert lin.roles == {Role.EMPLOYEE}
+
+    def test_it_does_not_end_who_came_back(
+        self, gateway: Gateway, company: Company, sync: DirectorySync, other: DirectorySync
+    ) -> None:
+        there = company.users["zhao"]
+        company.put("zhao", enabled=False)
+        company.meanwhile = lambda: (company.users.update(zhao=there), other.admit("zhao"))
+        sync.run()
+        assert gateway.principal("zhao") is not None
+
+    def test_two_looks_at_one_user_end_with_the_later(
+        self, gateway: Gateway, company: Company, sync: DirectorySync, other: DirectorySync, leave: Callable[[], None]
+    ) -> None:
+        company.meanwhile = lambda: (leave(), other.admit("zhao"))
+        assert not sync.admit("zhao")
+        assert gateway.principal("zhao") is None
+
+    def test_it_leaves_the_turn_to_the_later(
+        self, gateway: Gateway, company: Company, sync: DirectorySync, other: DirectorySync
+    ) -> None:
+        gateway.clock.pass_time(hours=1)
+        period = timedelta(seconds=60)
+
+        def overtake() -> None:
+            other.run()
+            gateway.clock.pass_time(minutes=11)
+            assert other._claim(period)
+            # The run that holds the turn now has begun to write.
+            number = other._take_number()
+            with gateway.database.write() as session:
+                other._written(session).written = number
+
+        company.meanwhile = overtake
+        sync.run()
+        assert not sync._claim(period)
 
 
 class TestWithADirectoryAtTheDoor:
