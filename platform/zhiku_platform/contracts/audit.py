@@ -99,6 +99,9 @@ _READ = EventClass.DATASTORE_ACTIVITY
 
 ACTIONS: Mapping[str, EventKind] = MappingProxyType(
     {
+        "access.denied": EventKind(
+            SubjectKind.OTHER, _USE, "Somebody was refused an address, so many times.", OnOutage.COUNT
+        ),
         "access.explained": EventKind(SubjectKind.OTHER, _READ, "Somebody asked who sees what, and why."),
         "answer.given": EventKind(SubjectKind.ANSWER, _USE, "An answer was finished; its passages are named."),
         "answer.interrupted": EventKind(

@@ -30,6 +30,7 @@ from zhiku_services.gateway import directory_routes, openai_routes, portal, rout
 from zhiku_services.gateway.authentication import Authenticate
 from zhiku_services.gateway.bodies import MAX_BODY_BYTES, too_large
 from zhiku_services.gateway.cookies import Cookies
+from zhiku_services.gateway.denials import RECORD_EVERY_S, Denials, RecordDenials, record_denials
 from zhiku_services.gateway.digests import Digests
 from zhiku_services.gateway.directory_sync import Directory, DirectorySync, StaticDirectory
 from zhiku_services.gateway.door import Door
@@ -109,13 +110,14 @@ def create_app(
     """
     http = oidc_http or _oidc_client(identity_provider)
     door = _door(settings, database, http, clock, directory)
+    denials = Denials()
     app = create_service_app(
         "gateway",
         settings,
         [routes.router, routes.provider_router, openai_routes.router, proxy_router()],
         database=database,
         ready=lambda: _check(database),
-        lifespan=_running(door, None if oidc_http is not None else http),
+        lifespan=_running(door, denials, None if oidc_http is not None else http),
     )
     # Last, for it answers every address that is left.
     app.include_router(portal.router)
@@ -127,6 +129,7 @@ def create_app(
     # Innermost, so that its refusals have a request id and are counted.
     app.user_middleware.append(Middleware(Authenticate, door=app.state.door))
     app.user_middleware.append(Middleware(EndWithRights))
+    app.user_middleware.append(Middleware(RecordDenials, door=door, denials=denials))
     app.add_middleware(SecurityHeaders, https=_is_https(settings))
     if identity_provider is not None:
         app.add_middleware(_ServeProvider, provider=identity_provider)
@@ -154,23 +157,40 @@ class _ServeProvider:
         await (self._provider if is_for_provider else self._app)(scope, receive, send)
 
 
-def _running(door: Door, http: httpx2.AsyncClient | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
-    """A lifespan that reads the directory again and again, if one is connected, and closes `http` in the end."""
+def _running(
+    door: Door, denials: Denials, http: httpx2.AsyncClient | None
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """A lifespan that keeps up what is done again and again, and closes `http` in the end.
+
+    The directory is read, if one is connected, and refusals are recorded.
+    """
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        task = None if door.directory is None else asyncio.create_task(_keep_in_step(door, door.directory))
+        tasks = [asyncio.create_task(_keep_record(door, denials))]
+        if door.directory is not None:
+            tasks.append(asyncio.create_task(_keep_in_step(door, door.directory)))
         try:
             yield
         finally:
-            if task is not None:
+            for task in tasks:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
+            await to_thread.run_sync(record_denials, door, denials.take().items())
             if http is not None:
                 await http.aclose()
 
     return lifespan
+
+
+async def _keep_record(door: Door, denials: Denials) -> None:
+    while True:
+        await asyncio.sleep(RECORD_EVERY_S)
+        try:
+            await to_thread.run_sync(record_denials, door, denials.take().items())
+        except Exception as error:  # noqa: BLE001 - the outermost loop: the next turn may succeed
+            log.error("denials_lost", error=type(error).__name__)
 
 
 async def _keep_in_step(door: Door, sync: DirectorySync) -> None:

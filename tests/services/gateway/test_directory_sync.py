@@ -245,11 +245,11 @@ class TestASlowSync:
         return directory_sync(gateway.settings, gateway.database, company, clock=gateway.clock)
 
     @pytest.fixture
-    def leave(self, company: Company) -> Callable[[], None]:
+    def leave(self, company: Company) -> Callable[[], object]:
         return lambda: company.put("zhao", Role.EMPLOYEE, enabled=False)
 
     def test_it_does_not_bring_back_who_was_found_gone_alone(
-        self, gateway: Gateway, company: Company, sync: DirectorySync, other: DirectorySync, leave: Callable[[], None]
+        self, gateway: Gateway, company: Company, sync: DirectorySync, other: DirectorySync, leave: Callable[[], object]
     ) -> None:
         company.meanwhile = lambda: (leave(), other.admit("zhao"))
         company.put("wang", Role.EMPLOYEE)
@@ -263,7 +263,7 @@ class TestASlowSync:
         company: Company,
         sync: DirectorySync,
         other: DirectorySync,
-        leave: Callable[[], None],
+        leave: Callable[[], object],
         is_slow_alone: bool,
     ) -> None:
         company.meanwhile = lambda: (leave(), other.run())
@@ -296,7 +296,7 @@ class TestASlowSync:
         assert gateway.principal("zhao") is not None
 
     def test_two_looks_at_one_user_end_with_the_later(
-        self, gateway: Gateway, company: Company, sync: DirectorySync, other: DirectorySync, leave: Callable[[], None]
+        self, gateway: Gateway, company: Company, sync: DirectorySync, other: DirectorySync, leave: Callable[[], object]
     ) -> None:
         company.meanwhile = lambda: (leave(), other.admit("zhao"))
         assert not sync.admit("zhao")

@@ -69,7 +69,8 @@ def test_nobody_is_an_employee_by_default_least_of_all_an_administrator(realm: R
     assert Permission.DOCUMENT_READ not in permissions_of(
         Principal(sub="adm", tenant="default", roles=users["adm"].roles, groups=users["adm"].groups)
     )
-    assert (users["lin"].roles, users["lin"].groups) == ({Role.EMPLOYEE}, {"employees"})
+    assert users["lin"].roles == {Role.EMPLOYEE}
+    assert users["lin"].groups == {"employees"}
 
 
 def test_a_group_that_lost_its_role_gets_it_again(realm: Realm) -> None:
