@@ -101,7 +101,7 @@ def follow_draft(access: Access, knowledge_base: KnowledgeBaseRow, session: Sess
     """After a change of the draft: publish it, if the knowledge base does that by itself."""
     if knowledge_base.publishing == Publishing.AUTO:
         row = _close_draft(access, knowledge_base, session, note="")
-        _show(knowledge_base, row.number)
+        _point_to(access, knowledge_base, row.number, session, automatic=True)
         _prune(knowledge_base, session)
     session.flush()
 
@@ -271,14 +271,14 @@ def _row(access: Access, knowledge_base: KnowledgeBaseRow, number: int, note: st
     )
 
 
-def _point_to(access: Access, knowledge_base: KnowledgeBaseRow, number: int, session: Session) -> None:
+def _point_to(
+    access: Access, knowledge_base: KnowledgeBaseRow, number: int, session: Session, *, automatic: bool = False
+) -> None:
+    """Show a release to readers; an `automatic` one was closed by the same change of the draft."""
     before = knowledge_base.published_release
     action = "release.rolled_back" if number < before else "release.published"
-    _show(knowledge_base, number)
-    record(session, AUDIT_OUTBOX, event_of(access, action, knowledge_base.id, release=number, before=before))
-
-
-def _show(knowledge_base: KnowledgeBaseRow, number: int) -> None:
+    event = event_of(access, action, knowledge_base.id, release=number, before=before, automatic=automatic)
+    record(session, AUDIT_OUTBOX, event)
     knowledge_base.published_release = number
     knowledge_base.highest_published = max(knowledge_base.highest_published, number)
 

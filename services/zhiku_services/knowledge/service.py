@@ -137,12 +137,14 @@ def add_grant(access: Access, knowledge_base_id: str, new: NewGrant, session: Se
     repository = KnowledgeRepository(session, access)
     require_role(repository, knowledge_base_id, GrantRole.OWNER)
     existing = next((row for row in repository.grants(knowledge_base_id) if row.subject == new.subject), None)
+    before = None if existing is None else str(existing.role)
     if existing is not None:
         _keep_an_owner(repository, knowledge_base_id, without=existing if new.role is not GrantRole.OWNER else None)
         existing.role = new.role
     row = existing or _grant_row(access, knowledge_base_id, new)
     session.add(row)
-    record(session, AUDIT_OUTBOX, event_of(access, "grant.given", knowledge_base_id, holder=new.subject, role=new.role))
+    event = event_of(access, "grant.given", knowledge_base_id, holder=new.subject, role=new.role, role_before=before)
+    record(session, AUDIT_OUTBOX, event)
     session.flush()
     return _grant(row)
 
@@ -156,7 +158,8 @@ def remove_grant(access: Access, knowledge_base_id: str, grant_id: str, session:
         raise NotFoundError("grant")
     _keep_an_owner(repository, knowledge_base_id, without=row)
     session.delete(row)
-    record(session, AUDIT_OUTBOX, event_of(access, "grant.removed", knowledge_base_id, holder=row.subject))
+    event = event_of(access, "grant.removed", knowledge_base_id, holder=row.subject, role_before=str(row.role))
+    record(session, AUDIT_OUTBOX, event)
 
 
 def authorize(access: Access, request: AuthorizeRequest, session: Session) -> Authorized:

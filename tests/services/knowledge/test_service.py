@@ -1,6 +1,7 @@
 """Knowledge bases, grants and documents, as their users see them."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.routing import APIRoute
@@ -140,4 +141,60 @@ def test_every_change_leaves_an_audit_event(knowledge: Knowledge) -> None:
     knowledge.publish(kb, "open", "Open text.")
     with knowledge.database.read() as session:
         actions = [row.action for row in session.execute(AUDIT_OUTBOX.select().order_by(AUDIT_OUTBOX.c.seq))]
-    assert actions == ["knowledge_base.created", "grant.given", "document.published"]
+    assert actions == [
+        "knowledge_base.created",
+        "grant.given",
+        "document.acl_changed",
+        "document.published",
+        "release.published",
+    ]
+
+
+def recorded(knowledge: Knowledge, action: str) -> list[Any]:
+    """The details of each event of an action, oldest first."""
+    with knowledge.database.read() as session:
+        rows = session.execute(AUDIT_OUTBOX.select().order_by(AUDIT_OUTBOX.c.seq)).all()
+    return [row.details for row in rows if row.action == action]
+
+
+def test_an_event_of_an_acl_names_its_readers(knowledge: Knowledge) -> None:
+    kb = knowledge.create("Handbook", "everyone")
+    knowledge.publish(kb, "open", "Open text.", readers=["user:zhao", "everyone"], level=0)
+    knowledge.publish(kb, "open", "Newer text.", readers=["user:zhao", "everyone"], version="v2")
+    acl = {"readers": ["user:zhao", "group:finance"], "level": 0}
+    for _ in range(2):
+        changed = knowledge.http.put("/api/v1/documents/open/acl", json=acl, headers=knowledge.headers(ZHAO))
+        assert changed.status_code == 200
+    told = [(details["readers"], details["level"]) for details in recorded(knowledge, "document.acl_changed")]
+    assert told == [(["everyone", "user:zhao"], 0), (["group:finance", "user:zhao"], 0)]
+    knowledge.publish(kb, "open", "Narrow text.", readers=None, level=2, version="v3", acl_revision=1)
+    last = recorded(knowledge, "document.acl_changed")[-1]
+    assert (last["readers"], last["level"]) == (None, 2)
+
+
+def test_an_acl_of_more_readers_than_an_event_holds_is_recorded_by_its_number(knowledge: Knowledge) -> None:
+    kb = knowledge.create("Handbook", "everyone")
+    readers = [f"user:{'语' * 195}{n:04}" for n in range(4999)]
+    knowledge.publish(kb, "open", "Open text.", readers=[*readers, "user:zhao"])
+    (details,) = recorded(knowledge, "document.acl_changed")
+    assert details["readers_total"] == 5000
+    # 24 KiB: 13 bytes for zhao, 598 for each of the others.
+    assert details["readers"] == ["user:zhao", *readers[:41]]
+
+
+def test_a_grant_tells_the_role_before(knowledge: Knowledge) -> None:
+    kb = knowledge.create("Handbook", "user:lin")
+    path, headers = f"/api/v1/knowledge-bases/{kb}/grants", knowledge.headers(ZHAO)
+    grant = knowledge.http.post(path, json={"subject": "user:lin", "role": "editor"}, headers=headers).json()
+    assert knowledge.http.delete(f"{path}/{grant['id']}", headers=headers).status_code == 204
+    assert recorded(knowledge, "grant.given") == [
+        {"holder": "user:lin", "role": "viewer", "role_before": None},
+        {"holder": "user:lin", "role": "editor", "role_before": "viewer"},
+    ]
+    assert recorded(knowledge, "grant.removed") == [{"holder": "user:lin", "role_before": "editor"}]
+
+
+def test_publishing_by_itself_is_recorded_as_such(knowledge: Knowledge) -> None:
+    kb = knowledge.create("Handbook", "everyone")
+    knowledge.publish(kb, "open", "Open text.")
+    assert recorded(knowledge, "release.published") == [{"release": 1, "before": 0, "automatic": True}]
