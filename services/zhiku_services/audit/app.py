@@ -10,6 +10,7 @@ from zhiku_platform.db import Database
 from zhiku_platform.http import create_app as create_service_app
 from zhiku_platform.settings import Settings
 from zhiku_services.audit.intake import Intake
+from zhiku_services.audit.keys import check_keys_are_there, check_keys_fit
 from zhiku_services.audit.models import METADATA
 from zhiku_services.audit.routes import internal, router
 from zhiku_services.audit.sealing import MasterKeys
@@ -42,19 +43,30 @@ class AuditFolders:
         return cls(home / "keys", home / "signer", home / "spool")
 
 
-def open_trail(settings: Settings, database: Database, documents: ReadableDocuments | None = None) -> Trail:
-    """The log with all that it stands on, for a service or a command."""
+def open_trail(
+    settings: Settings, database: Database, documents: ReadableDocuments | None = None, *, may_make_keys: bool = False
+) -> Trail:
+    """The log with all that it stands on, for a service or a command; keys may be made for an empty log only.
+
+    Raises:
+        AuditKeysMissingError: a key is missing and may not be made.
+        AuditKeysWrongError: a key is not the one that the database was written with.
+    """
     folders = AuditFolders.of(settings)
-    keys = MasterKeys.at(folders.keys)
+    with database.read() as session:
+        connection = session.connection()
+        check_keys_are_there(connection, folders.keys, folders.signer, may_make=may_make_keys)
+        keys, signer = MasterKeys.at(folders.keys), Signer(folders.signer)
+        check_keys_fit(connection, keys, signer.public_key)
     intake = Intake(database, Spool(folders.spool, keys.spool), keys)
-    return Trail(database=database, intake=intake, signer=Signer(folders.signer), keys=keys, documents=documents)
+    return Trail(database=database, intake=intake, signer=signer, keys=keys, documents=documents)
 
 
 class AuditService:
     """The service in one process: `app` for its face, `intake` for who is in the same process, a worker."""
 
     def __init__(self, settings: Settings, *, database: Database, documents: ReadableDocuments | None = None) -> None:
-        self.trail = open_trail(settings, database, documents)
+        self.trail = open_trail(settings, database, documents, may_make_keys=True)
         self.intake = self.trail.intake
         self.app = create_app(settings, trail=self.trail)
         self._worker = AuditWorker(database, self.intake, self.trail.signer, tenant=settings.tenant)

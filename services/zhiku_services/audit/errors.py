@@ -1,6 +1,8 @@
 """What can go wrong in the audit service.
 
 ServiceUnavailableError
+├── AuditKeysMissingError     503  audit_keys_missing
+├── AuditKeysWrongError       503  audit_keys_wrong
 ├── AuditUnavailableError     503  audit_unavailable
 └── NoCheckpointError         503  no_checkpoint
 PayloadTooLargeError
@@ -12,6 +14,8 @@ ConflictError
 ├── InconsistentRootError     409  inconsistent_root
 └── WitnessRefusedError       409  witness_refused
 """
+
+from collections.abc import Sequence
 
 from zhiku_platform.errors import ConflictError, PayloadTooLargeError, ServiceUnavailableError, UnprocessableError
 
@@ -26,6 +30,32 @@ class AuditUnavailableError(ServiceUnavailableError):
         super().__init__(
             "Neither the audit database nor the spool on disk can be written.",
             remedy="Try again once an administrator has made room or brought the database back.",
+        )
+
+
+class AuditKeysMissingError(ServiceUnavailableError):
+    """The log has entries, and the folders of its keys lack some; new ones would sign another log."""
+
+    code = "audit_keys_missing"
+    title = "The audit log's keys are missing"
+
+    def __init__(self, missing: Sequence[str]) -> None:
+        super().__init__(
+            f"The audit log lacks keys: {', '.join(f'`{path}`' for path in missing)}.",
+            remedy="Mount the folder that holds them, or restore it from its backup; new keys cannot continue the log.",
+        )
+
+
+class AuditKeysWrongError(ServiceUnavailableError):
+    """A key is not the one that the database was written with."""
+
+    code = "audit_keys_wrong"
+    title = "The audit log's keys are another log's"
+
+    def __init__(self, which: str) -> None:
+        super().__init__(
+            f"The {which} is not the one that this audit database was written with.",
+            remedy="Mount or restore the key folders of this database, or the database of these folders.",
         )
 
 

@@ -23,6 +23,7 @@ from zhiku_services.audit.models import BLOB, ERASURE, PERSON, RECORD_KEY
 from zhiku_services.audit.times import now_us
 
 _NONCE_BYTES = 12
+MASTER_KEYS = ("kek", "pepper", "spool")
 _FIND_PERSON = select(PERSON.c.pseudonym).where(
     PERSON.c.tenant == bindparam("of_tenant"), PERSON.c.sub == bindparam("of_sub")
 )
@@ -41,7 +42,13 @@ class MasterKeys:
     def at(cls, folder: Path) -> "MasterKeys":
         """The keys of a folder, made if there are none. In a cluster it is mounted from a secret."""
         private_folder(folder)
-        return cls(*(create_once(folder / name, secrets.token_bytes(32)) for name in ("kek", "pepper", "spool")))
+        return cls(*(create_once(folder / name, secrets.token_bytes(32)) for name in MASTER_KEYS))
+
+
+def pseudonym_of(pepper: bytes, salt: bytes, tenant: str, sub: str) -> str:
+    """What the log calls a person who has this salt."""
+    digest = hmac.new(pepper, salt + f"{tenant}\n{sub}".encode(), hashlib.sha256).hexdigest()
+    return f"psn_{digest[:28]}"
 
 
 class Vault:
@@ -130,11 +137,11 @@ class Vault:
 
     def _make(self, tenant: str, sub: str) -> str:
         salt = secrets.token_bytes(16)
-        digest = hmac.new(self._keys.pepper, salt + f"{tenant}\n{sub}".encode(), hashlib.sha256).hexdigest()
-        row = {"tenant": tenant, "sub": sub, "pseudonym": f"psn_{digest[:28]}", "salt": salt}
+        made = pseudonym_of(self._keys.pepper, salt, tenant, sub)
+        row = {"tenant": tenant, "sub": sub, "pseudonym": made, "salt": salt}
         self._connection.execute(self._insert_new(PERSON).values(**row))
         # Another process may have been first.
-        return self._find(tenant, sub) or row["pseudonym"]  # type: ignore[return-value]  # a str
+        return self._find(tenant, sub) or made
 
     def _data_key(self, tenant: str, group: str) -> bytes | None:
         if (tenant, group) not in self._data_keys:

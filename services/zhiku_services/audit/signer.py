@@ -15,6 +15,9 @@ from zhiku_services.audit.files import create_once, locked, private_folder, writ
 from zhiku_services.audit.notes import checkpoint_body, log_key
 from zhiku_services.audit.verifier import Checkpoint, is_consistent, open_checkpoint
 
+SIGNER_FILES = ("key", "origin")
+"""What a log has only one of; the rest follows from it."""
+
 Prove = Callable[[int, int], Sequence[bytes]]
 """The consistency proof between two sizes of the log."""
 
