@@ -6,18 +6,22 @@ from pathlib import Path
 from fastapi import FastAPI
 from sqlalchemy import text
 
+from zhiku_platform.contracts.audit import AuditEvent, ProducedEvent
 from zhiku_platform.db import Database
 from zhiku_platform.http import create_app as create_service_app
 from zhiku_platform.settings import Settings
+from zhiku_platform.telemetry import get_logger
 from zhiku_services.audit.intake import Intake
 from zhiku_services.audit.keys import check_keys_are_there, check_keys_fit
 from zhiku_services.audit.models import METADATA
 from zhiku_services.audit.routes import internal, router
-from zhiku_services.audit.sealing import MasterKeys
+from zhiku_services.audit.sealing import MasterKeys, Vault
 from zhiku_services.audit.service import ReadableDocuments, Trail
 from zhiku_services.audit.signer import Signer
 from zhiku_services.audit.spool import Spool
 from zhiku_services.audit.worker import AuditWorker
+
+log = get_logger(__name__)
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -36,11 +40,12 @@ class AuditFolders:
     keys: Path
     signer: Path
     spool: Path
+    erasures: Path
 
     @classmethod
     def of(cls, settings: Settings) -> "AuditFolders":
         home = settings.home / "audit"
-        return cls(home / "keys", home / "signer", home / "spool")
+        return cls(home / "keys", home / "signer", home / "spool", home / "erasures")
 
 
 def open_trail(
@@ -56,7 +61,7 @@ def open_trail(
     with database.read() as session:
         connection = session.connection()
         check_keys_are_there(connection, folders.keys, folders.signer, may_make=may_make_keys)
-        keys, signer = MasterKeys.at(folders.keys), Signer(folders.signer)
+        keys, signer = MasterKeys.at(folders.keys, folders.erasures), Signer(folders.signer)
         check_keys_fit(connection, keys, signer.public_key)
     intake = Intake(database, Spool(folders.spool, keys.spool), keys)
     return Trail(database=database, intake=intake, signer=signer, keys=keys, documents=documents)
@@ -68,11 +73,25 @@ class AuditService:
     def __init__(self, settings: Settings, *, database: Database, documents: ReadableDocuments | None = None) -> None:
         self.trail = open_trail(settings, database, documents, may_make_keys=True)
         self.intake = self.trail.intake
+        self._database = database
         self.app = create_app(settings, trail=self.trail)
         self._worker = AuditWorker(database, self.intake, self.trail.signer, tenant=settings.tenant)
 
     def start(self) -> None:
+        """Destroy again what a backup of the database may have brought back, and set to work."""
+        self._replay_erasures()
         self._worker.start()
+
+    def _replay_erasures(self) -> None:
+        with self._database.write() as session:
+            connection = session.connection()
+            for erasure in Vault(connection, self.trail.keys).replay_erasures():
+                log.warning("audit_erasure_replayed", kind=erasure.kind)
+                event = AuditEvent(
+                    action="audit.group_erased" if erasure.kind == "group" else "audit.person_forgotten",
+                    tenant=erasure.tenant, actor="svc-audit", subject=erasure.what, details={"again": True},
+                )  # fmt: skip
+                self.intake.store(connection, [ProducedEvent(event=event)])
 
     def stop(self) -> None:
         """Put what came into the log, have it signed, and end."""

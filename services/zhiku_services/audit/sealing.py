@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.keywrap import aes_key_unwrap, aes_key_wrap
 from sqlalchemy import Connection, bindparam, delete, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from zhiku_services.audit.erasures import Erasure, ErasureLog
 from zhiku_services.audit.files import create_once, private_folder
 from zhiku_services.audit.models import BLOB, ERASURE, PERSON, RECORD_KEY
 from zhiku_services.audit.times import now_us
@@ -32,23 +33,33 @@ _FIND_PERSON = select(PERSON.c.pseudonym).where(
 
 @dataclass(frozen=True)
 class MasterKeys:
-    """Keys that no database holds: `kek` wraps data keys, `pepper` makes pseudonyms, `spool` seals the spool."""
+    """What no database holds: `kek` wraps data keys, `pepper` makes pseudonyms, `spool` seals the spool.
+
+    `erasures` tells which data keys and people stay destroyed, whatever a backup brings back.
+    """
 
     kek: bytes
     pepper: bytes
     spool: bytes
+    erasures: ErasureLog
 
     @classmethod
-    def at(cls, folder: Path) -> "MasterKeys":
+    def at(cls, folder: Path, erasures: Path) -> "MasterKeys":
         """The keys of a folder, made if there are none. In a cluster it is mounted from a secret."""
         private_folder(folder)
-        return cls(*(create_once(folder / name, secrets.token_bytes(32)) for name in MASTER_KEYS))
+        kek, pepper, spool = (create_once(folder / name, secrets.token_bytes(32)) for name in MASTER_KEYS)
+        return cls(kek, pepper, spool, ErasureLog(erasures))
 
 
 def pseudonym_of(pepper: bytes, salt: bytes, tenant: str, sub: str) -> str:
     """What the log calls a person who has this salt."""
     digest = hmac.new(pepper, salt + f"{tenant}\n{sub}".encode(), hashlib.sha256).hexdigest()
     return f"psn_{digest[:28]}"
+
+
+def key_id(key: bytes) -> str:
+    """What tells a data key from the one that a group has after it was erased; it says nothing of the key."""
+    return hmac.new(key, b"zhiku-audit-key-id", hashlib.sha256).hexdigest()[:16]
 
 
 class Vault:
@@ -84,7 +95,7 @@ class Vault:
         sealed = nonce + AESGCM(key).encrypt(nonce, plain, event_id.encode())
         digest = hashlib.sha256(sealed).hexdigest()
         self._connection.execute(insert(BLOB).values(digest=digest, tenant=tenant, record_group=group, content=sealed))
-        return {"alg": "A256GCM", "digest": digest, "group": group, "size": len(sealed)}
+        return {"alg": "A256GCM", "digest": digest, "group": group, "key": key_id(key), "size": len(sealed)}
 
     def open(self, event_id: str, tenant: str, sealed: dict[str, Any]) -> dict[str, str] | None:
         """Decrypt the sealed part that an event names; None if its key was destroyed or it is gone.
@@ -94,7 +105,7 @@ class Vault:
         """
         key = self._data_key(tenant, sealed["group"])
         content = self._connection.execute(select(BLOB.c.content).where(BLOB.c.digest == sealed["digest"])).scalar()
-        if key is None or content is None:
+        if key is None or content is None or sealed.get("key", key_id(key)) != key_id(key):
             return None
         plain = AESGCM(key).decrypt(content[:_NONCE_BYTES], content[_NONCE_BYTES:], event_id.encode())
         opened: dict[str, str] = orjson.loads(plain)
@@ -102,9 +113,12 @@ class Vault:
 
     def erase_group(self, tenant: str, group: str) -> bool:
         """Destroy the data key of a record group; whether there was one. The ciphertext stays for the proofs."""
-        here = (RECORD_KEY.c.tenant == tenant) & (RECORD_KEY.c.record_group == group)
-        self._data_keys.pop((tenant, group), None)
-        return self._erase("group", tenant, group, self._connection.execute(delete(RECORD_KEY).where(here)).rowcount)
+        key = self._data_key(tenant, group)
+        if key is None:
+            return False
+        erasure = Erasure(now_us(), tenant, "group", group, key_id(key))
+        self._keys.erasures.append(erasure)
+        return self._destroy(erasure)
 
     def forget_person(self, tenant: str, sub: str) -> str | None:
         """Destroy the link between a person and their pseudonym; return the pseudonym, if there was one."""
@@ -112,25 +126,34 @@ class Vault:
         if pseudonym is None:
             return None
         self._pseudonyms.pop((tenant, sub), None)
-        gone = self._connection.execute(delete(PERSON).where(PERSON.c.pseudonym == pseudonym)).rowcount
-        self._erase("person", tenant, pseudonym, gone)
+        erasure = Erasure(now_us(), tenant, "person", pseudonym)
+        self._keys.erasures.append(erasure)
+        self._destroy(erasure)
         return pseudonym
 
-    def replay_erasures(self) -> int:
-        """Destroy again what the erasure log names, after a backup brought it back; return how much there was."""
-        gone = 0
-        for kind, tenant, what in self._connection.execute(select(ERASURE.c.kind, ERASURE.c.tenant, ERASURE.c.what)):
-            if kind == "group":
-                here = (RECORD_KEY.c.tenant == tenant) & (RECORD_KEY.c.record_group == what)
-                gone += self._connection.execute(delete(RECORD_KEY).where(here)).rowcount
-            else:
-                gone += self._connection.execute(delete(PERSON).where(PERSON.c.pseudonym == what)).rowcount
-        return gone
+    def replay_erasures(self) -> list[Erasure]:
+        """Destroy again what a backup brought back; return what there was.
 
-    def _erase(self, kind: str, tenant: str, what: str, gone: int) -> bool:
-        row = {"id": f"era_{secrets.token_hex(12)}", "at_us": now_us(), "tenant": tenant, "kind": kind, "what": what}
-        self._connection.execute(insert(ERASURE).values(**row))
-        return gone > 0
+        An erasure whose transaction failed after it was written down is done here as well: it was asked for.
+        """
+        return [erasure for erasure in self._keys.erasures.read() if self._destroy(erasure)]
+
+    def _destroy(self, erasure: Erasure) -> bool:
+        """Delete the row, if it is still the one that is meant, and say so in the database; whether there was one."""
+        if erasure.kind == "person":
+            found = delete(PERSON).where(PERSON.c.pseudonym == erasure.what)
+        else:
+            key = self._data_key(erasure.tenant, erasure.what)
+            if key is None or key_id(key) != erasure.key:
+                return False
+            self._data_keys.pop((erasure.tenant, erasure.what))
+            here = (RECORD_KEY.c.tenant == erasure.tenant) & (RECORD_KEY.c.record_group == erasure.what)
+            found = delete(RECORD_KEY).where(here)
+        if self._connection.execute(found).rowcount == 0:
+            return False
+        row = {"at_us": erasure.at_us, "tenant": erasure.tenant, "kind": erasure.kind, "what": erasure.what}
+        self._connection.execute(insert(ERASURE).values(id=f"era_{secrets.token_hex(12)}", **row))
+        return True
 
     def _find(self, tenant: str, sub: str) -> str | None:
         return self._connection.execute(_FIND_PERSON, {"of_tenant": tenant, "of_sub": sub}).scalar()

@@ -1,5 +1,8 @@
 """Forgetting: a key is destroyed, a mapping is deleted, and every proof stays valid."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 from cryptography.exceptions import InvalidTag
 
@@ -9,7 +12,7 @@ from zhiku_platform.errors import NotFoundError
 from zhiku_services.audit import service
 from zhiku_services.audit.sealing import Vault
 
-from .conftest import CHEN, Audit, published
+from .conftest import CHEN, Audit, MakeAudit, published
 
 QUESTION = {"question": "Was verdient Herr Müller? 多少钱？"}
 
@@ -87,27 +90,47 @@ def test_forgetting_is_in_the_log_itself(audit: Audit) -> None:
     assert audit.verify().ok
 
 
-def test_a_backup_that_was_put_back_forgets_again(audit: Audit) -> None:
+def test_a_backup_that_was_put_back_forgets_again(audit: Audit, make_audit: MakeAudit) -> None:
     event = asked("cnv_1")
     audit.append(event)
     audit.settle()
-    with audit.database.engine.connect() as connection:
-        backup = connection.exec_driver_sql("SELECT * FROM record_key").all()
-        people = connection.exec_driver_sql("SELECT * FROM person").all()
-    with audit.database.write() as session:
-        vault = Vault(session.connection(), audit.trail.keys)
-        vault.erase_group("acme", "cnv_1")
-        vault.forget_person("acme", "lin")
-    with audit.database.write() as session:
-        for row in backup:
-            session.connection().exec_driver_sql("INSERT INTO record_key VALUES (?, ?, ?, ?)", tuple(row))
-        for row in people:
-            session.connection().exec_driver_sql("INSERT INTO person VALUES (?, ?, ?, ?)", tuple(row))
-    with audit.database.write() as session:
-        assert Vault(session.connection(), audit.trail.keys).replay_erasures() == 2
+    path = audit.settings.home / "db" / "audit.sqlite3"
+    access = authorize(CHEN, Permission.AUDIT_READ)
+    with closing(sqlite3.connect(path)) as tables:
+        tables.execute("VACUUM INTO ?", (str(path.with_suffix(".backup")),))
+    service.erase_group(access, "cnv_1", audit.trail)
+    service.forget_person(access, "lin", audit.trail)
+    audit.database.close()
+    for stale in path.parent.glob("audit.sqlite3*"):
+        stale.unlink()
+    path.with_suffix(".backup").rename(path)
 
-    revealed = reveal(audit, event.event.id)
+    restored = make_audit()
+    restored.service.start()
+    restored.service.stop()
+    revealed = reveal(restored, event.event.id)
     assert (revealed["actor"], revealed["sealed"]) == (None, None)
+    assert restored.actions()[1:3] == ["audit.group_erased", "audit.person_forgotten"]
+    again = make_audit()
+    again.service.start()
+    again.service.stop()
+    assert again.actions().count("audit.group_erased") == 1
+    for client in restored.clients.values():
+        client.close()
+
+
+def test_a_group_that_goes_on_after_it_was_erased_has_another_key(audit: Audit) -> None:
+    old, new = asked("cnv_1"), asked("cnv_1")
+    audit.append(old)
+    service.erase_group(authorize(CHEN, Permission.AUDIT_READ), "cnv_1", audit.trail)
+    audit.append(new)
+    audit.settle()
+    assert reveal(audit, old.event.id)["sealed"] is None
+    assert reveal(audit, new.event.id)["sealed"] == QUESTION
+    # Replaying an erasure does not touch the key that came after it.
+    audit.service.start()
+    audit.service.stop()
+    assert reveal(audit, new.event.id)["sealed"] == QUESTION
 
 
 def test_a_sealed_part_cannot_be_passed_off_as_another_events(audit: Audit) -> None:
