@@ -1,0 +1,152 @@
+"""Terms that must not pass, and what is known about each."""
+
+import itertools
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from pathlib import Path
+from typing import Final
+
+from pydantic import Field, ValidationError
+from pypinyin import Style, lazy_pinyin
+
+from zhiku_platform.contracts.wire import Message
+from zhiku_platform.errors import UnprocessableError
+from zhiku_services.safety.folding import fold
+
+_MOST_SPELT: Final = 4
+"""Longer terms are not looked for in pinyin: each character doubles the ways to write them."""
+_LEAST: Final = 2
+_LEAST_SPELT_OUT: Final = 3
+
+
+class Category(StrEnum):
+    """What a term is about."""
+
+    ABUSE = "abuse"
+    DRUGS = "drugs"
+    FRAUD = "fraud"
+    GAMBLING = "gambling"
+    SELF_HARM = "self_harm"
+    SEXUAL = "sexual"
+    VIOLENCE = "violence"
+    WEAPONS = "weapons"
+    OTHER = "other"
+
+
+class Severity(IntEnum):
+    """How much harm it does that somebody reads it."""
+
+    LOW = 1
+    MEDIUM = 2
+    HIGH = 3
+
+
+class Term(Message):
+    """Something to look for. It does not count within one of the phrases of `unless`."""
+
+    text: str = Field(min_length=1, max_length=100)
+    category: Category
+    severity: Severity
+    unless: list[str] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One way to write a phrase, folded: `starts` are the places in it where a new word or syllable begins.
+
+    At a place in `apart` a separator must stand; between syllables one may.
+    """
+
+    chars: str
+    starts: frozenset[int]
+    apart: frozenset[int]
+
+
+class LexiconError(UnprocessableError):
+    """A list of terms that cannot be used."""
+
+    code = "lexicon_malformed"
+    title = "The list of terms cannot be used"
+
+
+def read_terms(path: Path) -> list[Term]:
+    """Read terms, one JSON object a line.
+
+    Raises:
+        LexiconError: a line is no term; the message names it.
+    """
+    terms: list[Term] = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            term = Term.model_validate(json.loads(line))
+        except (ValueError, ValidationError) as error:
+            raise LexiconError(
+                f"Line {number} of {path.name} is no term.", remedy="Correct or remove the line."
+            ) from error
+        _check(term, number, path.name)
+        terms.append(term)
+    return terms
+
+
+def own_terms() -> list[Term]:
+    """The small list that Zhiku ships."""
+    return read_terms(Path(__file__).parent / "terms.jsonl")
+
+
+def forms(phrase: str) -> Iterator[Form]:
+    """Every way to write a phrase that is looked for: folded, and a short Chinese one with some of it in pinyin."""
+    folded = fold(phrase)
+    words = frozenset(place for place, gap in enumerate(folded.gaps) if gap != 0 or place == 0)
+    yield Form(folded.chars, words, words - {0})
+    if not 2 <= len(phrase) <= _MOST_SPELT or folded.chars != phrase or not all(map(_is_chinese, phrase)):
+        return
+    spelt = lazy_pinyin(phrase, style=Style.NORMAL)
+    for choice in itertools.product((False, True), repeat=len(phrase)):
+        # Two syllables alone are too often another word, as `bingdu` is a virus as well.
+        if not any(choice) or (all(choice) and len(phrase) < _LEAST_SPELT_OUT):
+            continue
+        pieces = [spelt[n] if is_spelt else phrase[n] for n, is_spelt in enumerate(choice)]
+        places = frozenset(itertools.accumulate((len(piece) for piece in pieces[:-1]), initial=0))
+        yield Form("".join(pieces), places, frozenset())
+
+
+def sift(
+    words: Iterable[str], category: Category, severity: Severity, ordinary: Iterable[str]
+) -> tuple[list[Term], list[str]]:
+    """Take over a public list: terms to use, and words that were left out.
+
+    Public lists hold single characters and everyday words. A word is left out that has fewer than two characters once
+    it is folded, or that occurs in one of the `ordinary` texts.
+    """
+    plain = [fold(text).chars for text in ordinary]
+    kept: list[Term] = []
+    left_out: list[str] = []
+    for word in dict.fromkeys(word.strip() for word in words if word.strip()):
+        chars = fold(word).chars
+        if len(chars) < _LEAST or len(word) > 100 or any(chars in text for text in plain):
+            left_out.append(word)
+        else:
+            kept.append(Term(text=word, category=category, severity=severity))
+    return kept, left_out
+
+
+def _check(term: Term, number: int, name: str) -> None:
+    if len(fold(term.text).chars) < _LEAST:
+        raise LexiconError(
+            f"Line {number} of {name} has a term of fewer than two characters; it would fire everywhere.",
+            remedy="Use a longer phrase.",
+        )
+    for phrase in term.unless:
+        if fold(term.text).chars not in fold(phrase).chars:
+            raise LexiconError(
+                f"Line {number} of {name} has an exception that does not hold the term.",
+                remedy="Write the whole phrase.",
+            )
+
+
+def _is_chinese(character: str) -> bool:
+    return "\u4e00" <= character <= "\u9fff"
