@@ -1,5 +1,6 @@
 """Who is calling: the one place where a cookie, a key or a service's token becomes a principal."""
 
+from collections.abc import Callable
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -12,8 +13,9 @@ from zhiku_services.gateway.door import Door
 from zhiku_services.gateway.errors import CrossSiteRequestError
 from zhiku_services.gateway.rendering import render_error
 from zhiku_services.gateway.renewal import renew_if_due
-from zhiku_services.gateway.service_accounts import find_service, is_token
+from zhiku_services.gateway.service_accounts import find_service, find_service_again, is_token
 from zhiku_services.gateway.sessions import is_csrf_token
+from zhiku_services.gateway.streams import FindAgain, Identified
 
 GUARDED_PATHS = ("/api/", "/v1/")
 _INTERNAL_HEADERS = b"zhiku-"
@@ -23,7 +25,7 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 class Authenticate:
     """ASGI middleware: puts `principal` (and `signed_in`, for a session) into the request's state.
 
-    `find_again` looks up a session or the holder of a key once more; a service's token speaks for itself.
+    `find_again` looks up a session, the holder of a key or a service once more.
 
     Without good credentials it puts nothing there, and the routes' own permissions refuse. A header that
     only our services may send to each other never passes from outside.
@@ -34,6 +36,7 @@ class Authenticate:
         self._door = door
         # Its own threads: a caller must not wait for a name tag behind other callers' slow requests.
         self._threads = CapacityLimiter(8)
+        self._threads_of_streams = CapacityLimiter(4)
         parts = urlsplit(door.settings.base_url)
         self._origin = f"{parts.scheme}://{parts.netloc}"
 
@@ -75,14 +78,15 @@ class Authenticate:
         if holder is not None:
             self._door.limiter.take(holder.key_id)
             request.state.principal = holder.principal
-            request.state.find_again = partial(self._door.key_holder, secret)
+            request.state.find_again = self._again(self._door.key_holder, secret)
 
     async def _identify_service(self, request: Request, token: str) -> None:
         client = request.client.host if request.client else "unknown"
-        principal = await find_service(self._door, token, client)
-        if principal is not None:
-            self._door.limiter.take(principal.sub)
-            request.state.principal = principal
+        service = await find_service(self._door, token, client)
+        if service is not None:
+            self._door.limiter.take(service.principal.sub)
+            request.state.principal = service.principal
+            request.state.find_again = partial(find_service_again, self._door, token)
 
     async def _identify_session(self, request: Request, cookie: str) -> None:
         found = await to_thread.run_sync(self._door.signed_in, cookie, limiter=self._threads)
@@ -95,7 +99,10 @@ class Authenticate:
         self._door.limiter.take(found.principal.sub)
         request.state.principal = found.principal
         request.state.signed_in = found
-        request.state.find_again = partial(self._door.signed_in, cookie)
+        request.state.find_again = self._again(self._door.signed_in, cookie)
+
+    def _again(self, find: Callable[[str], Identified | None], secret: str) -> FindAgain:
+        return partial(to_thread.run_sync, find, secret, limiter=self._threads_of_streams)
 
     def _refuse_other_sites(self, request: Request, cookie: str) -> None:
         """Check that our own page sends this change: browsers say whence, and only ours has the token."""

@@ -1,14 +1,14 @@
-"""Ends an event stream when its caller's rights change: a session ended, a key revoked, a group left, a user gone.
+"""Ends an event stream when its caller's rights change: a session ended, a key revoked, a group left, a user gone,
+a service's token run out.
 
 A request is let in once; an answer that is being written may take a minute. The services ask for grants and ACLs again
 before each sentence, but who the caller is, only the gateway knows.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from anyio import CapacityLimiter, to_thread
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from zhiku_platform.contracts.identity import Principal
@@ -20,14 +20,14 @@ ASK_EVERY_S = 1.0
 
 
 class Identified(Protocol):
-    """A session or the holder of a key."""
+    """A session, the holder of a key, or a service."""
 
     @property
     def principal(self) -> Principal: ...
 
 
-FindAgain = Callable[[], Identified | None]
-"""Looks up the caller again, by the credentials that came with the request. Blocks on the database."""
+FindAgain = Callable[[], Awaitable[Identified | None]]
+"""Looks up the caller again, by the credentials that came with the request."""
 
 
 class EndWithRights:
@@ -40,7 +40,6 @@ class EndWithRights:
     def __init__(self, app: ASGIApp, *, ask_every_s: float = ASK_EVERY_S) -> None:
         self._app = app
         self._ask_every_s = ask_every_s
-        self._threads = CapacityLimiter(4)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         state = scope.get("state", {})
@@ -75,7 +74,7 @@ class EndWithRights:
             found: Identified | None
             while True:
                 await asyncio.sleep(self._ask_every_s)
-                found = await to_thread.run_sync(find_again, limiter=self._threads)
+                found = await find_again()
                 if found is None or found.principal != principal:
                     break
         except Exception as error:  # noqa: BLE001 - whoever cannot be asked for counts as gone

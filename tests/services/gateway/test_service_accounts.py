@@ -1,10 +1,14 @@
 """Services that call with an access token of their own: who is let in, and as what."""
 
-from typing import Any
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
 
 import httpx2
 import pytest
 
+from zhiku_platform.access import Access, Permission, require
+from zhiku_platform.http import GuardedRouter, Stream
 from zhiku_platform.settings import Settings
 
 from .conftest import Gateway
@@ -100,3 +104,27 @@ class TestWithoutServices:
 def test_services_have_names_that_no_user_has(name: str) -> None:
     with pytest.raises(ValueError, match="svc-"):
         Settings(oidc_service_clients=(name,))
+
+
+@pytest.mark.parametrize("loss", ["runs_out", "is_struck_off"])
+def test_a_stream_is_cut_when_its_services_token_is_worth_nothing_any_more(gateway: Gateway, loss: str) -> None:
+    """No address of today streams to a service; the rule holds for whichever does."""
+    router = GuardedRouter()
+
+    @router.get("/api/v1/news")
+    async def news(_access: Annotated[Access, require(Permission.MODEL_READ)]) -> Stream:
+        async def events() -> AsyncIterator[bytes]:
+            yield b"data: first\n\n"
+            if loss == "runs_out":
+                gateway.clock.pass_time(seconds=151)
+            else:
+                object.__setattr__(gateway.settings, "oidc_service_clients", ())
+            await asyncio.sleep(30)
+            yield b"data: second\n\n"
+
+        return Stream(events(), media_type="text/event-stream")
+
+    gateway.app.router.routes[:0] = router.routes
+    token = gateway.sign(claims())
+    answer = gateway.browse().get("/api/v1/news", headers={"Authorization": f"Bearer {token}"})
+    assert answer.content == b"data: first\n\n"
