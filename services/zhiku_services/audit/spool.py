@@ -23,6 +23,13 @@ log = get_logger(__name__)
 
 _NONCE_BYTES = 12
 _PURPOSE = b"zhiku-audit-spool"
+UNREADABLE = "unreadable"
+
+
+def count_unreadable(folder: Path) -> int:
+    """How many lines of a spool were set aside because nobody could read them."""
+    path = folder / UNREADABLE
+    return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
 class Spool:
@@ -31,6 +38,7 @@ class Spool:
     def __init__(self, folder: Path, key: bytes) -> None:
         self._folder = folder
         self._path = folder / "events"
+        self._unreadable = folder / UNREADABLE
         self._cipher = AESGCM(key)
         self._lock = threading.Lock()
 
@@ -60,12 +68,14 @@ class Spool:
     def drain(self, take: Callable[[Sequence[ProducedEvent]], None]) -> int:
         """Give what is spooled to `take`, and empty the spool once that returned; return how many events.
 
-        A crash in between gives them a second time.
+        A crash in between gives them a second time. A line that cannot be read is set aside, and stays.
         """
         if not self._path.exists():
             return 0
         with self._lock, locked(self._folder):
-            events = self._read()
+            events, unreadable = self._read()
+            if unreadable:
+                self._set_aside(unreadable)
             for start in range(0, len(events), 500):
                 take(events[start : start + 500])
             self._path.unlink()
@@ -75,22 +85,33 @@ class Spool:
     def count(self) -> int:
         """How many events wait here."""
         with self._lock:
-            return len(self._read()) if self._path.exists() else 0
+            return len(self._read()[0]) if self._path.exists() else 0
 
-    def _read(self) -> list[ProducedEvent]:
+    def _set_aside(self, lines: Sequence[bytes]) -> None:
+        """Keep lines that a crash cut off, that another key sealed, or that somebody changed: they may be evidence."""
+        known = set(self._unreadable.read_bytes().split(b"\n")) if self._unreadable.exists() else set()
+        new = [line for line in lines if line not in known]
+        with self._unreadable.open("ab") as file:
+            file.write(b"".join(line + b"\n" for line in new))
+            file.flush()
+            os.fsync(file.fileno())
+        sync_folder(self._folder)
+        log.error("audit_spool_lines_set_aside", lines=len(new), path=str(self._unreadable))
+
+    def _read(self) -> tuple[list[ProducedEvent], list[bytes]]:
+        """The events, and the lines that are none."""
         found: list[ProducedEvent] = []
+        unreadable: list[bytes] = []
         for line in self._path.read_bytes().split(b"\n"):
             if not line:
                 continue
             try:
                 raw = base64.b64decode(line, validate=True)
                 plain = self._cipher.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _PURPOSE)
+                found.append(ProducedEvent.model_validate_json(plain))
             except (Base64Error, InvalidTag, ValueError):
-                # Never acknowledged: its write did not end.
-                log.warning("audit_spool_line_skipped", bytes=len(line))
-                continue
-            found.append(ProducedEvent.model_validate_json(plain))
-        return found
+                unreadable.append(line)
+        return found, unreadable
 
     def _seal(self, event: ProducedEvent) -> bytes:
         nonce = secrets.token_bytes(_NONCE_BYTES)

@@ -48,6 +48,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _models(settings)
     yield _portal()
     yield _instance(settings)
+    yield from _audit(settings)
 
 
 def _python() -> Finding:
@@ -96,6 +97,17 @@ def _portal() -> Finding:
     if index.is_file():
         return Finding("portal", "ok", "built")
     return Finding("portal", "warning", "not built", "Run `make setup`.")
+
+
+def _audit(settings: Settings) -> Iterator[Finding]:
+    from zhiku_services.audit.app import AuditFolders
+    from zhiku_services.audit.spool import count_unreadable
+
+    spool = AuditFolders.of(settings).spool
+    unreadable = count_unreadable(spool)
+    if unreadable:
+        remedy = f"Keep {spool}: they may be evidence. Find out whether the spool's key or the file was changed."
+        yield Finding("audit spool", "error", f"{unreadable} lines that nobody can read", remedy)
 
 
 def _instance(settings: Settings) -> Finding:
