@@ -45,7 +45,6 @@ class Permission(StrEnum):
     API_KEY_MANAGE = "api_key:manage"
     SESSION_OWN = "session:own"
     DIRECTORY_READ = "directory:read"
-    DIRECTORY_MANAGE = "directory:manage"
     ACCESS_EXPLAIN = "access:explain"
     AUDIT_APPEND = "audit:append"
     AUDIT_READ = "audit:read"
@@ -82,7 +81,7 @@ ROLE_PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
         Role.COMPLIANCE_APPROVER: _READER | {Permission.RECEIPT_REVIEW, Permission.AUDIT_READ},
         # An administrator's role opens no content: whoever also works here has the role of an employee besides.
         Role.SYSTEM_ADMIN: _OWN | {Permission.MODEL_READ},
-        Role.SECURITY_ADMIN: _OWN | {Permission.DIRECTORY_READ, Permission.DIRECTORY_MANAGE, Permission.ACCESS_EXPLAIN},
+        Role.SECURITY_ADMIN: _OWN | {Permission.DIRECTORY_READ, Permission.ACCESS_EXPLAIN},
         Role.AUDIT_ADMIN: _OWN | {Permission.AUDIT_READ, Permission.AUDIT_EXPORT},
         Role.SERVICE: frozenset(
             {

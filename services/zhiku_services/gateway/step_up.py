@@ -21,7 +21,6 @@ SENSITIVE: Mapping[Permission, int] = MappingProxyType(
     {
         Permission.AUDIT_REVEAL: 300,
         Permission.AUDIT_EXPORT: 300,
-        Permission.DIRECTORY_MANAGE: 300,
     }
 )
 """How old a login may be, in seconds, to use a permission; the gateway asks for it on every route that needs one."""

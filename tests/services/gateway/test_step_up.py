@@ -95,7 +95,7 @@ def test_a_key_has_no_login_that_could_be_fresh(guarded: Gateway) -> None:
     assert guarded.browse().get(SENSITIVE_PATH, headers=headers).json()["code"] == "step_up_required"
 
 
-@pytest.mark.parametrize("permission", [Permission.AUDIT_REVEAL, Permission.AUDIT_EXPORT, Permission.DIRECTORY_MANAGE])
+@pytest.mark.parametrize("permission", [Permission.AUDIT_REVEAL, Permission.AUDIT_EXPORT])
 def test_routes_of_sensitive_permissions_need_it_without_being_told(permission: Permission) -> None:
     route = ProxiedRoute("knowledge", "POST", "/api/v1/x", permission)
     needed = [dependency.dependency for dependency in _dependencies(route)]
