@@ -102,7 +102,10 @@ class Authenticate:
         request.state.find_again = self._again(self._door.signed_in, cookie)
 
     def _again(self, find: Callable[[str], Identified | None], secret: str) -> FindAgain:
-        return partial(to_thread.run_sync, find, secret, limiter=self._threads_of_streams)
+        async def again() -> Identified | None:
+            return await to_thread.run_sync(find, secret, limiter=self._threads_of_streams)
+
+        return again
 
     def _refuse_other_sites(self, request: Request, cookie: str) -> None:
         """Check that our own page sends this change: browsers say whence, and only ours has the token."""
