@@ -55,3 +55,15 @@ class TestOnPostgres:
             "api_key.refused",
             "session.ended",
         ]
+
+    def test_a_session_is_renewed_and_outlives_an_outage(self, gateway: Gateway) -> None:
+        browser = gateway.sign_in("lin")
+        for is_down in (True, False):
+            gateway.provider.is_down = is_down
+            gateway.clock.pass_time(seconds=301)
+            assert browser.get("/api/v1/session").status_code == 200
+        gateway.provider.is_down = True
+        gateway.clock.pass_time(hours=2)
+        assert browser.get("/api/v1/session").status_code == 200
+        gateway.clock.pass_time(seconds=3601)
+        assert browser.get("/api/v1/session").status_code == 503
