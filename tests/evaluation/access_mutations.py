@@ -2,16 +2,18 @@
 
     .venv/bin/python tests/evaluation/access_mutations.py             the table of docs/access.md, as Markdown
     .venv/bin/python tests/evaluation/access_mutations.py --only NAME
+    .venv/bin/python tests/evaluation/access_mutations.py --machines  and what the state machines alone would find
 
 A point is switched off by replacing one function, by its dotted name, in this process; the code that is shipped has no
-switch. Each mutant is met by the fast tests of the service that it is in; those of the knowledge service also by the
-state machines alone. Exit status 1 if the tests stay green for any point, or are red without one.
+switch. Each mutant is met by the fast tests of the service that it is in. Exit status 1 if they stay green for any
+point, or are red without one.
 """
 
 import argparse
+import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -50,6 +52,7 @@ from zhiku_services.knowledge.viewing import Views
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = ROOT / "tests"
 MACHINES = "machines"
+_RESULT = "result "
 SUITES = {
     "knowledge": [
         "services/knowledge/test_filters.py",
@@ -169,8 +172,6 @@ def _believe_anybody(_: Any, token: str) -> Principal:
 
 
 def _json_of(payload: bytes) -> str:
-    import json
-
     return json.dumps(json.loads(payload)["principal"])
 
 
@@ -225,7 +226,7 @@ async def _let_pass(*_: Any, **__: Any) -> None:
 
 
 def _any_row(self: Any, event_id: str) -> Any:
-    row = self._connection.execute(select(ENTRY).where(ENTRY.c.event_id == event_id)).first()
+    row = self._connection.execute(ENTRY.select().where(ENTRY.c.event_id == event_id)).first()
     return None if row is None else Found(index=row.idx, payload=bytes(row.payload), leaf=bytes(row.leaf))
 
 
@@ -457,17 +458,19 @@ class FirstFailure:
             self.name = report.nodeid.rsplit("/", 1)[-1] + where
 
 
-def run(suite: str, name: str | None) -> str | None:
-    """Run a suite up to its first failure in a process of its own, with a point switched off; return what failed."""
-    command = [sys.executable, __file__, "--suite", suite, "--mutant", name or ""]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode not in {0, 1}:
-        raise RuntimeError(f"{name}: the tests did not run: {done.stderr[-2000:]}")
-    return done.stdout.strip().rsplit("\n", 1)[-1] if done.returncode else None
+def run(suite: str, mutations: Sequence[Mutation]) -> dict[str, str | None]:
+    """Run a suite up to its first failure, in a process of its own, as it is (under "") and for each mutation."""
+    names = ["", *(mutation.name for mutation in mutations)]
+    command = [sys.executable, __file__, "--suite", suite, "--mutants", json.dumps(names)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    found = dict(json.loads(line[len(_RESULT) :]) for line in done.stdout.splitlines() if line.startswith(_RESULT))
+    if found.keys() != set(names):
+        raise RuntimeError(f"the tests of {suite} did not run: {done.stdout[-2000:]}")
+    return found
 
 
-def run_here(suite: str, name: str) -> int:
-    """Do it in this process; exit status 0, all passed, or 1, and the last line names what failed."""
+def run_here(suite: str, name: str) -> str | None:
+    """Do it in this process; return what failed first."""
     first = FirstFailure()
     quiet = ["-x", "-q", "--no-header", "--no-summary", "-p", "no:cacheprovider", "-m", "not slow", "--tb=no"]
     # pytest is imported here before it could rewrite the asserts of its plugins.
@@ -475,36 +478,43 @@ def run_here(suite: str, name: str) -> int:
     with ExitStack() as stack:
         for target, attribute, replacement in next((each.replaced for each in MUTATIONS if each.name == name), ()):
             stack.enter_context(patch.object(target, attribute, replacement))
-        code = pytest.main([*quiet, *(str(TESTS / name) for name in SUITES[suite])], plugins=[first])
-    sys.stdout.write(f"\n{first.name}\n")
-    return int(code)
+        code = pytest.main([*quiet, *(str(TESTS / path) for path in SUITES[suite])], plugins=[first])
+    if code not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
+        raise RuntimeError(f"{name}: pytest ended with {code}")
+    return first.name
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", help="one point, by name")
+    parser.add_argument("--machines", action="store_true", help="say too what the state machines alone find")
     parser.add_argument("--suite", choices=list(SUITES), help=argparse.SUPPRESS)
-    parser.add_argument("--mutant", default="", help=argparse.SUPPRESS)
+    parser.add_argument("--mutants", default="[]", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.suite is not None:
-        return run_here(chosen.suite, chosen.mutant)
+        for name in json.loads(chosen.mutants):
+            sys.stdout.write(f"\n{_RESULT}{json.dumps([name, run_here(chosen.suite, name)])}\n")
+            sys.stdout.flush()
+        return 0
     selected = [mutation for mutation in MUTATIONS if chosen.only in {None, mutation.name}]
-    for suite in dict.fromkeys(mutation.suite for mutation in selected):
-        if (failed := run(suite, None)) is not None:
-            sys.stderr.write(f"The suite is red without a mutation: {failed}\n")
-            return 1
+    lines = ["| point | switched off | first test that fails |", "|---|---|---|"]
     survivors = 0
-    lines = ["| point | switched off | first test that fails | state machines |", "|---|---|---|---|"]
-    for mutation in selected:
-        failed = run(mutation.suite, mutation.name)
-        survivors += failed is None
-        shown = f"`{failed}`" if failed else "**none**"
-        machines = "–"
-        if mutation.suite == "knowledge":
-            machines = "found" if run(MACHINES, mutation.name) else ""
-        lines.append(f"| {mutation.name} | {mutation.says} | {shown} | {machines} |")
-        sys.stderr.write(lines[-1] + "\n")
+    for suite in dict.fromkeys(mutation.suite for mutation in selected):
+        mutations = [mutation for mutation in selected if mutation.suite == suite]
+        failed = run(suite, mutations)
+        if failed[""]:
+            sys.stderr.write(f"The tests of {suite} are red without a mutation: {failed['']}\n")
+            return 1
+        for mutation in mutations:
+            first = failed[mutation.name]
+            survivors += first is None
+            lines.append(f"| {mutation.name} | {mutation.says} | {f'`{first}`' if first else '**none**'} |")
+            sys.stderr.write(lines[-1] + "\n")
     sys.stdout.write("\n".join(lines) + f"\n\n{len(lines) - 2} points, {survivors} survived.\n")
+    if chosen.machines:
+        found = run(MACHINES, KNOWLEDGE)
+        alone = [mutation.name for mutation in KNOWLEDGE if found[mutation.name]]
+        sys.stdout.write(f"\nFound by the state machines alone: {', '.join(alone)}.\n")
     return 1 if survivors else 0
 
 
