@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from zhiku_platform.access import Access
 from zhiku_platform.audit import event_of
@@ -349,7 +349,10 @@ def keep_cosignature(connection: Connection, cosignature: Cosignature) -> bool:
     if checkpoint is None:
         raise NotFoundError("checkpoint")
     _check_cosignature(checkpoint, cosignature)
-    if any(_is_of(line, cosignature.key) for line in checkpoint.note.splitlines()):
+    known = select(COSIGNATURE.c.key).where(
+        COSIGNATURE.c.size == cosignature.size, COSIGNATURE.c.key == cosignature.key
+    )
+    if connection.execute(known).first() is not None:
         return False
     connection.execute(COSIGNATURE.insert().values(**cosignature.model_dump()))
     return True
@@ -474,7 +477,3 @@ def _refused() -> WitnessRefusedError:
     return WitnessRefusedError(
         "This is not that witness's signature of this checkpoint.", remedy="Fetch the checkpoint and sign it again."
     )
-
-
-def _is_of(line: str, key: str) -> bool:
-    return line.startswith(f"— {key.split('+', 1)[0]} ")

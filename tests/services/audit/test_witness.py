@@ -103,3 +103,12 @@ def test_the_log_keeps_a_cosignature_once_and_only_a_good_one(audit: Audit, tmp_
     assert audit.client().post("/api/v1/audit-log/cosignatures", json=bad).status_code == 409
     missing = {**cosignature, "size": 4}
     assert audit.client().post("/api/v1/audit-log/cosignatures", json=missing).status_code == 404
+
+
+def test_two_witnesses_of_the_same_name_are_two(audit: Audit, tmp_path: Path) -> None:
+    audit.fill(5)
+    audit.settle()
+    for folder in ("one", "two", "one"):
+        cosignature = Witness(tmp_path / folder, "w").observe(*shown(audit))
+        audit.post("/api/v1/audit-log/cosignatures", cosignature.model_dump())
+    assert audit.get("/api/v1/audit-log/checkpoint")["note"].count("— w ") == 2
