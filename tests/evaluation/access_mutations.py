@@ -462,10 +462,16 @@ def run(suite: str, mutations: Sequence[Mutation]) -> dict[str, str | None]:
     """Run a suite up to its first failure, in a process of its own, as it is (under "") and for each mutation."""
     names = ["", *(mutation.name for mutation in mutations)]
     command = [sys.executable, __file__, "--suite", suite, "--mutants", json.dumps(names)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    found = dict(json.loads(line[len(_RESULT) :]) for line in done.stdout.splitlines() if line.startswith(_RESULT))
+    found: dict[str, str | None] = {}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith(_RESULT):
+                name, first = json.loads(line[len(_RESULT) :])
+                found[name] = first
+                sys.stderr.write(f"{name or suite}: {first}\n")
     if found.keys() != set(names):
-        raise RuntimeError(f"the tests of {suite} did not run: {done.stdout[-2000:]}")
+        raise RuntimeError(f"the tests of {suite} ended with {process.returncode}")
     return found
 
 
@@ -509,7 +515,6 @@ def main() -> int:
             first = failed[mutation.name]
             survivors += first is None
             lines.append(f"| {mutation.name} | {mutation.says} | {f'`{first}`' if first else '**none**'} |")
-            sys.stderr.write(lines[-1] + "\n")
     sys.stdout.write("\n".join(lines) + f"\n\n{len(lines) - 2} points, {survivors} survived.\n")
     if chosen.machines:
         found = run(MACHINES, KNOWLEDGE)
