@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from zhiku_platform.contracts.knowledge import NewKnowledgeBase
-from zhiku_services.commands import audit
+from zhiku_services.commands import audit, privacy
 from zhiku_services.commands.home import DEFAULT_USER, AsJson, settings_for
 from zhiku_services.commands.output import errors, print_json, print_table
 
@@ -16,6 +16,7 @@ app = typer.Typer(help="Measure speed.", no_args_is_help=True)
 
 
 app.command("audit")(audit.bench_audit)
+app.command("privacy")(privacy.bench_privacy)
 
 
 @app.command()

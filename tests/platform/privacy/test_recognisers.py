@@ -1,0 +1,125 @@
+"""What is found, and what is not."""
+
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from zhiku_platform.privacy import Analyzer, Entity, Finding, Sensitivity
+from zhiku_platform.privacy.evaluation import Find, evaluate, ours
+from zhiku_platform.privacy.names import _chinese, _chinese_model, _spans, find_names
+from zhiku_platform.privacy.normalise import normalise
+from zhiku_platform.privacy.presidio import recognizers
+from zhiku_platform.privacy.samples import FORMS, Form, generated, hard_negatives, structured
+
+ENGLISH = [
+    "John Smith lives at 12 Baker Street, Suite 4. Call him on (202) 555-0143.",
+    "nothing to see here",
+    "Maria Garcia joined Microsoft in Seattle.\nMail her: maria@example.com",
+    "Card 4111 1111 1111 1111, host 10.0.0.7, born on March 4, 1981.",
+]
+
+
+@pytest.fixture(scope="module")
+def find() -> Find:
+    return ours()
+
+
+def values(text: str, language: str = "zh") -> list[tuple[str, str]]:
+    return [(f.type.value, text[f.start : f.end]) for f in Analyzer().find(text, language)]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_structured_types_are_found_in_every_form(form: Form, find: Find) -> None:
+    report = evaluate(structured(10, seed=3, form=form), find)
+    missed = {name: score.hit / score.gold for name, score in report.by_type.items() if score.hit < 0.95 * score.gold}
+    assert missed == {}
+
+
+def test_glued_equals_spaced(find: Find) -> None:
+    glued, spaced = (evaluate(structured(10, seed=5, form=form), find).by_type for form in ("glued", "spaced"))
+    assert {name: score.hit for name, score in glued.items()} == {name: score.hit for name, score in spaced.items()}
+
+
+def test_numbers_that_identify_nobody_are_left_alone() -> None:
+    wanted = set(Entity) - {Entity.PERSON, Entity.LOCATION, Entity.ORGANIZATION}
+    texts = [item.text for item in hard_negatives(200, seed=11)]
+    found = Analyzer(wanted).find_all(texts, "zh")
+    assert [(text, f) for text, f in zip(texts, found, strict=True) if f] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "expected"),
+    [
+        ("身份证11010519491231002X。", "zh", ("CN_ID_CARD", "11010519491231002X")),
+        ("编码11010519491331002X。", "zh", None),
+        ("邮箱是ｚｈａｎｇ＠ｅｘａｍｐｌｅ．ｃｏｍ请回复", "zh", ("EMAIL", "ｚｈａｎｇ＠ｅｘａｍｐｌｅ．ｃｏｍ")),
+        ("电话138\u200b00138000", "zh", ("CN_MOBILE", "138\u200b00138000")),
+        ("新能源车粤BD12345已入场", "zh", ("CN_LICENSE_PLATE", "粤BD12345")),
+        ("The NHS line 401-023-2137 is closed.", "en", ("PHONE_NUMBER", "401-023-2137")),
+        ("Released 2024-05-17, build 20240517.", "en", None),
+        ("口令：hunter2!x", "zh", ("SECRET", "hunter2!x")),
+        ("export AWS=AKIAIOSFODNN7EXAMPLE", "en", ("SECRET", "AKIAIOSFODNN7EXAMPLE")),
+        ("The key words here are internationalisation.", "en", None),
+        ("患者确诊为2型糖尿病，需复查", "zh", ("HEALTH", "2型糖尿病")),
+        ("他住在北京市海淀区中关村大街27号院3号楼501室", "zh", ("ADDRESS", "北京市海淀区中关村大街27号院3号楼501室")),
+    ],
+)
+def test_a_value_is_found_whole_or_not_at_all(text: str, language: str, expected: tuple[str, str] | None) -> None:
+    found = values(text, language)
+    assert expected in found if expected else found == []
+
+
+def test_each_type_has_a_class() -> None:
+    classes = {entity: Finding(0, 1, entity, 1.0, "x").sensitivity for entity in Entity}
+    assert classes[Entity.CN_ID_CARD] is Sensitivity.SENSITIVE
+    assert classes[Entity.CN_MOBILE] is Sensitivity.PERSONAL
+    assert classes[Entity.ORGANIZATION] is Sensitivity.PUBLIC
+
+
+def slowly(text: str, language: str) -> set[tuple[int, int, str]]:
+    """Every recogniser by itself, through Presidio's interface, on one text."""
+    return {
+        (r.start, r.end, r.entity_type)
+        for recognizer in recognizers(language)
+        for r in recognizer.analyze(text, [e.value for e in Entity])
+    }
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_the_fast_path_finds_what_the_slow_path_finds(language: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [item.text for item in generated(3)] if language == "zh" else ENGLISH * 20
+    monkeypatch.setattr("zhiku_platform.privacy.analyzer.resolve", sorted)
+    fast = Analyzer().find_all(texts, language)
+    for text, found in zip(texts, fast, strict=True):
+        assert {(f.start, f.end, f.type.value) for f in found} == slowly(text, language), text
+
+
+def test_batches_label_chinese_as_the_model_does_alone() -> None:
+    pieces = sorted({normalise(item.text).text for item in generated(5)})
+    batched = _chinese(pieces)
+    for piece in pieces:
+        words = _chinese_model().run(piece)
+        tags = [f"{tag}-{'B' if n == 0 else 'I'}" for word, tag in words for n in range(len(word))]
+        assert batched[piece] == list(_spans(tags))
+
+
+def test_batches_label_english_as_the_model_does_alone() -> None:
+    assert find_names(ENGLISH, "en") == [find_names([text], "en")[0] for text in ENGLISH]
+
+
+def test_nothing_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a recogniser opened a socket")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    assert ("EMAIL", "maria@example.com") in values(ENGLISH[2], "en")
+    assert ("PERSON", "李明") in values("李明的邮箱是li@example.com")
+
+
+def test_importing_loads_no_model() -> None:
+    code = "import sys, zhiku_platform.privacy; print({'spacy', 'onnxruntime', 'presidio_analyzer'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
