@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from zhiku_platform.access import Access
 from zhiku_platform.contracts.audit import AuditFilter
@@ -184,9 +184,12 @@ def _every_entry(connection: Connection, after: int, below: int) -> list[Found]:
 
 def _earlier(connection: Connection, size: int) -> list[str]:
     """Earlier checkpoints, evenly spread if they are many: they narrow down where something was touched."""
-    query = select(CHECKPOINT.c.note).where(CHECKPOINT.c.size < size).order_by(CHECKPOINT.c.size)
-    notes = list(connection.execute(query).scalars())
-    return notes[:: max(1, -(-len(notes) // _MOST_CHECKPOINTS))]
+    place = (func.row_number().over(order_by=CHECKPOINT.c.size) - 1).label("place")
+    earlier = select(CHECKPOINT.c.note, place).where(CHECKPOINT.c.size < size).subquery()
+    count = connection.execute(select(func.count()).select_from(earlier)).scalar_one()
+    step = max(1, -(-count // _MOST_CHECKPOINTS))
+    query = select(earlier.c.note).where(earlier.c.place % step == 0).order_by(earlier.c.place)
+    return list(connection.execute(query).scalars())
 
 
 def _witnesses(connection: Connection) -> list[str]:

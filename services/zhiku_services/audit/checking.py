@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from heapq import merge
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from zhiku_services.audit.verifier import (
     TamperedError,
     Verdict,
     VerifierKey,
+    fold,
     open_checkpoint,
 )
 from zhiku_services.audit.verifier import (
@@ -63,19 +65,22 @@ class _Check:
         self._cursor_options = {"binary": True} if connection.dialect.name == "postgresql" else {}
         self._events = 0
         self._latest: Checkpoint | None = None
+        self._warning: str | None = None
+        self._tile_roots: list[bytes] = []
 
     def run(self) -> Verdict:
         self._events = self._connection.execute(select(func.count()).select_from(ENTRY)).scalar_one()
         try:
-            checkpoints = self._checkpoints()
-            check = LogCheck(checkpoints)
+            check = LogCheck(self._checkpoints())
             for first, rows in self._entries():
                 _, ids, payloads, leaves, chain = zip(*rows, strict=True)
                 # Tiles first: they name the entry where a checkpoint can only say between which two.
                 self._check_tiles(first, leaves)
                 check.add(payloads, leaves, chain)
                 self._check_beside(first, ids, payloads)
+                self._warning = check.warning
             check.finish()
+            self._check_upper_tiles()
             self._check_tree(check)
         except TamperedError as error:
             return self._verdict(TAMPERED, error.index, error.reason)
@@ -97,20 +102,29 @@ class _Check:
             status=status,
             key=str(self._key),
             unsealed=max(0, self._events - size),
+            warning=self._warning,
         )
 
-    def _checkpoints(self) -> list[Checkpoint]:
-        found = [open_checkpoint(text, self._key) for text in self._anchors]
-        self._latest = max(found, key=lambda checkpoint: checkpoint.size, default=None)
-        query = select(CHECKPOINT.c.size, CHECKPOINT.c.note).order_by(CHECKPOINT.c.size)
-        for size, note in self._connection.execute(query):
-            checkpoint = open_checkpoint(note, self._key)
-            if checkpoint.size != size:
-                raise TamperedError(f"the checkpoint of size {size} is another one")
-            found.append(checkpoint)
-            if self._latest is None or self._latest.size <= size:
-                self._latest = checkpoint
-        return found
+    def _checkpoints(self) -> Iterator[Checkpoint]:
+        """Every checkpoint, in the order of sizes, opened when it falls due: there is one for each second."""
+        anchors = sorted((open_checkpoint(text, self._key) for text in self._anchors), key=_size)
+        query = select(CHECKPOINT.c.size, CHECKPOINT.c.note).order_by(CHECKPOINT.c.size.desc()).limit(1)
+        newest = [self._open(size, note) for size, note in self._connection.execute(query)]
+        self._latest = max([*anchors, *newest], key=_size, default=None)
+        return merge(anchors, self._stored_checkpoints(), key=_size)
+
+    def _stored_checkpoints(self) -> Iterator[Checkpoint]:
+        after, query = -1, select(CHECKPOINT.c.size, CHECKPOINT.c.note).order_by(CHECKPOINT.c.size).limit(BATCH)
+        while rows := self._connection.execute(query.where(CHECKPOINT.c.size > after)).all():
+            for size, note in rows:
+                yield self._open(size, note)
+            after = rows[-1].size
+
+    def _open(self, size: int, note: str) -> Checkpoint:
+        checkpoint = open_checkpoint(note, self._key)
+        if checkpoint.size != size:
+            raise TamperedError(f"the checkpoint of size {size} is another one")
+        return checkpoint
 
     def _entries(self) -> Iterator[tuple[int, list[tuple[Any, ...]]]]:
         """The entries in order, in batches that begin at multiples of a tile's width."""
@@ -139,16 +153,36 @@ class _Check:
         return found
 
     def _check_tiles(self, first: int, leaves: Sequence[bytes]) -> None:
-        query = select(TILE.c.n, TILE.c.hashes).where(
-            TILE.c.level == 0,
-            TILE.c.n >= first // TILE_WIDTH,
-            TILE.c.n < (first + len(leaves) + TILE_WIDTH - 1) // TILE_WIDTH,
-        )
-        for n, hashes in self._connection.execute(query):
-            start = n * TILE_WIDTH
-            wrong = _first_difference(leaves[start - first : start - first + TILE_WIDTH], split(bytes(hashes)))
+        """Each full tile must be there and be that of the entries; of the last one, only the beginning may be."""
+        stored = self._tiles(0, first // TILE_WIDTH, (first + len(leaves) + TILE_WIDTH - 1) // TILE_WIDTH)
+        for start in range(0, len(leaves), TILE_WIDTH):
+            own, n = leaves[start : start + TILE_WIDTH], (first + start) // TILE_WIDTH
+            if n not in stored and len(own) < TILE_WIDTH:
+                continue
+            if n not in stored:
+                raise TamperedError("a tile is missing", first + start)
+            wrong = _first_difference(own, split(stored[n]))
             if wrong is not None:
-                raise TamperedError("an entry is not the one whose hash stands in its tile", start + wrong)
+                raise TamperedError("an entry is not the one whose hash stands in its tile", first + start + wrong)
+            self._tile_roots.append(fold(own))
+
+    def _check_upper_tiles(self) -> None:
+        """Tiles above the lowest: they hold the roots of those below."""
+        level, roots = 1, self._tile_roots
+        while len(roots) >= TILE_WIDTH:
+            full = len(roots) // TILE_WIDTH
+            stored = self._tiles(level, 0, full)
+            above: list[bytes] = []
+            for n in range(full):
+                own = roots[n * TILE_WIDTH : (n + 1) * TILE_WIDTH]
+                if b"".join(own) != stored.get(n):
+                    raise TamperedError(f"a tile of level {level} is not that of the ones below", None)
+                above.append(fold(own))
+            level, roots = level + 1, above
+
+    def _tiles(self, level: int, first: int, last: int) -> dict[int, bytes]:
+        query = select(TILE.c.n, TILE.c.hashes).where(TILE.c.level == level, TILE.c.n >= first, TILE.c.n < last)
+        return {n: bytes(hashes) for n, hashes in self._connection.execute(query)}
 
     def _check_beside(self, first: int, ids: Sequence[str], payloads: Sequence[bytes]) -> None:
         """What is searched and sealed must be what the entries say."""
@@ -157,12 +191,15 @@ class _Check:
         mentions: list[tuple[Any, ...]] = []
         sealed: dict[int, Mapping[str, Any]] = {}
         for idx, payload in enumerate(payloads, first):
-            event = read(payload)
-            said_ids.append(event["id"])
-            said.append(facet_of(idx, event))
-            mentions += mentions_of(idx, event)
-            if "sealed" in event["data"]:
-                sealed[idx] = event["data"]
+            try:
+                event = read(payload)
+                said_ids.append(event["id"])
+                said.append(facet_of(idx, event))
+                mentions += mentions_of(idx, event)
+                if "sealed" in event["data"]:
+                    sealed[idx] = event["data"]
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise TamperedError("an entry is no event", idx) from error
         facets = self._rows(FACET, FACET_COLUMNS, first, first + len(payloads))
         wrong = [_first_difference(ids, said_ids), _first_difference(facets, said)]
         places = [place for place in wrong if place is not None]
@@ -189,6 +226,10 @@ class _Check:
         tree = tree_of(self._connection)
         if tree.size != check.size or tree.root() != check.root():
             raise TamperedError("the sequencer's tree is not the one of the entries", min(tree.size, check.size))
+
+
+def _size(checkpoint: Checkpoint) -> int:
+    return checkpoint.size
 
 
 def _first_difference(these: Sequence[object], those: Sequence[object]) -> int | None:

@@ -4,7 +4,8 @@ This file needs the standard library and `cryptography` only. It goes into every
 
     python verify.py BUNDLE.zip [--key VKEY] [--witness VKEY] [--json]
 
-It exits with 0 if nothing was touched, 2 if something was, 3 if too much is missing to say.
+It exits with 0 if nothing was touched, 2 if something was, 3 if too much is missing to say. Without `--key`, 0 says
+only that the bundle is consistent in itself: whoever makes another bundle can put another key into it.
 
 Formats: RFC 6962 section 2.1 (tree and proofs), C2SP signed-note, tlog-checkpoint, tlog-cosignature.
 """
@@ -16,11 +17,13 @@ import json
 import struct
 import sys
 import zipfile
-from collections.abc import Iterable, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from itertools import islice, zip_longest
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Self
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -31,6 +34,8 @@ ED25519 = 1
 COSIGNATURE_V1 = 4
 
 TILE = 256
+_BATCH = 16 * TILE
+_PART_BYTES = 1 << 20
 EMPTY_CHAIN = bytes(32)
 _MAX_SKEW = timedelta(minutes=2)
 _RECORDED = b'"recordedtime":"'
@@ -289,17 +294,18 @@ def open_checkpoint(text: str, key: VerifierKey) -> Checkpoint:
 class LogCheck:
     """Hash a log from its first entry on, in blocks, and compare with what was stored and what was signed.
 
-    `checkpoints` may come in any order and be as many as there are; each must be trusted already.
+    `checkpoints` come in the order of their sizes and are read as they fall due; each must be trusted already.
     """
 
     def __init__(self, checkpoints: Iterable[Checkpoint]) -> None:
-        self._due = sorted(checkpoints, key=lambda found: found.size)
+        self._due = iter(checkpoints)
+        self._next = next(self._due, None)
         self._range = CompactRange()
         self._partial: list[bytes] = []
         self._chain = EMPTY_CHAIN
         self._good = 0
         self._latest = ""
-        self._next = 0
+        self._ran_back: list[int] = []
         self._settle()
 
     @property
@@ -309,6 +315,16 @@ class LogCheck:
     @property
     def chain(self) -> bytes:
         return self._chain
+
+    @property
+    def warning(self) -> str | None:
+        """What need not be tampering, and should be explained: times that run back."""
+        if not self._ran_back:
+            return None
+        return (
+            f"times of recording run back at entry {self._ran_back[0]}, {len(self._ran_back)} times in all:"
+            " a clock was corrected, or an entry was slipped in with an old time"
+        )
 
     def root(self) -> bytes:
         """The root of what was added."""
@@ -349,8 +365,8 @@ class LogCheck:
     def _grow(self, leaves: list[bytes]) -> None:
         while leaves:
             room = TILE - len(self._partial)
-            if self._next < len(self._due):
-                room = min(room, self._due[self._next].size - self.size)
+            if self._next is not None:
+                room = min(room, self._next.size - self.size)
             self._partial += leaves[:room]
             leaves = leaves[room:]
             if len(self._partial) == TILE:
@@ -360,24 +376,27 @@ class LogCheck:
 
     def _settle(self) -> None:
         """Compare with every checkpoint of this size."""
-        while self._next < len(self._due) and self._due[self._next].size == self.size:
-            checkpoint = self._due[self._next]
-            if checkpoint.root != self.root():
+        while self._next is not None and self._next.size == self.size:
+            if self._next.root != self.root():
                 raise TamperedError(
                     f"the entries {self._good} to {self.size - 1} are not those that were signed", self._good
                 )
             self._good = self.size
-            self._next += 1
+            self._next = next(self._due, None)
 
     def _check_times(self, payloads: Sequence[bytes], first: int) -> None:
-        """An entry says when it was recorded: one that is older than those before it was slipped in."""
+        """An entry says when it was recorded: note where one is older than those before it."""
         for place, payload in enumerate(payloads):
             start = payload.rfind(_RECORDED) + len(_RECORDED)
             moment = payload[start : start + 27].decode("ascii", "replace")
+            if start < len(_RECORDED) or not moment.startswith("2"):
+                raise TamperedError("an entry does not say when it was recorded", first + place)
             if moment >= self._latest:
                 self._latest = moment
             elif _parse(self._latest, first + place) - _parse(moment, first + place) > _MAX_SKEW:
-                raise TamperedError("an entry says it was recorded before the one before it", first + place)
+                self._ran_back.append(first + place)
+                # Later entries are compared with the corrected clock.
+                self._latest = moment
 
     def finish(self) -> None:
         """Say that there are no more entries.
@@ -385,8 +404,8 @@ class LogCheck:
         Raises:
             TamperedError: a checkpoint covers more.
         """
-        if self._next < len(self._due):
-            signed = self._due[-1].size
+        if self._next is not None:
+            signed = max([self._next.size, *(checkpoint.size for checkpoint in self._due)])
             raise TamperedError(f"{signed} entries were signed, and only {self.size} are here", self.size)
 
 
@@ -399,7 +418,10 @@ def _parse(moment: str, index: int) -> datetime:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found. `status` is the exit code; `root` is hex, of the latest checkpoint."""
+    """What was found. `status` is the exit code; `root` is hex, of the latest checkpoint.
+
+    A `warning` does not change the status: it is what has an innocent explanation as well.
+    """
 
     ok: bool
     events: int
@@ -411,10 +433,11 @@ class Verdict:
     key: str | None = None
     witnesses: int = 0
     unsealed: int = 0
+    warning: str | None = None
 
 
 class Bundle:
-    """The files of a bundle, read whole.
+    """The files of a bundle. Small ones are read whole; entries, leaves and sealed parts bit by bit.
 
     Raises:
         IncompleteError: it is no zip archive, or lacks what every bundle has.
@@ -422,19 +445,36 @@ class Bundle:
 
     def __init__(self, path: Path) -> None:
         try:
-            with zipfile.ZipFile(path) as archive:
-                self.files = {name: archive.read(name) for name in archive.namelist() if not name.endswith("/")}
+            self._archive = zipfile.ZipFile(path)
         except (OSError, zipfile.BadZipFile, EOFError) as error:
             raise IncompleteError(f"the bundle cannot be read: {type(error).__name__}") from error
+        self.names = frozenset(self._archive.namelist())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._archive.close()
 
     def text(self, name: str) -> str:
         return self.content(name).decode("utf-8", "replace")
 
     def content(self, name: str) -> bytes:
-        try:
-            return self.files[name]
-        except KeyError:
-            raise IncompleteError(f"the bundle has no `{name}`") from None
+        with self.open(name) as file:
+            return file.read()
+
+    def open(self, name: str) -> IO[bytes]:
+        if name not in self.names:
+            raise IncompleteError(f"the bundle has no `{name}`")
+        return self._archive.open(name)
+
+    def digest(self, name: str) -> str:
+        """The SHA-256 of a file."""
+        digest = _sha256()
+        with self.open(name) as file:
+            while part := file.read(_PART_BYTES):
+                digest.update(part)
+        return digest.hexdigest()
 
     def json(self, name: str) -> Any:
         try:
@@ -442,36 +482,124 @@ class Bundle:
         except ValueError as error:
             raise TamperedError(f"`{name}` is not what was written") from error
 
-    def lines(self, name: str) -> list[bytes]:
-        content = self.content(name)
-        if content and not content.endswith(b"\n"):
-            raise TamperedError(f"`{name}` was cut off", max(0, content.count(b"\n")))
-        return content.split(b"\n")[:-1]
+    def lines(self, name: str) -> Iterator[bytes]:
+        """The lines of a file, without their newlines."""
+        with self.open(name) as file:
+            place = 0
+            while line := file.readline(_PART_BYTES):
+                if not line.endswith(b"\n"):
+                    raise TamperedError(f"`{name}` was cut off", place)
+                yield line[:-1]
+                place += 1
 
 
 def verify_bundle(path: Path, *, key: str | None = None, witnesses: Sequence[str] = ()) -> Verdict:
     """Check a bundle. Without `key`, the key inside is trusted: then it proves that the bundle is of one piece."""
-    events, size, root, counted, trusted = 0, 0, None, 0, key
+    check = _BundleCheck(key, witnesses)
     try:
-        bundle = Bundle(path)
-        trusted = key or str(bundle.json("keys.json")["log"])
-        log_key = VerifierKey.parse(trusted)
-        latest = open_checkpoint(bundle.text("checkpoint"), log_key)
-        size, root = latest.size, latest.root.hex()
-        counted = _count_witnesses(latest, witnesses)
-        lines = bundle.lines("events.jsonl")
-        events = len(lines)
-        manifest = bundle.json("manifest.json")
-        earlier = [open_checkpoint(text, log_key) for text in bundle.json("checkpoints.json")]
-        indexes = _check_entries(bundle, manifest, lines, latest, earlier)
-        _check_blobs(bundle, lines, indexes)
-        _check_manifest(bundle, manifest, log_key, lines)
+        with Bundle(path) as bundle:
+            check.run(bundle)
     except TamperedError as error:
-        return Verdict(False, events, size, root, error.index, error.reason, TAMPERED, trusted, counted)
-    except (IncompleteError, KeyError, ValueError) as error:
-        reason = str(error) if isinstance(error, IncompleteError) else "the bundle lacks what every bundle has"
-        return Verdict(False, events, size, root, None, reason, INCOMPLETE, trusted, counted)
-    return Verdict(True, events, size, root, None, None, OK, trusted, counted)
+        return check.verdict(TAMPERED, error.index, error.reason)
+    except IncompleteError as error:
+        return check.verdict(INCOMPLETE, None, str(error))
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        return check.verdict(INCOMPLETE, None, f"the bundle cannot be read: {type(error).__name__}")
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return check.verdict(INCOMPLETE, None, "the bundle lacks what every bundle has")
+    return check.verdict(OK, None, None)
+
+
+class _BundleCheck:
+    """One pass over the entries of a bundle, and what is known of it so far."""
+
+    def __init__(self, key: str | None, witnesses: Sequence[str]) -> None:
+        self._key = key
+        self._witnesses = witnesses
+        self._latest: Checkpoint | None = None
+        self._events = 0
+        self._counted = 0
+        self._warning: str | None = None
+
+    def run(self, bundle: Bundle) -> None:
+        self._key = self._key or str(bundle.json("keys.json")["log"])
+        log_key = VerifierKey.parse(self._key)
+        latest = self._latest = open_checkpoint(bundle.text("checkpoint"), log_key)
+        self._counted = _count_witnesses(latest, self._witnesses)
+        manifest = bundle.json("manifest.json")
+        if manifest["complete"]:
+            earlier = [open_checkpoint(text, log_key) for text in bundle.json("checkpoints.json")]
+            self._check_whole(bundle, [*earlier, latest])
+        else:
+            self._check_part(bundle, latest)
+        self._check_manifest(bundle, manifest, log_key)
+
+    def verdict(self, status: int, index: int | None, reason: str | None) -> Verdict:
+        latest = self._latest
+        return Verdict(
+            ok=status == OK,
+            events=self._events,
+            tree_size=0 if latest is None else latest.size,
+            root=None if latest is None else latest.root.hex(),
+            first_bad_index=index,
+            reason=reason,
+            status=status,
+            key=self._key,
+            witnesses=self._counted,
+            warning=self._warning,
+        )
+
+    def _check_whole(self, bundle: Bundle, checkpoints: list[Checkpoint]) -> None:
+        check = LogCheck(sorted(checkpoints, key=lambda found: found.size))
+        lines = bundle.lines("events.jsonl")
+        with bundle.open("leaves.bin") as file:
+            while payloads := list(islice(lines, _BATCH)):
+                stored = file.read(32 * len(payloads))
+                leaves = [stored[start : start + 32] for start in range(0, len(stored), 32)]
+                check.add(payloads[: len(leaves)], leaves)
+                check.add(payloads[len(leaves) :])
+                for index, payload in enumerate(payloads, self._events):
+                    _check_blob(bundle, payload, index)
+                self._events += len(payloads)
+                self._warning = check.warning
+            has_more_leaves = bool(file.read(1))
+        check.finish()
+        if has_more_leaves or self._events != checkpoints[-1].size:
+            raise TamperedError("there are more entries than were signed", checkpoints[-1].size)
+        if check.chain.hex() != bundle.json("chain.json")["after"]:
+            raise TamperedError("the chain of hashes does not end where it should")
+
+    def _check_part(self, bundle: Bundle, latest: Checkpoint) -> None:
+        before = -1
+        for payload, line in zip_longest(bundle.lines("events.jsonl"), bundle.lines("proofs.jsonl")):
+            if line is None:
+                raise TamperedError("entries and proofs do not belong together")
+            proof = json.loads(line)
+            index = int(proof["index"])
+            if payload is None:
+                raise TamperedError("entries and proofs do not belong together", index)
+            path = [base64.b64decode(text) for text in proof["path"]]
+            if root_from_inclusion(leaf_hash(payload), index, latest.size, path) != latest.root:
+                raise TamperedError("an entry is not the one that was signed", index)
+            if index <= before:
+                raise TamperedError("entries and proofs do not belong together", index)
+            _check_blob(bundle, payload, index)
+            before = index
+            self._events += 1
+
+    def _check_manifest(self, bundle: Bundle, manifest: Any, key: VerifierKey) -> None:
+        try:
+            note = Note.parse(bundle.text("manifest.sig"))
+        except ValueError as error:
+            raise TamperedError("the manifest's signature is malformed") from error
+        digest = base64.b64encode(_sha256(bundle.content("manifest.json")).digest()).decode()
+        if note.body.decode() != f"{key.name}/bundle\n{digest}\n" or not key.signed(note):
+            raise TamperedError("the manifest is not signed by the log's key")
+        for name, wanted in manifest["files"].items():
+            if bundle.digest(name) != wanted:
+                raise TamperedError(f"`{name}` is not what was written")
+        if manifest["events"] != self._events:
+            raise TamperedError("there are not as many entries as were exported")
 
 
 def _count_witnesses(checkpoint: Checkpoint, witnesses: Sequence[str]) -> int:
@@ -482,64 +610,30 @@ def _count_witnesses(checkpoint: Checkpoint, witnesses: Sequence[str]) -> int:
     return len(witnesses)
 
 
-def _check_entries(
-    bundle: Bundle, manifest: Any, lines: list[bytes], latest: Checkpoint, earlier: list[Checkpoint]
-) -> list[int]:
-    """Check the entries and return their indexes in the log."""
-    if manifest["complete"]:
-        _check_whole(bundle, lines, latest, earlier)
-        return list(range(len(lines)))
-    proofs = [json.loads(line) for line in bundle.lines("proofs.jsonl")]
-    indexes = [int(proof["index"]) for proof in proofs]
-    for payload, proof in zip(lines, proofs, strict=False):
-        path = [base64.b64decode(text) for text in proof["path"]]
-        if root_from_inclusion(leaf_hash(payload), int(proof["index"]), latest.size, path) != latest.root:
-            raise TamperedError("an entry is not the one that was signed", int(proof["index"]))
-    if len(lines) != len(proofs) or indexes != sorted(set(indexes)):
-        bad = indexes[len(lines)] if len(lines) < len(indexes) else None
-        raise TamperedError("entries and proofs do not belong together", bad)
-    return indexes
-
-
-def _check_whole(bundle: Bundle, lines: list[bytes], latest: Checkpoint, earlier: list[Checkpoint]) -> None:
-    stored = bundle.content("leaves.bin")
-    leaves = [stored[start : start + 32] for start in range(0, len(stored), 32)]
-    check = LogCheck([*earlier, latest])
-    both = min(len(lines), len(leaves))
-    check.add(lines[:both], leaves[:both])
-    check.add(lines[both:])
-    check.finish()
-    if len(lines) != latest.size or len(leaves) != latest.size:
-        raise TamperedError("there are more entries than were signed", latest.size)
-    if check.chain.hex() != bundle.json("chain.json")["after"]:
-        raise TamperedError("the chain of hashes does not end where it should")
-
-
-def _check_blobs(bundle: Bundle, lines: list[bytes], indexes: list[int]) -> None:
-    for index, line in zip(indexes, lines, strict=True):
-        if b'"sealed":' not in line:
-            continue
-        sealed = json.loads(line)["data"].get("sealed")
-        name = f"blobs/{sealed['digest']}" if sealed else ""
-        if name in bundle.files and _sha256(bundle.files[name]).hexdigest() != sealed["digest"]:
-            raise TamperedError("a sealed part is not the one that was signed", index)
-
-
-def _check_manifest(bundle: Bundle, manifest: Any, key: VerifierKey, lines: list[bytes]) -> None:
+def _check_blob(bundle: Bundle, payload: bytes, index: int) -> None:
+    """An entry's sealed part, if the bundle has it, must be the one whose digest the entry carries."""
+    if b'"sealed":' not in payload:
+        return
     try:
-        note = Note.parse(bundle.text("manifest.sig"))
-    except ValueError as error:
-        raise TamperedError("the manifest's signature is malformed") from error
-    digest = base64.b64encode(_sha256(bundle.content("manifest.json")).digest()).decode()
-    if note.body.decode() != f"{key.name}/bundle\n{digest}\n" or not key.signed(note):
-        raise TamperedError("the manifest is not signed by the log's key")
-    for name, wanted in manifest["files"].items():
-        if name not in bundle.files:
-            raise IncompleteError(f"the bundle has no `{name}`")
-        if _sha256(bundle.files[name]).hexdigest() != wanted:
-            raise TamperedError(f"`{name}` is not what was written")
-    if manifest["events"] != len(lines):
-        raise TamperedError("there are not as many entries as were exported")
+        sealed = json.loads(payload)["data"].get("sealed")
+        name = f"blobs/{sealed['digest']}" if sealed else ""
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TamperedError("an entry is no event", index) from error
+    if name in bundle.names and bundle.digest(name) != sealed["digest"]:
+        raise TamperedError("a sealed part is not the one that was signed", index)
+
+
+def told(verdict: Verdict, *, is_pinned: bool) -> str:
+    """What was found, in a sentence; without a key of the reader's own, no more than that it is of one piece."""
+    if not verdict.ok:
+        where = "" if verdict.first_bad_index is None else f" First bad index: {verdict.first_bad_index}."
+        return f"{verdict.reason}.{where}"
+    if is_pinned:
+        return "Nothing was touched."
+    return (
+        f"It is consistent in itself, with the key that was found in it: {verdict.key}."
+        " Give the key that you keep elsewhere with --key, to prove where it comes from."
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -554,8 +648,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         sys.stdout.write(json.dumps(asdict(verdict), indent=2) + "\n")
     else:
-        where = "" if verdict.first_bad_index is None else f" First bad index: {verdict.first_bad_index}."
-        said = "Nothing was touched." if verdict.ok else f"{verdict.reason}.{where}"
+        said = told(verdict, is_pinned=options.key is not None)
+        if verdict.warning is not None:
+            said += f" Warning: {verdict.warning}."
         sys.stdout.write(f"{said} {verdict.events} events, tree size {verdict.tree_size}, root {verdict.root}.\n")
     return verdict.status
 

@@ -1,6 +1,7 @@
 """`zhiku audit`: check the audit log, take evidence out of it, and witness it.
 
-Exit codes of `verify`: 0 nothing was touched · 2 something was · 3 too much is missing to say.
+Exit codes of `verify`: 0 nothing was touched · 2 something was · 3 too much is missing to say. Without `--key`, 0 says
+only that the log, or the bundle, is consistent in itself.
 """
 
 import importlib.util
@@ -13,11 +14,12 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import typer
+from rich.markup import escape
 
 from zhiku_platform.contracts.audit import AuditEvent, AuditFilter, Cosignature
 from zhiku_platform.errors import NotFoundError
 from zhiku_platform.settings import Settings
-from zhiku_services.audit.verifier import Bundle, Checkpoint, Verdict, verify_bundle
+from zhiku_services.audit.verifier import Bundle, Checkpoint, Verdict, told, verify_bundle
 from zhiku_services.commands.home import AsJson, Home, settings_for
 from zhiku_services.commands.output import console, errors, print_json, print_table
 
@@ -189,19 +191,20 @@ def _witness_home(settings: Settings, observe: Observe, key: str | None) -> Cosi
 def _shown_by_bundle(path: Path) -> _Shown:
     from zhiku_services.audit.errors import WitnessRefusedError
 
-    bundle = Bundle(path)
-    proof = bundle.json("consistency.json")
+    with Bundle(path) as bundle:
+        proof = bundle.json("consistency.json")
+        checkpoint, key = bundle.text("checkpoint"), str(bundle.json("keys.json")["log"])
 
     def prove(first: int, second: int) -> Sequence[bytes]:
         del second
-        if first != proof["first"] and first != Checkpoint.parse(bundle.text("checkpoint")).size:
+        if first != proof["first"] and first != Checkpoint.parse(checkpoint).size:
             raise WitnessRefusedError(
                 f"This bundle does not show how the log of {first} entries went on.",
                 remedy=f"Have it exported again with `--since-size {first}`.",
             )
         return [] if first != proof["first"] else [bytes.fromhex(node) for node in proof["hashes"]]
 
-    return _Shown(bundle.text("checkpoint"), str(bundle.json("keys.json")["log"]), prove)
+    return _Shown(checkpoint, key, prove)
 
 
 def _say(verdict: Verdict, as_json: bool, *, is_pinned: bool) -> None:
@@ -215,21 +218,19 @@ def _say(verdict: Verdict, as_json: bool, *, is_pinned: bool) -> None:
                 "first_bad_index": verdict.first_bad_index,
                 "reason": verdict.reason,
                 "unsealed": verdict.unsealed,
+                "warning": verdict.warning,
                 "key": verdict.key,
                 "key_was_given": is_pinned,
             }
         )
         return
+    colour = {0: "green", 2: "red", 3: "yellow"}[verdict.status]
+    said = escape(told(verdict, is_pinned=is_pinned))
+    console.print(f"[{colour}]{said}[/]", highlight=False, soft_wrap=True)
     if verdict.ok:
-        console.print(f"[green]Nothing was touched.[/] {verdict.events} events, tree size {verdict.tree_size}.")
-        console.print(f"root {verdict.root}", highlight=False)
-    else:
-        where = "" if verdict.first_bad_index is None else f" First bad index: {verdict.first_bad_index}."
-        colour = "red" if verdict.status == 2 else "yellow"
-        console.print(f"[{colour}]{verdict.reason}.[/]{where}", highlight=False)
-    if not is_pinned:
-        console.print(f"Checked with the key found here: {verdict.key}", highlight=False, soft_wrap=True)
-        console.print("Give the key that you keep elsewhere with --key, or a forged log may bring its own.")
+        console.print(f"{verdict.events} events, tree size {verdict.tree_size}, root {verdict.root}.", highlight=False)
+    if verdict.warning is not None:
+        console.print(f"[yellow]Warning: {verdict.warning}.[/]", highlight=False)
 
 
 def bench_audit(

@@ -4,6 +4,7 @@ The attacker here also knows the formats: they compute leaves, chain, tiles and 
 """
 
 import base64
+import json
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -173,10 +174,12 @@ def test_an_event_that_was_slipped_in_with_an_old_time_is_found(log: Audit) -> N
         place = payload.rindex(b'"recordedtime":"') + len(b'"recordedtime":"')
         forged = payload[:place] + b"2001" + payload[place + 4 :]
         forged = forged.replace(b'"id":"evt_', b'"id":"evt-')
-        tables.execute("INSERT INTO inbox (event_id, payload) VALUES ('evt-slipped', ?)", (forged,))
+        event_id = json.loads(forged)["id"]
+        tables.execute("INSERT INTO inbox (event_id, payload) VALUES (?, ?)", (event_id, forged))
     log.settle()
     verdict = log.verify()
-    assert (verdict.status, verdict.first_bad_index) == (2, SIZE)
+    assert verdict.status == 0
+    assert f"entry {SIZE}," in (verdict.warning or "")
 
 
 def test_a_forged_checkpoint_is_found(log: Audit) -> None:
