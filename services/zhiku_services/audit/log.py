@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, union_all
 
 from zhiku_platform.contracts.audit import Checkpoint, SequenceGap
 from zhiku_services.audit.merkle import TreeReader, split
@@ -65,27 +65,23 @@ def count_waiting(connection: Connection) -> int:
 
 def sequence_gaps(connection: Connection) -> list[SequenceGap]:
     """Numbers of producers that never came, 200 ranges at most; a very recent one may still be on its way."""
-    query = select(PROCESS.c.producer, PROCESS.c.boot, PROCESS.c.highest).where(PROCESS.c.received < PROCESS.c.highest)
+    query = select(PROCESS.c.producer, PROCESS.c.boot).where(PROCESS.c.received < PROCESS.c.highest)
     gaps: list[SequenceGap] = []
-    for producer, boot, highest in connection.execute(query):
-        present = _present(connection, producer, boot)
-        gaps += [SequenceGap(producer=producer, boot=boot, first=a, last=b) for a, b in _missing(present, highest)]
-    return gaps[:_MOST_GAPS]
+    for producer, boot in connection.execute(query).all():
+        gaps += _gaps_of(connection, producer, boot, _MOST_GAPS - len(gaps))
+        if len(gaps) == _MOST_GAPS:
+            break
+    return gaps
 
 
-def _present(connection: Connection, producer: str, boot: str) -> set[int]:
-    present: set[int] = set()
-    for table in (FACET, VOIDED):
-        query = select(table.c.seq).where(table.c.producer == producer, table.c.boot == boot)
-        present.update(seq for seq in connection.execute(query).scalars() if seq is not None)
-    return present
-
-
-def _missing(present: set[int], highest: int) -> list[tuple[int, int]]:
-    ranges: list[tuple[int, int]] = []
-    before = 0
-    for seq in sorted({*present, highest + 1}):
-        if seq > before + 1:
-            ranges.append((before + 1, seq - 1))
-        before = seq
-    return ranges
+def _gaps_of(connection: Connection, producer: str, boot: str, limit: int) -> list[SequenceGap]:
+    """The first gaps of one process; the database finds them, for its numbers may be millions."""
+    came = (select(table.c.seq).where(table.c.producer == producer, table.c.boot == boot) for table in (FACET, VOIDED))
+    numbers = union_all(*came).subquery()
+    before = func.lag(numbers.c.seq, 1, 0).over(order_by=numbers.c.seq).label("before")
+    pairs = select(before, numbers.c.seq).subquery()
+    query = select(pairs.c.before, pairs.c.seq).where(pairs.c.seq > pairs.c.before + 1).order_by(pairs.c.seq)
+    return [
+        SequenceGap(producer=producer, boot=boot, first=before + 1, last=seq - 1)
+        for before, seq in connection.execute(query.limit(limit))
+    ]

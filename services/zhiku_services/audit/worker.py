@@ -4,13 +4,15 @@ import threading
 import time
 from collections.abc import Callable
 
+from prometheus_client import Gauge
 from sqlalchemy import insert, select
 
 from zhiku_platform.contracts.audit import AuditEvent
 from zhiku_platform.db import Database
 from zhiku_platform.telemetry import get_logger
+from zhiku_services.audit.errors import InconsistentRootError
 from zhiku_services.audit.intake import Intake
-from zhiku_services.audit.log import tree_of, tree_reader
+from zhiku_services.audit.log import sequence_gaps, tree_of, tree_reader
 from zhiku_services.audit.models import CHECKPOINT
 from zhiku_services.audit.sequencer import BATCH, sequence
 from zhiku_services.audit.signer import Signer
@@ -20,6 +22,13 @@ log = get_logger(__name__)
 
 SEAL_EVERY_S = 1.0
 SEAL_EVERY_EVENTS = 4096
+LOOK_FOR_GAPS_EVERY_S = 60.0
+
+GAPS = Gauge("zhiku_audit_gaps", "Ranges of numbers that producers took and whose events never came, at most 200")
+SIGNER_REFUSES = Gauge(
+    "zhiku_audit_signer_refuses", "1 while the signer refuses a root that does not continue its last"
+)
+
 _LOOK_EVERY_S = 0.25
 _GATHER_S = 0.2
 """Each batch costs one sync of the disk, which those who append wait for as well: so batches should be few."""
@@ -68,6 +77,7 @@ class AuditWorker:
         self._stop = threading.Event()
         self._unsealed = 1
         self._sealed_at = -SEAL_EVERY_S
+        self._looked_at = -LOOK_FOR_GAPS_EVERY_S
         self._thread = threading.Thread(target=self._run, name="audit-worker", daemon=True)
         database.on_commit(self._wake.set)
 
@@ -91,13 +101,29 @@ class AuditWorker:
             self._unsealed += moved
             self._seal_if_due(now=False)
         self._seal_if_due(now=last)
+        self._look_for_gaps()
 
     def _seal_if_due(self, *, now: bool) -> None:
         is_time = self._clock() - self._sealed_at >= SEAL_EVERY_S
         if self._unsealed and (now or is_time or self._unsealed >= SEAL_EVERY_EVENTS):
-            seal(self._database, self._signer)
+            try:
+                seal(self._database, self._signer)
+            except InconsistentRootError:
+                SIGNER_REFUSES.set(1)
+                raise
+            SIGNER_REFUSES.set(0)
             self._unsealed = 0
             self._sealed_at = self._clock()
+
+    def _look_for_gaps(self) -> None:
+        if self._clock() - self._looked_at < LOOK_FOR_GAPS_EVERY_S:
+            return
+        self._looked_at = self._clock()
+        with self._database.read() as session:
+            found = len(sequence_gaps(session.connection()))
+        GAPS.set(found)
+        if found:
+            log.error("audit_gaps_found", gaps=found)
 
     def _tell_losses(self) -> None:
         lost = self._intake.lost

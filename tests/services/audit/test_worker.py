@@ -2,6 +2,13 @@
 
 import time
 
+import pytest
+
+from zhiku_platform.contracts.audit import Stamp
+from zhiku_services.audit.errors import InconsistentRootError
+from zhiku_services.audit.worker import GAPS, SIGNER_REFUSES, AuditWorker
+
+from .attacks import as_administrator, edit, rebuild
 from .conftest import Audit, published
 
 
@@ -40,3 +47,28 @@ def test_a_signer_that_refuses_does_not_stop_the_log_from_taking_events(audit: A
     last.write_text(text, encoding="utf-8")
     audit.settle()
     assert audit.verify().tree_size == 6
+
+
+@pytest.fixture
+def worker(audit: Audit) -> AuditWorker:
+    trail = audit.trail
+    return AuditWorker(audit.database, trail.intake, trail.signer, tenant="acme", clock=lambda: 0.0)
+
+
+def test_gaps_are_looked_for_and_counted(audit: Audit, worker: AuditWorker) -> None:
+    for seq in (1, 4, 9):
+        audit.append(published(seq, stamp=Stamp(producer="knowledge", boot="b1", seq=seq)))
+    worker.step(last=True)
+    assert GAPS._value.get() == 2
+
+
+def test_a_signer_that_refuses_can_be_seen_from_outside(audit: Audit, worker: AuditWorker) -> None:
+    audit.fill(301)
+    audit.settle()
+    with as_administrator(audit) as tables:
+        edit(tables)
+        rebuild(tables)
+    audit.fill(1)
+    with pytest.raises(InconsistentRootError):
+        worker.step(last=True)
+    assert SIGNER_REFUSES._value.get() == 1
