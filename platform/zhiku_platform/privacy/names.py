@@ -25,6 +25,23 @@ _EN = {
     "ORG": Entity.ORGANIZATION,
 }
 Span = tuple[int, int, str]
+_PERSON_LEADS = re.compile(
+    r"(?:\bname(?: is|:|\?)|\bcall(?:ed|s me|ed me)|\b(?:mr|mrs|ms|miss|dr|prof|sir|dear|hi|hello|madam)\.?"
+    r"|\b(?:directed|written|sung|signed) by:?|\bI am|\bI'm|\bsongwriter|\bverses from)\s{1,4}$",
+    re.IGNORECASE,
+)
+_PLACE_LEADS = re.compile(
+    r"\b(?:in|flew to|travel(?:l?ed|l?ing)? to|moved to|city of|home city)\s{1,2}$", re.IGNORECASE
+)
+_COMPANY = re.compile(
+    r"\b(?:inc|ltd|llc|plc|corp|co|company|group|gmbh|bank|university|association|institute|foundation|council"
+    r"|agency|systems|solutions|partners|and|of|the)\b|&",
+    re.IGNORECASE,
+)
+_NO_NAME = re.compile(
+    r"\d{4}|^(?:ATM|IBAN|PIN|SSN|[ADF]PO(?: A[AEP])?|P\.?O\.? Box|ID|CEO|CV|URL|FAX|TV|Suite|Unit|Apt)\.?$",
+    re.IGNORECASE,
+)
 
 
 @lru_cache(maxsize=1)
@@ -128,9 +145,23 @@ def _english(wanted: Iterable[str]) -> dict[str, list[Span]]:
     documents = _english_model().pipe(ordered, batch_size=_BATCH)
     return {
         piece: [
-            (entity.start_char, entity.end_char, entity.label_)
+            _corrected(piece, entity.start_char, entity.end_char, entity.label_)
             for entity in document.ents
-            if entity.label_ in _EN and _CAPITAL.search(entity.text)
+            if entity.label_ in _EN and _CAPITAL.search(entity.text) and not _NO_NAME.search(entity.text)
         ]
         for piece, document in zip(ordered, documents, strict=True)
     }
+
+
+def _corrected(text: str, start: int, end: int, label: str) -> Span:
+    """The span without a possessive, its label by the words before it where they leave no doubt."""
+    value = text[start:end]
+    if value.endswith(("'s", "’s")):
+        end -= 2
+    before = text[max(0, start - 24) : start]
+    if not _COMPANY.search(value):
+        if _PERSON_LEADS.search(before):
+            label = "PERSON"
+        elif label == "ORG" and _PLACE_LEADS.search(before):
+            label = "GPE"
+    return start, end, label

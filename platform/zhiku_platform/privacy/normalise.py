@@ -6,7 +6,7 @@ _WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _MATHEMATICAL_DIGITS = {0x1D7CE + n: ord("0") + n % 10 for n in range(50)}
 _DASHES = dict.fromkeys([0x2010, 0x2011, 0x2012, 0x2013, 0x2014, 0x2015, 0x2212, 0xFE63], ord("-"))
 _SPACES = dict.fromkeys([0x00A0, 0x2000, 0x2001, 0x2002, 0x2003, 0x2007, 0x2009, 0x202F, 0x3000, 0x0009], ord(" "))
-_DOTS = {0x30FB: ord("·"), 0x2022: ord("·"), 0x2027: ord("·"), 0x3002: ord("。")}
+_DOTS = {0x30FB: ord("·"), 0x2022: ord("·"), 0x2027: ord("·")}
 _TABLE = _WIDTH | _MATHEMATICAL_DIGITS | _DASHES | _SPACES | _DOTS
 _INVISIBLE = frozenset("\u200b\u200c\u200d\u2060\ufeff\u00ad\u200e\u200f")
 

@@ -8,7 +8,7 @@ import pytest
 
 from zhiku_platform.privacy import Analyzer, Entity, Finding, Sensitivity
 from zhiku_platform.privacy.evaluation import Find, evaluate, ours
-from zhiku_platform.privacy.names import _chinese, _chinese_model, _spans, find_names
+from zhiku_platform.privacy.names import _chinese, _chinese_model, _corrected, _spans, find_names
 from zhiku_platform.privacy.normalise import normalise
 from zhiku_platform.privacy.presidio import recognizers
 from zhiku_platform.privacy.samples import FORMS, Form, generated, hard_negatives, structured
@@ -107,6 +107,21 @@ def test_batches_label_chinese_as_the_model_does_alone() -> None:
 
 def test_batches_label_english_as_the_model_does_alone() -> None:
     assert find_names(ENGLISH, "en") == [find_names([text], "en")[0] for text in ENGLISH]
+
+
+@pytest.mark.parametrize(
+    ("before", "value", "label", "expected"),
+    [
+        ("my name is ", "Ana Dias", "ORG", ("Ana Dias", "PERSON")),
+        ("she flew to ", "Loeches", "ORG", ("Loeches", "GPE")),
+        ("written by ", "Bank of Ireland", "ORG", ("Bank of Ireland", "ORG")),
+        ("the house of ", "Ana's", "PERSON", ("Ana", "PERSON")),
+    ],
+)
+def test_the_words_before_a_name_say_what_it_is(before: str, value: str, label: str, expected: tuple[str, str]) -> None:
+    text = before + value
+    start, end, corrected = _corrected(text, len(before), len(text), label)
+    assert (text[start:end], corrected) == expected
 
 
 def test_nothing_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
