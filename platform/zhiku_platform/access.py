@@ -118,6 +118,8 @@ SCOPE_PERMISSIONS: Mapping[ApiKeyScope, frozenset[Permission]] = MappingProxyTyp
                 Permission.SOURCE_MANAGE,
             }
         ),
+        # For a witness, which watches the log from another machine.
+        ApiKeyScope.AUDIT: frozenset({Permission.AUDIT_READ}),
     }
 )
 """What each scope of an API key opens at most; its owner's roles must give the permission as well."""

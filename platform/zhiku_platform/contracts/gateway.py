@@ -27,6 +27,7 @@ class ApiKeyScope(StrEnum):
     ASK = "ask"
     SEARCH = "search"
     INGEST = "ingest"
+    AUDIT = "audit"
 
 
 class NewApiKey(Message):

@@ -5,6 +5,7 @@ only that the log, or the bundle, is consistent in itself.
 """
 
 import importlib.util
+import os
 import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
@@ -13,11 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self
 
+import httpx2
 import typer
 from rich.markup import escape
 
-from zhiku_platform.contracts.audit import AuditEvent, AuditFilter, Cosignature
-from zhiku_platform.errors import NotFoundError
+from zhiku_platform.clients.base import raise_problem, unreachable
+from zhiku_platform.contracts.audit import AuditEvent, AuditFilter, ConsistencyProof, Cosignature, LogStatus
+from zhiku_platform.contracts.audit import Checkpoint as LogCheckpoint
+from zhiku_platform.errors import NotFoundError, UnprocessableError
 from zhiku_platform.settings import Settings
 from zhiku_services.audit.verifier import Bundle, Checkpoint, Verdict, told, verify_bundle
 from zhiku_services.commands.home import AsJson, Home, settings_for
@@ -82,6 +86,12 @@ def witness(
     bundle: Annotated[
         Path | None, typer.Option(help="A bundle that shows the log; without it, the home's log.")
     ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            help="A running Zhiku; its API key, with the scope `audit`, is read from `ZHIKU_WITNESS_API_KEY`."
+        ),
+    ] = None,
     name: Annotated[str, typer.Option(help="The witness's name, on its signatures.")] = "witness.local",
     key: Key = None,
     home: Home = None,
@@ -94,6 +104,8 @@ def witness(
     if bundle is not None:
         shown = _shown_by_bundle(bundle)
         cosignature = second_party.observe(shown.note, key or shown.key, shown.prove)
+    elif url is not None:
+        cosignature = _witness_remote(url, second_party.observe, key)
     else:
         cosignature = _witness_home(settings_for(home), second_party.observe, key)
     result = {"size": cosignature.size, "key": cosignature.key, "line": cosignature.line}
@@ -186,6 +198,37 @@ def _witness_home(settings: Settings, observe: Observe, key: str | None) -> Cosi
             keep_cosignature(session.connection(), cosignature)
         log.record("audit.witnessed", subject="log")
     return cosignature
+
+
+def _witness_remote(url: str, observe: Observe, key: str | None) -> Cosignature:
+    """Look at the log of a running Zhiku, and leave the cosignature there."""
+    api_key = os.environ.get("ZHIKU_WITNESS_API_KEY", "")
+    if not api_key:
+        raise UnprocessableError(
+            "There is no API key to look at the log with.",
+            remedy="Set `ZHIKU_WITNESS_API_KEY` to a key with the scope `audit`.",
+        )
+    with httpx2.Client(base_url=url, headers={"Authorization": f"Bearer {api_key}"}, timeout=60) as http:
+
+        def prove(first: int, second: int) -> Sequence[bytes]:
+            path = f"/api/v1/audit-log/consistency?first={first}&second={second}"
+            proof = ConsistencyProof.model_validate_json(_asked(http, "GET", path).content)
+            return [bytes.fromhex(node) for node in proof.hashes]
+
+        shown = key or LogStatus.model_validate_json(_asked(http, "GET", "/api/v1/audit-log").content).public_key
+        checkpoint = LogCheckpoint.model_validate_json(_asked(http, "GET", "/api/v1/audit-log/checkpoint").content)
+        cosignature = observe(checkpoint.note, shown, prove)
+        _asked(http, "POST", "/api/v1/audit-log/cosignatures", json=cosignature.model_dump(mode="json"))
+    return cosignature
+
+
+def _asked(http: httpx2.Client, method: str, path: str, **content: Any) -> httpx2.Response:
+    try:
+        response = http.request(method, path, **content)
+    except httpx2.TransportError as error:
+        raise unreachable("audit") from error
+    raise_problem("audit", response)
+    return response
 
 
 def _shown_by_bundle(path: Path) -> _Shown:

@@ -1314,7 +1314,7 @@ export interface components {
      * @description What a key may be used for; never more than its owner may do.
      * @enum {string}
      */
-    ApiKeyScope: "ask" | "search" | "ingest";
+    ApiKeyScope: "ask" | "search" | "ingest" | "audit";
     /**
      * AuditFilter
      * @description What a reviewer looks for. Every given field must match.

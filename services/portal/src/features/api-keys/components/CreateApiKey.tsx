@@ -4,6 +4,7 @@ import { useTranslation } from "react-i18next";
 import type { ApiKeyScope } from "@/api/types";
 import { CopyButton } from "@/ui/CopyButton";
 import { ProblemAlert } from "@/ui/ProblemAlert";
+import { useMay } from "@/features/session/hooks/useSession";
 import { useCreateApiKey } from "../hooks/useApiKeys";
 import classes from "./ApiKeysPage.module.css";
 
@@ -70,6 +71,7 @@ interface FormProps {
 
 function Form({ isPending, error, onSubmit, onCancel }: FormProps) {
   const { t } = useTranslation();
+  const offered: ApiKeyScope[] = useMay("audit:read") ? [...SCOPES, "audit"] : SCOPES;
   const [name, setName] = useState("");
   const [scopes, setScopes] = useState<ApiKeyScope[]>(["ask"]);
   const [days, setDays] = useState<number | string>(DEFAULT_DAYS);
@@ -96,7 +98,7 @@ function Form({ isPending, error, onSubmit, onCancel }: FormProps) {
           onChange={(chosen) => setScopes(chosen as ApiKeyScope[])}
         >
           <Stack gap="xs" mt="xs">
-            {SCOPES.map((scope) => (
+            {offered.map((scope) => (
               <Checkbox key={scope} value={scope} label={t(`keys.scope.${scope}`)} />
             ))}
           </Stack>
