@@ -15,6 +15,7 @@ from zhiku_platform.access import (
     permission_matrix,
     permissions_of,
 )
+from zhiku_platform.contracts.gateway import ApiKeyScope
 from zhiku_platform.contracts.identity import Principal, Role
 from zhiku_platform.errors import ForbiddenError, NotSignedInError
 
@@ -29,6 +30,13 @@ def test_an_access_cannot_be_made_by_hand() -> None:
 def test_a_permission_that_no_role_gives_is_refused() -> None:
     with pytest.raises(ForbiddenError):
         authorize(EMPLOYEE, Permission.PASSAGE_PUBLISH)
+
+
+def test_an_api_key_opens_no_more_than_its_scopes() -> None:
+    key = EMPLOYEE.model_copy(update={"scopes": frozenset({ApiKeyScope.INGEST})})
+    assert authorize(key, Permission.DOCUMENT_WRITE).principal is key
+    with pytest.raises(ForbiddenError):
+        authorize(key, Permission.SEARCH)
 
 
 def test_a_principal_without_roles_may_do_nothing() -> None:
