@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from zhiku_platform.contracts.wire import Message, Moment
+from zhiku_platform.contracts.wire import SEARCHABLE, Message, Moment
 from zhiku_platform.db import new_id, utc_now
 
 Detail = str | int | bool | None | list[str]
@@ -24,10 +24,6 @@ MAX_CLEAR_BYTES = 48 * 1024
 """What `details` may take of it, as JSON."""
 MAX_INT = 2**53 - 1
 """The largest integer that every JSON reader keeps exact (RFC 8785, section 3.2.2.3)."""
-
-
-SEARCHABLE = r"^[^\x00]*$"
-"""What can stand in a column of text: PostgreSQL takes no zero byte."""
 
 
 MAX_PERSON = 205

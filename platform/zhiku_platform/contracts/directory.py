@@ -4,7 +4,7 @@ from pydantic import Field
 
 from zhiku_platform.contracts.identity import Role
 from zhiku_platform.contracts.knowledge import AclToken
-from zhiku_platform.contracts.wire import Message
+from zhiku_platform.contracts.wire import SEARCHABLE, Message
 
 
 class Person(Message):
@@ -24,7 +24,7 @@ class HoldersQuery(Message):
 
 
 class PersonQuery(Message):
-    sub: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")
+    sub: str = Field(min_length=1, max_length=200, pattern=SEARCHABLE)
 
 
 class People(Message):

@@ -5,7 +5,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from zhiku_platform.contracts.gateway import ApiKeyScope
-from zhiku_platform.contracts.wire import Message
+from zhiku_platform.contracts.wire import SEARCHABLE, Message
 
 
 class PrincipalKind(StrEnum):
@@ -40,8 +40,8 @@ class Principal(Message):
     `scopes` narrows what the roles allow, for a caller who came with an API key; None narrows nothing.
     """
 
-    sub: str = Field(min_length=1, max_length=200)
-    tenant: str = Field(min_length=1, max_length=100)
+    sub: str = Field(min_length=1, max_length=200, pattern=SEARCHABLE)
+    tenant: str = Field(min_length=1, max_length=100, pattern=SEARCHABLE)
     kind: PrincipalKind = PrincipalKind.USER
     name: str = ""
     groups: frozenset[str] = frozenset()

@@ -6,9 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StrictInt, model_validator
 
-from zhiku_platform.contracts.wire import Message
+from zhiku_platform.contracts.wire import SEARCHABLE, Message
 
-PlainText = Annotated[str, Field(pattern=r"^[^\x00]*$")]
+PlainText = Annotated[str, Field(pattern=SEARCHABLE)]
 """Text that every database can store: PostgreSQL has no place for a NUL."""
 
 ReleaseNumber = Annotated[int, Field(ge=0, lt=2**62)]

@@ -20,6 +20,10 @@ Moment = Annotated[AwareDatetime, BeforeValidator(_no_number)]
 """A point in time with its zone, in the form of RFC 3339; a bare number would be read as seconds or milliseconds."""
 
 
+SEARCHABLE: Final = r"^[^\x00]*$"
+"""What can stand in a column of text: PostgreSQL takes no zero byte."""
+
+
 class Message(BaseModel):
     """A frozen wire message; unknown fields are refused, so a typo is an error and not a default."""
 

@@ -8,7 +8,6 @@ from fastapi.responses import PlainTextResponse, Response
 from zhiku_platform.access import Access, Permission, require
 from zhiku_platform.contracts.audit import (
     ACTOR,
-    SEARCHABLE,
     Accepted,
     AppendRequest,
     AuditFilter,
@@ -29,7 +28,7 @@ from zhiku_platform.contracts.audit import (
     Revealed,
     TimelineKind,
 )
-from zhiku_platform.contracts.wire import Moment, Page
+from zhiku_platform.contracts.wire import SEARCHABLE, Moment, Page
 from zhiku_platform.http import GuardedRouter
 from zhiku_services.audit import service
 from zhiku_services.audit.service import Trail

@@ -33,7 +33,7 @@ from zhiku_platform.contracts.knowledge import (
     SearchRequest,
     SearchResult,
 )
-from zhiku_platform.contracts.wire import Page
+from zhiku_platform.contracts.wire import SEARCHABLE, Page
 from zhiku_platform.db import Database, ReadSession, WriteSession
 from zhiku_platform.http import GuardedRouter
 from zhiku_services.knowledge import explaining, publishing, releases, search, service
@@ -56,7 +56,7 @@ CanPublish = Annotated[Access, require(Permission.PASSAGE_PUBLISH)]
 Cursor = Annotated[str, Query(max_length=100)]
 Limit = Annotated[int, Query(ge=1, le=200)]
 ReleaseNumber = Annotated[int, Path(ge=0, lt=2**62)]
-Sub = Annotated[str, Path(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+Sub = Annotated[str, Path(min_length=1, max_length=200, pattern=SEARCHABLE)]
 PageNumber = Annotated[int | None, Query(ge=1, lt=2**31)]
 
 _INLINE = {"application/pdf", "text/plain", "image/png", "image/jpeg"}
