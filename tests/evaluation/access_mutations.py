@@ -383,7 +383,7 @@ ASSISTANT: list[Mutation] = [
     Mutation(
         "answers: resumed under rights",
         "a stream is taken up with what was closed",
-        ((assistant_service, "past_events", lambda events, _, **__: iter(events)),),
+        tuple((each, "past_events", lambda events, _, **__: iter(events)) for each in (assistant_service, running)),
     ),
     Mutation("answers: recorded first", "a question without a record", ((records, "record", _nothing),)),
     Mutation("receipts: owner", "anybody's", ((OWN, "receipt", _by_id(ReceiptRow, "answer_id", "tenant")),)),

@@ -14,7 +14,7 @@ from zhiku_services.assistant.answering.draft import replay
 from zhiku_services.assistant.models import AnswerEventRow, AnswerRow
 from zhiku_services.assistant.records import close_abandoned
 
-from .conftest import LIN, Assistant, final, read_events
+from .conftest import LIN, ZHAO, Assistant, final, read_events
 
 pytestmark = pytest.mark.anyio
 
@@ -229,3 +229,41 @@ async def test_a_silent_stream_shows_signs_of_life(assistant: Assistant, gate: G
         assert item is None
         break
     gate.opened.set()
+
+
+async def test_an_answer_that_is_being_written_does_not_exist_for_others(
+    assistant: Assistant, gate: Gate, eventually: Eventually
+) -> None:
+    answer_id = await hang_up_after_start(assistant)
+    await eventually(lambda: gate.is_waiting)
+    for method, path in (("GET", ""), ("GET", "/stream"), ("POST", "/stop"), ("GET", "/receipt")):
+        response = await assistant.client(ZHAO).request(method, f"/api/v1/answers/{answer_id}{path}")
+        assert response.status_code == 404, path
+    gate.opened.set()
+    assert final(await assistant.resume(answer_id, 0)).state is AnswerState.DONE
+
+
+@pytest.mark.parametrize("is_elsewhere", [False, True])
+async def test_a_stream_taken_up_again_leaves_out_what_was_closed_meanwhile(
+    assistant: Assistant, gate: Gate, eventually: Eventually, is_elsewhere: bool
+) -> None:
+    answer_id = await hang_up_after_start(assistant)
+
+    def is_kept() -> bool:
+        with assistant.database.read() as session:
+            return "sentence" in [row.event["type"] for row in session.exec(select(AnswerEventRow))]
+
+    await eventually(lambda: gate.is_waiting and is_kept())
+    assistant.knowledge.set_readers("Leave policy", ["group:finance"])
+    registry = assistant.app.state.assistant.running
+    hidden = registry._running
+    if is_elsewhere:
+        # As a process sees it that does not write the answer itself.
+        registry._running = {}
+    listening = asyncio.create_task(assistant.resume(answer_id, 0))
+    await asyncio.sleep(0.5)
+    registry._running = hidden
+    gate.opened.set()
+    events = await listening
+    assert not any(shown in str(events) for shown in ("15 days", "Unused days"))
+    assert "citation" not in {event.type for _, event in events}
