@@ -252,9 +252,9 @@ class PrincipalSigner:
         try:
             claims = jwt.decode(token, self._key, algorithms=["HS256"]).claims
             registry.validate(claims)
+            return Principal.model_validate(claims["principal"])
         except (JoseError, ValueError) as error:
             raise NotSignedInError("The principal of this request is not valid.", remedy="Sign in again.") from error
-        return Principal.model_validate(claims["principal"])
 
 
 def service_principal(name: str, tenant: str) -> Principal:

@@ -86,6 +86,13 @@ def test_a_bad_token_is_nobody(token: str) -> None:
         PrincipalSigner("one secret of a test").verify(token)
 
 
+@pytest.mark.parametrize("name", ["sub", "tenant"])
+def test_a_name_that_no_table_can_hold_is_nobody(name: str) -> None:
+    signer = PrincipalSigner("s" * 32)
+    with pytest.raises(NotSignedInError):
+        signer.verify(signer.sign(EMPLOYEE.model_copy(update={name: "\x00"})))
+
+
 def test_an_unsigned_token_is_nobody() -> None:
     key = OctKey.import_key(b"one secret of a test".ljust(32, b"\0"))
     genuine = jwt.encode({"alg": "HS256"}, {"principal": {}}, key)
