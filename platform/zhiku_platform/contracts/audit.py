@@ -116,6 +116,12 @@ ACTIONS: Mapping[str, EventKind] = MappingProxyType(
         "audit.group_erased": EventKind(
             SubjectKind.OTHER, _ENTITY, "The key of a record group was destroyed; its sealed parts are unreadable."
         ),
+        "audit.key_announced": EventKind(
+            SubjectKind.AUDIT, _ENTITY, "The log's next key was made; both sign from now on."
+        ),
+        "audit.key_handed_over": EventKind(
+            SubjectKind.AUDIT, _ENTITY, "The log's key is about to hand over to the next one."
+        ),
         "audit.person_forgotten": EventKind(
             SubjectKind.OTHER, _ENTITY, "The link between a pseudonym and its person was destroyed."
         ),
@@ -389,14 +395,22 @@ class SequenceGap(Message):
 
 
 class LogStatus(Message):
-    """The log now. `waiting` events are durable and not yet in the tree, `spooled` ones on the second sink."""
+    """The log now. `waiting` events are durable and not yet in the tree, `spooled` ones on the second sink.
+
+    `set_aside` lines of the second sink could not be read. `next_public_key` signs beside the other; `handovers` are
+    the notes by which earlier keys handed over. `signer_refuses` says that the log does not continue what was signed.
+    """
 
     origin: str
     public_key: str
+    next_public_key: str | None
+    handovers: list[str]
     size: int
     waiting: int
     spooled: int
+    set_aside: int
     lost: int
+    signer_refuses: bool
     checkpoint: str | None
     gaps: list[SequenceGap]
 

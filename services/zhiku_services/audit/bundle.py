@@ -85,7 +85,8 @@ def write_bundle(
     summary = _write_entries(files, connection, entries, tree, complete=complete)
     files.write("checkpoint", found.note)
     files.write("checkpoints.json", json.dumps(_earlier(connection, checkpoint.size) if complete else [], indent=1))
-    files.write("keys.json", json.dumps({"log": signer.public_key, "witnesses": _witnesses(connection)}, indent=1))
+    keys = {"log": signer.public_key, "handovers": signer.handovers(), "witnesses": _witnesses(connection)}
+    files.write("keys.json", json.dumps(keys, indent=1))
     hashes = [node.hex() for node in tree.consistency(since, checkpoint.size)]
     files.write("consistency.json", json.dumps({"first": since, "second": checkpoint.size, "hashes": hashes}))
     files.write("verify.py", Path(verifier.__file__).read_bytes())

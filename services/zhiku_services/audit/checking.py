@@ -23,11 +23,11 @@ from zhiku_services.audit.verifier import (
     TAMPERED,
     Checkpoint,
     LogCheck,
+    LogKeys,
     TamperedError,
     Verdict,
     VerifierKey,
     fold,
-    open_checkpoint,
 )
 from zhiku_services.audit.verifier import (
     TILE as TILE_WIDTH,
@@ -36,8 +36,10 @@ from zhiku_services.audit.verifier import (
 BATCH = 4096
 
 
-def verify_database(database: Database, key: str, anchors: Sequence[str] = ()) -> Verdict:
-    """Check the whole log with the public key `key`.
+def verify_database(
+    database: Database, key: str, anchors: Sequence[str] = (), handovers: Sequence[str] = ()
+) -> Verdict:
+    """Check the whole log with the public key `key`, and the keys that `handovers` lead to from it.
 
     `anchors` are checkpoints from outside the database: the signer's last one, or a witness's. They find what
     a database that was put back to an earlier state cannot tell.
@@ -47,7 +49,7 @@ def verify_database(database: Database, key: str, anchors: Sequence[str] = ()) -
     if not database.is_sqlite:
         connection = connection.execution_options(isolation_level="REPEATABLE READ")
     with connection:
-        return _Check(connection, log_key, anchors).run()
+        return _Check(connection, log_key, anchors, handovers).run()
 
 
 def read_anchors(folders: Sequence[Path]) -> list[str]:
@@ -57,9 +59,13 @@ def read_anchors(folders: Sequence[Path]) -> list[str]:
 
 
 class _Check:
-    def __init__(self, connection: Connection, key: VerifierKey, anchors: Sequence[str]) -> None:
+    def __init__(
+        self, connection: Connection, key: VerifierKey, anchors: Sequence[str], handovers: Sequence[str]
+    ) -> None:
         self._connection = connection
         self._key = key
+        self._keys = LogKeys(key)
+        self._handovers = handovers
         self._anchors = anchors
         # PostgreSQL would write bytes as hexadecimal text, twice as long.
         self._cursor_options = {"binary": True} if connection.dialect.name == "postgresql" else {}
@@ -71,6 +77,7 @@ class _Check:
     def run(self) -> Verdict:
         self._events = self._connection.execute(select(func.count()).select_from(ENTRY)).scalar_one()
         try:
+            self._keys = LogKeys(self._key, self._handovers)
             check = LogCheck(self._checkpoints())
             for first, rows in self._entries():
                 _, ids, payloads, leaves, chain = zip(*rows, strict=True)
@@ -107,10 +114,13 @@ class _Check:
 
     def _checkpoints(self) -> Iterator[Checkpoint]:
         """Every checkpoint, in the order of sizes, opened when it falls due: there is one for each second."""
-        anchors = sorted((open_checkpoint(text, self._key) for text in self._anchors), key=_size)
+        anchors = sorted((self._keys.open(text) for text in self._anchors), key=_size)
         query = select(CHECKPOINT.c.size, CHECKPOINT.c.note).order_by(CHECKPOINT.c.size.desc()).limit(1)
         newest = [self._open(size, note) for size, note in self._connection.execute(query)]
-        self._latest = max([*anchors, *newest], key=_size, default=None)
+        latest = max([*anchors, *newest], key=_size, default=None)
+        if latest is not None and not self._keys.signed(latest.note):
+            raise TamperedError(f"the checkpoint of size {latest.size} is signed by a key that was handed over")
+        self._latest = latest
         return merge(anchors, self._stored_checkpoints(), key=_size)
 
     def _stored_checkpoints(self) -> Iterator[Checkpoint]:
@@ -121,7 +131,7 @@ class _Check:
             after = rows[-1].size
 
     def _open(self, size: int, note: str) -> Checkpoint:
-        checkpoint = open_checkpoint(note, self._key)
+        checkpoint = self._keys.open(note)
         if checkpoint.size != size:
             raise TamperedError(f"the checkpoint of size {size} is another one")
         return checkpoint

@@ -12,6 +12,8 @@ UnprocessableError
 └── UnknownEventError         422  unknown_event
 ConflictError
 ├── InconsistentRootError     409  inconsistent_root
+├── NoNextKeyError            409  no_next_key
+├── SealedPartTouchedError    409  sealed_part_touched
 └── WitnessRefusedError       409  witness_refused
 """
 
@@ -88,6 +90,36 @@ class InconsistentRootError(ConflictError):
     """The signer was asked to sign a root that does not continue the one it signed last."""
 
     code = "inconsistent_root"
+
+    def __init__(self, size: int) -> None:
+        super().__init__(
+            f"The log of {size} entries does not continue what was signed last.",
+            remedy="Run `zhiku audit verify`, keep the database as it is, and call who answers for the audit.",
+        )
+
+
+class SealedPartTouchedError(ConflictError):
+    """A sealed part is not the one that was sealed for its event, or its key is another one."""
+
+    code = "sealed_part_touched"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The event's sealed part cannot be opened: it, or its key, is not the one of this event.",
+            remedy="Run `zhiku audit verify`, keep the database as it is, and call who answers for the audit.",
+        )
+
+
+class NoNextKeyError(ConflictError):
+    """The log's key cannot hand over: no other signs beside it."""
+
+    code = "no_next_key"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "No next key of the log has signed a checkpoint yet.",
+            remedy="Run `zhiku audit rotate` first, and give the next key to all who trust the present one.",
+        )
 
 
 class WitnessRefusedError(ConflictError):

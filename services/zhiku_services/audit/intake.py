@@ -207,6 +207,10 @@ class Intake:
     def waiting_in_spool(self) -> int:
         return self._spool.count()
 
+    def set_aside_in_spool(self) -> int:
+        """How many lines of the spool nobody could read."""
+        return self._spool.count_unreadable()
+
 
 def _insert(connection: Connection, rows: list[tuple[str, bytes]]) -> None:
     """Put events into the inbox; those that are there already stay as they are."""

@@ -2,13 +2,14 @@
 
 import base64
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from zhiku_services.audit.files import create_once
-from zhiku_services.audit.verifier import COSIGNATURE_V1, ED25519, VerifierKey, cosigned_message
+from zhiku_services.audit.verifier import COSIGNATURE_V1, VerifierKey, cosigned_message
 
 
 @dataclass(frozen=True)
@@ -21,13 +22,18 @@ class SigningKey:
     @classmethod
     def at(cls, path: Path, *, name: str, kind: int) -> "SigningKey":
         """The key in a file of 32 bytes, made if there is none."""
-        secret = create_once(path, Ed25519PrivateKey.generate().private_bytes_raw())
-        private = Ed25519PrivateKey.from_private_bytes(secret)
+        create_once(path, Ed25519PrivateKey.generate().private_bytes_raw())
+        return cls.read(path, name=name, kind=kind)
+
+    @classmethod
+    def read(cls, path: Path, *, name: str, kind: int) -> "SigningKey":
+        """The key in a file of 32 bytes."""
+        private = Ed25519PrivateKey.from_private_bytes(path.read_bytes())
         return cls(VerifierKey(name, kind, private.public_key().public_bytes_raw()), private)
 
-    def sign(self, body: str) -> str:
-        """A note with this text, which ends with a newline, and our signature."""
-        return f"{body}\n{self._line(self._private.sign(body.encode()))}"
+    def line(self, body: str) -> str:
+        """Our signature line below this text, which ends with a newline."""
+        return self._line(self._private.sign(body.encode()))
 
     def cosign(self, body: bytes, seconds: int) -> str:
         """Our signature line below a checkpoint that we saw at this time, without its newline."""
@@ -38,9 +44,9 @@ class SigningKey:
         return f"— {self.verifier.name} {base64.b64encode(self.verifier.id + signature).decode()}\n"
 
 
-def log_key(folder: Path, origin: str) -> SigningKey:
-    """The key of the log of this name."""
-    return SigningKey.at(folder / "key", name=origin, kind=ED25519)
+def signed_note(body: str, keys: Sequence[SigningKey]) -> str:
+    """A note with this text, which ends with a newline, and a signature by each key."""
+    return f"{body}\n{''.join(key.line(body) for key in keys)}"
 
 
 def witness_key(folder: Path, name: str) -> SigningKey:

@@ -1,9 +1,11 @@
 """The service's face: reviewers' questions under `/api/v1`, other services' events under `/internal`."""
 
-from typing import Annotated
+from collections.abc import Iterator
+from tempfile import TemporaryFile
+from typing import IO, Annotated
 
 from fastapi import Query, Request
-from fastapi.responses import PlainTextResponse, Response
+from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 
 from zhiku_platform.access import Access, Permission, require
 from zhiku_platform.contracts.audit import (
@@ -138,9 +140,15 @@ def delete_audit_view(access: CanRead, request: Request, view_id: str) -> None:
 
 
 @router.post("/audit-exports", response_class=Response, responses=_ZIP)
-def export_audit_events(access: CanExport, request: Request, wanted: ExportRequest) -> Response:
+def export_audit_events(access: CanExport, request: Request, wanted: ExportRequest) -> StreamingResponse:
     """Export evidence: what matches and is signed, with proofs, keys and a program that checks them."""
-    return Response(service.export(access, wanted, _trail(request)), media_type="application/zip")
+    file = TemporaryFile(prefix="zhiku-bundle-")  # noqa: SIM115 - closed once it is sent
+    try:
+        service.export(access, wanted, _trail(request), file)
+    except BaseException:
+        file.close()
+        raise
+    return StreamingResponse(_read(file), media_type="application/zip")
 
 
 @router.get("/audit-log")
@@ -183,3 +191,11 @@ def get_logged_receipt(access: CanReview, request: Request, answer_id: str) -> L
 def _trail(request: Request) -> Trail:
     trail: Trail = request.app.state.trail
     return trail
+
+
+def _read(file: IO[bytes]) -> Iterator[bytes]:
+    """A file from its beginning; it has no name, so closing it is all there is to tidy up."""
+    with file:
+        file.seek(0)
+        while part := file.read(1 << 20):
+            yield part

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.keywrap import aes_key_unwrap, aes_key_wrap
 from sqlalchemy import Connection, bindparam, delete, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from zhiku_services.audit.erasures import Erasure, ErasureLog
+from zhiku_services.audit.errors import SealedPartTouchedError
 from zhiku_services.audit.files import create_once, private_folder
 from zhiku_services.audit.models import BLOB, ERASURE, PERSON, RECORD_KEY
 from zhiku_services.audit.times import now_us
@@ -101,13 +103,16 @@ class Vault:
         """Decrypt the sealed part that an event names; None if its key was destroyed or it is gone.
 
         Raises:
-            cryptography.exceptions.InvalidTag: it is not the one that was sealed for this event.
+            SealedPartTouchedError: it is not the one that was sealed for this event.
         """
         key = self._data_key(tenant, sealed["group"])
         content = self._connection.execute(select(BLOB.c.content).where(BLOB.c.digest == sealed["digest"])).scalar()
         if key is None or content is None or sealed.get("key", key_id(key)) != key_id(key):
             return None
-        plain = AESGCM(key).decrypt(content[:_NONCE_BYTES], content[_NONCE_BYTES:], event_id.encode())
+        try:
+            plain = AESGCM(key).decrypt(content[:_NONCE_BYTES], content[_NONCE_BYTES:], event_id.encode())
+        except InvalidTag as error:
+            raise SealedPartTouchedError from error
         opened: dict[str, str] = orjson.loads(plain)
         return opened
 

@@ -5,9 +5,8 @@ import re
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from io import BytesIO
 from types import MappingProxyType
-from typing import Any
+from typing import IO, Any
 
 from pydantic import ValidationError
 from sqlalchemy import Connection, select
@@ -289,16 +288,23 @@ def delete_view(access: Access, view_id: str, trail: Trail) -> None:
 def status(access: Access, trail: Trail) -> LogStatus:
     """The log now."""
     _record(access, trail, "audit.viewed", "log", what="status")
+    # Before the log: the signer may sign while we read.
+    refusal = trail.signer.refusal()
     with trail.database.read() as session:
         connection = session.connection()
+        tree = tree_of(connection)
         checkpoint = latest_checkpoint(connection)
         return LogStatus(
             origin=trail.signer.origin,
             public_key=trail.signer.public_key,
-            size=tree_of(connection).size,
+            next_public_key=trail.signer.next_public_key,
+            handovers=trail.signer.handovers(),
+            size=tree.size,
             waiting=count_waiting(connection),
             spooled=trail.intake.waiting_in_spool(),
+            set_aside=trail.intake.set_aside_in_spool(),
             lost=trail.intake.lost,
+            signer_refuses=refusal.concerns(tree.size, tree.root(), tree_reader(connection, tree.size).consistency),
             checkpoint=None if checkpoint is None else checkpoint.note,
             gaps=sequence_gaps(connection),
         )
@@ -358,15 +364,12 @@ def keep_cosignature(connection: Connection, cosignature: Cosignature) -> bool:
     return True
 
 
-def export(access: Access, request: ExportRequest, trail: Trail) -> bytes:
-    """An evidence bundle of what matches and is covered by a checkpoint; see `write_bundle`."""
+def export(access: Access, request: ExportRequest, trail: Trail, target: IO[bytes]) -> None:
+    """Write an evidence bundle of what matches and is covered by a checkpoint; see `write_bundle`."""
     clear, sealed = _said(request.filter)
     _record_because(access, trail, "audit.exported", "bundle", request.reason, clear, sealed)
-    with trail.database.read() as session:
-        target = BytesIO()
-        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-            write_bundle(archive, session.connection(), trail.signer, wanted=request.filter, access=access)
-        return target.getvalue()
+    with trail.database.read() as session, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        write_bundle(archive, session.connection(), trail.signer, wanted=request.filter, access=access)
 
 
 def to_logged_event(entry: Found, sealed_at: int | None) -> LoggedEvent:

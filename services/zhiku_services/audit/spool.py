@@ -87,6 +87,10 @@ class Spool:
         with self._lock:
             return len(self._read()[0]) if self._path.exists() else 0
 
+    def count_unreadable(self) -> int:
+        """How many lines were set aside because nobody could read them."""
+        return count_unreadable(self._folder)
+
     def _set_aside(self, lines: Sequence[bytes]) -> None:
         """Keep lines that a crash cut off, that another key sealed, or that somebody changed: they may be evidence."""
         known = set(self._unreadable.read_bytes().split(b"\n")) if self._unreadable.exists() else set()

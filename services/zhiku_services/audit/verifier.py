@@ -18,7 +18,7 @@ import struct
 import sys
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from itertools import islice, zip_longest
@@ -276,19 +276,100 @@ class Checkpoint:
         return cls(origin, int(size), decoded, note)
 
 
-def open_checkpoint(text: str, key: VerifierKey) -> Checkpoint:
-    """Read a checkpoint of the log whose key this is.
+def handover_body(old: VerifierKey, new: VerifierKey, size: int) -> str:
+    """The text by which a log's key hands over to the next one, when `size` entries were signed; both keys sign it."""
+    return f"{old.name}/handover\n{old}\n{new}\n{size}\n"
+
+
+@dataclass(frozen=True)
+class _Handover:
+    old: VerifierKey
+    new: VerifierKey
+    size: int
+
+    @classmethod
+    def parse(cls, text: str) -> "_Handover":
+        """Read a handover that both of its keys signed.
+
+        Raises:
+            TamperedError: it is malformed, or one of the signatures is missing or wrong.
+        """
+        try:
+            note = Note.parse(text)
+            _, old, new, size, _ = note.body.decode().split("\n")
+            found = cls(VerifierKey.parse(old), VerifierKey.parse(new), int(size))
+        except (ValueError, UnicodeDecodeError, IndexError) as error:
+            raise TamperedError("a handover of the log's key is malformed") from error
+        is_whole = note.body.decode() == handover_body(found.old, found.new, found.size)
+        if not is_whole or not found.old.signed(note) or not found.new.signed(note):
+            raise TamperedError("a handover of the log's key is not signed by both keys")
+        return found
+
+
+class LogKeys:
+    """The key of a log that somebody trusts, with those that it handed over to and those that handed over to it.
+
+    A later key signs for an earlier one. An earlier one speaks only for what it signed before it handed over, and
+    never for the latest checkpoint: who stole it cannot pass off a history that ends there.
 
     Raises:
-        TamperedError: it is malformed, another log's, or not signed by the key.
+        TamperedError: a handover is not what both keys signed.
     """
-    try:
-        found = Checkpoint.parse(text)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise TamperedError("a checkpoint is malformed") from error
-    if found.origin != key.name or not key.signed(found.note):
-        raise TamperedError(f"the checkpoint of size {found.size} is not signed by the log's key")
+
+    def __init__(self, trusted: VerifierKey, handovers: Iterable[str] = ()) -> None:
+        self.name = trusted.name
+        found = [_Handover.parse(text) for text in handovers]
+        self._later = [trusted, *_followed(trusted, {handover.old: handover.new for handover in found})]
+        sizes = {handover.old: handover.size for handover in found}
+        before = _followed(trusted, {handover.new: handover.old for handover in found})
+        self._earlier = [(key, sizes[key]) for key in before]
+
+    def trusts(self, key: VerifierKey) -> bool:
+        """Whether it is the trusted key, or one that this one handed over to."""
+        return key in self._later
+
+    def signed(self, note: Note) -> bool:
+        """Whether the trusted key or a later one signed a note."""
+        return any(key.signed(note) for key in self._later)
+
+    def open_latest(self, text: str) -> Checkpoint:
+        """Read the log's latest checkpoint.
+
+        Raises:
+            TamperedError: it is malformed, another log's, or not signed by the trusted key or a later one.
+        """
+        return self._open(text, may_be_earlier=False)
+
+    def open(self, text: str) -> Checkpoint:
+        """Read a checkpoint that a later one continues; see `open_latest`."""
+        return self._open(text, may_be_earlier=True)
+
+    def _open(self, text: str, *, may_be_earlier: bool) -> Checkpoint:
+        try:
+            found = Checkpoint.parse(text)
+        except (ValueError, UnicodeDecodeError) as error:
+            raise TamperedError("a checkpoint is malformed") from error
+        is_good = self.signed(found.note) or (
+            may_be_earlier and any(found.size <= size and key.signed(found.note) for key, size in self._earlier)
+        )
+        if found.origin != self.name or not is_good:
+            raise TamperedError(f"the checkpoint of size {found.size} is not signed by the log's key")
+        return found
+
+
+def _followed(first: VerifierKey, steps: Mapping[VerifierKey, VerifierKey]) -> list[VerifierKey]:
+    """The keys that lie behind one another from `first` on, each once."""
+    found: list[VerifierKey] = []
+    key = steps.get(first)
+    while key is not None and key not in found and key != first:
+        found.append(key)
+        key = steps.get(key)
     return found
+
+
+def open_checkpoint(text: str, key: VerifierKey) -> Checkpoint:
+    """Read a checkpoint of the log whose one key this is; see `LogKeys.open_latest`."""
+    return LogKeys(key).open_latest(text)
 
 
 class LogCheck:
@@ -522,17 +603,18 @@ class _BundleCheck:
         self._warning: str | None = None
 
     def run(self, bundle: Bundle) -> None:
-        self._key = self._key or str(bundle.json("keys.json")["log"])
-        log_key = VerifierKey.parse(self._key)
-        latest = self._latest = open_checkpoint(bundle.text("checkpoint"), log_key)
+        keys = bundle.json("keys.json")
+        self._key = self._key or str(keys["log"])
+        log_keys = LogKeys(VerifierKey.parse(self._key), keys.get("handovers", ()))
+        latest = self._latest = log_keys.open_latest(bundle.text("checkpoint"))
         self._counted = _count_witnesses(latest, self._witnesses)
         manifest = bundle.json("manifest.json")
         if manifest["complete"]:
-            earlier = [open_checkpoint(text, log_key) for text in bundle.json("checkpoints.json")]
+            earlier = [log_keys.open(text) for text in bundle.json("checkpoints.json")]
             self._check_whole(bundle, [*earlier, latest])
         else:
             self._check_part(bundle, latest)
-        self._check_manifest(bundle, manifest, log_key)
+        self._check_manifest(bundle, manifest, log_keys)
 
     def verdict(self, status: int, index: int | None, reason: str | None) -> Verdict:
         latest = self._latest
@@ -587,13 +669,13 @@ class _BundleCheck:
             before = index
             self._events += 1
 
-    def _check_manifest(self, bundle: Bundle, manifest: Any, key: VerifierKey) -> None:
+    def _check_manifest(self, bundle: Bundle, manifest: Any, keys: LogKeys) -> None:
         try:
             note = Note.parse(bundle.text("manifest.sig"))
         except ValueError as error:
             raise TamperedError("the manifest's signature is malformed") from error
         digest = base64.b64encode(_sha256(bundle.content("manifest.json")).digest()).decode()
-        if note.body.decode() != f"{key.name}/bundle\n{digest}\n" or not key.signed(note):
+        if note.body.decode() != f"{keys.name}/bundle\n{digest}\n" or not keys.signed(note):
             raise TamperedError("the manifest is not signed by the log's key")
         for name, wanted in manifest["files"].items():
             if bundle.digest(name) != wanted:

@@ -11,13 +11,14 @@ from zhiku_platform.contracts.audit import Cosignature
 from zhiku_services.audit.errors import WitnessRefusedError
 from zhiku_services.audit.files import create_once, locked, private_folder, write_durably
 from zhiku_services.audit.notes import witness_key
-from zhiku_services.audit.verifier import Checkpoint, TamperedError, VerifierKey, is_consistent, open_checkpoint
+from zhiku_services.audit.verifier import Checkpoint, LogKeys, TamperedError, VerifierKey, is_consistent
 
 
 class Witness:
     """One witness of one log; `folder` is on the second party's own machine.
 
-    The log's public key is the one given, or on the first use the one that the log shows, and never another.
+    The log's public key is the one given, or on the first use the one that the log shows, and then only one that it
+    handed over to.
     """
 
     def __init__(self, folder: Path, name: str, *, clock: Callable[[], float] = time.time) -> None:
@@ -34,24 +35,28 @@ class Witness:
         path = self.folder / "last.checkpoint"
         return Checkpoint.parse(path.read_text(encoding="utf-8")) if path.exists() else None
 
-    def observe(self, note: str, log_key: str, prove: Callable[[int, int], Sequence[bytes]]) -> Cosignature:
+    def observe(
+        self, note: str, log_key: str, prove: Callable[[int, int], Sequence[bytes]], handovers: Sequence[str] = ()
+    ) -> Cosignature:
         """Check a checkpoint, keep it, and sign it too.
 
         Raises:
             WitnessRefusedError: it has another key's signature, or does not continue the last one.
         """
-        pinned = create_once(self.folder / "log.vkey", log_key.encode()).decode()
-        if pinned != log_key:
-            raise _refused("the log shows another key than before")
+        pinned = VerifierKey.parse(create_once(self.folder / "log.vkey", log_key.encode()).decode())
         try:
-            checkpoint = open_checkpoint(note, VerifierKey.parse(pinned))
+            keys = LogKeys(pinned, handovers)
+            checkpoint = keys.open_latest(note)
         except TamperedError as error:
             raise _refused(error.reason) from error
+        if not keys.trusts(VerifierKey.parse(log_key)):
+            raise _refused("the log shows another key than before")
         with locked(self.folder):
             last = self.last()
             if last is not None:
                 self._check(last, checkpoint, prove)
             write_durably(self.folder / "last.checkpoint", note.encode())
+            write_durably(self.folder / "log.vkey", log_key.encode())
         line = self._key.cosign(checkpoint.note.body, int(self._clock()))
         return Cosignature(size=checkpoint.size, key=self.public_key, line=line)
 

@@ -12,14 +12,14 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Protocol, Self
 
 import httpx2
 import typer
 from rich.markup import escape
 
 from zhiku_platform.clients.base import raise_problem, unreachable
-from zhiku_platform.contracts.audit import AuditEvent, AuditFilter, ConsistencyProof, Cosignature, LogStatus
+from zhiku_platform.contracts.audit import AuditEvent, AuditFilter, ConsistencyProof, Cosignature, Detail, LogStatus
 from zhiku_platform.contracts.audit import Checkpoint as LogCheckpoint
 from zhiku_platform.errors import NotFoundError, UnprocessableError
 from zhiku_platform.settings import Settings
@@ -103,7 +103,7 @@ def witness(
     second_party = Witness(state, name)
     if bundle is not None:
         shown = _shown_by_bundle(bundle)
-        cosignature = second_party.observe(shown.note, key or shown.key, shown.prove)
+        cosignature = second_party.observe(shown.note, key or shown.key, shown.prove, shown.handovers)
     elif url is not None:
         cosignature = _witness_remote(url, second_party.observe, key)
     else:
@@ -116,7 +116,41 @@ def witness(
         console.print(cosignature.line, highlight=False, soft_wrap=True)
 
 
-Observe = Callable[[str, str, Callable[[int, int], Sequence[bytes]]], Cosignature]
+@app.command()
+def rotate(
+    finish: Annotated[
+        bool, typer.Option("--finish", help="Let the next key sign alone; those who trust the old one have it.")
+    ] = False,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change the log's key: first both sign, then, with `--finish`, the old one hands over. Both steps are recorded."""
+    with _OpenLog(settings_for(home)) as log:
+        old = log.signer.public_key
+        if finish:
+            log.record("audit.key_handed_over", subject="log", details={"old": old, "new": log.signer.next_public_key})
+            new = log.signer.hand_over()
+        else:
+            new = log.signer.announce_next()
+            log.record("audit.key_announced", subject="log", details={"old": old, "new": new})
+    if as_json:
+        print_json({"old": old, "new": new, "finished": finish})
+        return
+    said = (
+        "The next key signs alone from now on:"
+        if finish
+        else "Both keys sign from now on. Give the next one to all who check the log, then run it again with --finish:"
+    )
+    console.print(said, highlight=False, soft_wrap=True)
+    console.print(new, highlight=False, soft_wrap=True)
+
+
+class Observe(Protocol):
+    """A witness's look at a checkpoint, the key that the log shows, proofs, and how it came to that key."""
+
+    def __call__(
+        self, note: str, log_key: str, prove: Callable[[int, int], Sequence[bytes]], handovers: Sequence[str]
+    ) -> Cosignature: ...
 
 
 @dataclass(frozen=True)
@@ -126,6 +160,7 @@ class _Shown:
     note: str
     key: str
     prove: Callable[[int, int], Sequence[bytes]]
+    handovers: Sequence[str]
 
 
 class _OpenLog:
@@ -146,12 +181,14 @@ class _OpenLog:
     def __exit__(self, *_: object) -> None:
         self.database.close()
 
-    def record(self, action: str, subject: str) -> None:
+    def record(self, action: str, subject: str, details: dict[str, Detail] | None = None) -> None:
         """Record an act of who runs this command, and have the log signed up to it."""
         from zhiku_services.audit.sequencer import sequence
         from zhiku_services.audit.worker import seal
 
-        event = AuditEvent(action=action, tenant=self._settings.tenant, actor="operator", subject=subject)
+        event = AuditEvent(
+            action=action, tenant=self._settings.tenant, actor="operator", subject=subject, details=details or {}
+        )
         self._trail.intake.append_event(event)
         while sequence(self.database):
             pass
@@ -161,6 +198,7 @@ class _OpenLog:
 def _verify_home(settings: Settings, key: str | None, anchors: Sequence[Path]) -> Verdict:
     from zhiku_services.audit.app import AuditFolders, open_database
     from zhiku_services.audit.checking import read_anchors, verify_database
+    from zhiku_services.audit.signer import read_handovers
 
     _check_there(settings)
     signer = AuditFolders.of(settings).signer
@@ -171,7 +209,8 @@ def _verify_home(settings: Settings, key: str | None, anchors: Sequence[Path]) -
     found = read_anchors([signer, *anchors])
     database = open_database(settings)
     try:
-        return verify_database(database, key or public_key.read_text(encoding="utf-8").strip(), found)
+        trusted = key or public_key.read_text(encoding="utf-8").strip()
+        return verify_database(database, trusted, found, read_handovers(signer))
     finally:
         database.close()
 
@@ -193,7 +232,8 @@ def _witness_home(settings: Settings, observe: Observe, key: str | None) -> Cosi
             if checkpoint is None:
                 raise NoCheckpointError
             tree = tree_reader(connection, checkpoint.size)
-            cosignature = observe(checkpoint.note, key or log.signer.public_key, tree.consistency)
+            shown = key or log.signer.public_key
+            cosignature = observe(checkpoint.note, shown, tree.consistency, log.signer.handovers())
         with log.database.write() as session:
             keep_cosignature(session.connection(), cosignature)
         log.record("audit.witnessed", subject="log")
@@ -215,9 +255,9 @@ def _witness_remote(url: str, observe: Observe, key: str | None) -> Cosignature:
             proof = ConsistencyProof.model_validate_json(_asked(http, "GET", path).content)
             return [bytes.fromhex(node) for node in proof.hashes]
 
-        shown = key or LogStatus.model_validate_json(_asked(http, "GET", "/api/v1/audit-log").content).public_key
+        log = LogStatus.model_validate_json(_asked(http, "GET", "/api/v1/audit-log").content)
         checkpoint = LogCheckpoint.model_validate_json(_asked(http, "GET", "/api/v1/audit-log/checkpoint").content)
-        cosignature = observe(checkpoint.note, shown, prove)
+        cosignature = observe(checkpoint.note, key or log.public_key, prove, log.handovers)
         _asked(http, "POST", "/api/v1/audit-log/cosignatures", json=cosignature.model_dump(mode="json"))
     return cosignature
 
@@ -236,7 +276,7 @@ def _shown_by_bundle(path: Path) -> _Shown:
 
     with Bundle(path) as bundle:
         proof = bundle.json("consistency.json")
-        checkpoint, key = bundle.text("checkpoint"), str(bundle.json("keys.json")["log"])
+        checkpoint, keys = bundle.text("checkpoint"), bundle.json("keys.json")
 
     def prove(first: int, second: int) -> Sequence[bytes]:
         del second
@@ -247,7 +287,7 @@ def _shown_by_bundle(path: Path) -> _Shown:
             )
         return [] if first != proof["first"] else [bytes.fromhex(node) for node in proof["hashes"]]
 
-    return _Shown(checkpoint, key, prove)
+    return _Shown(checkpoint, str(keys["log"]), prove, keys.get("handovers", ()))
 
 
 def _say(verdict: Verdict, as_json: bool, *, is_pinned: bool) -> None:

@@ -4,12 +4,12 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from cryptography.exceptions import InvalidTag
 
 from zhiku_platform.access import Permission, authorize
 from zhiku_platform.contracts.audit import AuditEvent, ProducedEvent
 from zhiku_platform.errors import NotFoundError
 from zhiku_services.audit import service
+from zhiku_services.audit.errors import SealedPartTouchedError
 from zhiku_services.audit.sealing import Vault
 
 from .conftest import CHEN, Audit, MakeAudit, published
@@ -137,7 +137,7 @@ def test_a_sealed_part_cannot_be_passed_off_as_another_events(audit: Audit) -> N
     audit.append(asked("cnv_1"))
     audit.settle()
     sealed = audit.events()[0]["data"]["sealed"]
-    with audit.database.read() as session, pytest.raises(InvalidTag):
+    with audit.database.read() as session, pytest.raises(SealedPartTouchedError):
         Vault(session.connection(), audit.trail.keys).open("evt_other", "acme", sealed)
 
 

@@ -1727,18 +1727,29 @@ export interface components {
     /**
      * LogStatus
      * @description The log now. `waiting` events are durable and not yet in the tree, `spooled` ones on the second sink.
+     *
+     *     `set_aside` lines of the second sink could not be read. `next_public_key` signs beside the other; `handovers` are
+     *     the notes by which earlier keys handed over. `signer_refuses` says that the log does not continue what was signed.
      */
     LogStatus: {
       /** Checkpoint */
       checkpoint: string | null;
       /** Gaps */
       gaps: components["schemas"]["SequenceGap"][];
+      /** Handovers */
+      handovers: string[];
       /** Lost */
       lost: number;
+      /** Next Public Key */
+      next_public_key: string | null;
       /** Origin */
       origin: string;
       /** Public Key */
       public_key: string;
+      /** Set Aside */
+      set_aside: number;
+      /** Signer Refuses */
+      signer_refuses: boolean;
       /** Size */
       size: number;
       /** Spooled */
