@@ -15,6 +15,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from fastapi.routing import APIRoute
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -70,22 +71,29 @@ def _permissions(dependant: Dependant) -> list[Permission]:
 
 
 def openapi_document(
-    title: str, routes: Sequence[APIRoute], credentials: Mapping[str, Mapping[str, str]]
+    title: str,
+    routes: Sequence[APIRoute],
+    credentials: Mapping[str, Mapping[str, str]],
+    *,
+    error: tuple[str, type[BaseModel]] = (PROBLEM_MEDIA_TYPE, Problem),
 ) -> dict[str, Any]:
-    """Describe routes as an OpenAPI document: each error is problem+json, and only public routes need no credentials.
+    """Describe routes as an OpenAPI document: all have one kind of error, and only public routes need no credentials.
 
-    `credentials` are security schemes by name, of which any one opens a route that is not public.
+    `credentials` are security schemes by name, of which any one opens a route that is not public. `error` is the media
+    type and the shape of errors.
     """
+    media_type, shape = error
     described = get_openapi(title=title, version="1", routes=routes)
     components = described.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     for theirs in ("HTTPValidationError", "ValidationError"):
         schemas.pop(theirs, None)
-    schemas["Problem"] = Problem.model_json_schema()
+    schemas[shape.__name__] = shape.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas |= schemas[shape.__name__].pop("$defs", {})
     components["securitySchemes"] = {name: dict(scheme) for name, scheme in credentials.items()}
     described["security"] = [{name: []} for name in credentials]
-    reference = {"$ref": "#/components/schemas/Problem"}
-    problem = {"description": "An error", "content": {PROBLEM_MEDIA_TYPE: {"schema": reference}}}
+    reference = {"$ref": f"#/components/schemas/{shape.__name__}"}
+    problem = {"description": "An error", "content": {media_type: {"schema": reference}}}
     for route in routes:
         for method in route.methods or ():
             operation = described["paths"][route.path_format][method.lower()]

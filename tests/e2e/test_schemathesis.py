@@ -35,7 +35,7 @@ from zhiku_platform.settings import Settings
 from zhiku_services.assistant import routes as assistant
 from zhiku_services.audit import routes as audit
 from zhiku_services.embedded.app import Embedded
-from zhiku_services.embedded.openapi import document
+from zhiku_services.embedded.openapi import document, openai_document
 from zhiku_services.gateway import directory_routes
 from zhiku_services.inference import routes as inference
 from zhiku_services.ingestion import routes as ingestion
@@ -78,9 +78,9 @@ def private_document() -> dict[str, Any]:
     return {**described, "paths": paths}
 
 
-def config() -> SchemathesisConfig:
+def config(*also: int) -> SchemathesisConfig:
     """All checks, the same cases each time. What is missing or hidden is 404 and what is taken 409, by design."""
-    accepted: list[str | int] = ["2xx", "3xx", 403, 404, 409, 422, 429]
+    accepted: list[str | int] = ["2xx", "3xx", 403, 404, 409, 422, 429, *also]
     checks = ChecksConfig(positive_data_acceptance=PositiveDataAcceptanceConfig(expected_statuses=accepted))
     # A made-up bearer token would stand before the session that each case brings, and all would be 401.
     generation = GenerationConfig(max_examples=EXAMPLES, deterministic=True, with_security_parameters=False)
@@ -138,6 +138,7 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
 
 PUBLIC = schemathesis.openapi.from_dict(document(), config=config())
 PRIVATE = schemathesis.openapi.from_dict(private_document(), config=config())
+OPENAI = schemathesis.openapi.from_dict(openai_document(), config=config(400))
 
 
 def beside(case: Case[Any]) -> list[CheckFunction]:
@@ -156,6 +157,13 @@ def test_the_public_door_does_what_its_document_says(case: Case[Any], doors: Doo
         headers=sent_along(client),
         cookies=dict(client.cookies),
     )
+
+
+@OPENAI.parametrize()
+def test_the_face_of_openai_does_what_its_document_says(case: Case[Any], doors: Doors) -> None:
+    """What has no meaning here is refused with 400, as OpenAI does."""
+    client = doors.employee
+    case.call_and_validate(base_url=doors.public, headers=sent_along(client), cookies=dict(client.cookies))
 
 
 @PUBLIC.include(path="/api/v1/auth/logout").parametrize()
@@ -203,6 +211,7 @@ FORGED = PrincipalSigner("a secret that is not ours, of thirty-two bytes").sign(
 def test_no_guarded_address_answers_a_stranger(headers: dict[str, str], doors: Doors) -> None:
     """`ignored_auth` looks only where a case succeeds; this asks everywhere."""
     asked = [(doors.public, *each) for each in guarded(document())]
+    asked += [(doors.public, *each) for each in guarded(openai_document())]
     asked += [(doors.private, *each) for each in guarded(private_document())]
     with httpx2.Client(headers=headers, timeout=TIMEOUT_S) as stranger:
         open_to_strangers = [

@@ -1,4 +1,4 @@
-"""The public API as one OpenAPI document: every service's own routes, and the gateway's."""
+"""The public API as OpenAPI documents: every service's own routes with the gateway's, and the face of OpenAI."""
 
 import json
 from typing import Any
@@ -6,9 +6,11 @@ from typing import Any
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
-from zhiku_platform.http import openapi_document
+from zhiku_platform.http import GuardedRouter, openapi_document
 from zhiku_services.assistant.routes import router as assistant
 from zhiku_services.audit.routes import router as audit
+from zhiku_services.gateway.openai_routes import router as openai
+from zhiku_services.gateway.rendering import OpenAIError
 from zhiku_services.gateway.routes import router as gateway
 from zhiku_services.inference.routes import router as inference
 from zhiku_services.ingestion.routes import router as ingestion
@@ -23,14 +25,24 @@ PUBLIC = (gateway, knowledge, ingestion, assistant, inference, audit)
 
 
 def public_routes() -> list[APIRoute]:
-    """Every route of `/api/v1` and `/v1`, from the service that answers it."""
-    routes: list[BaseRoute] = [route for router in PUBLIC for route in router.routes]
-    return [route for route in routes if isinstance(route, APIRoute) and route.include_in_schema]
+    """Every route of `/api/v1`, from the service that answers it."""
+    return _routes(*PUBLIC)
 
 
 def document() -> dict[str, Any]:
     """The OpenAPI document; the same for the same code."""
     return openapi_document("Zhiku", public_routes(), _CREDENTIALS)
+
+
+def openai_document() -> dict[str, Any]:
+    """The OpenAPI document of `/v1`, whose errors have OpenAI's shape."""
+    error = ("application/json", OpenAIError)
+    return openapi_document("Zhiku as OpenAI", _routes(openai), _CREDENTIALS, error=error)
+
+
+def _routes(*routers: GuardedRouter) -> list[APIRoute]:
+    routes: list[BaseRoute] = [route for router in routers for route in router.routes]
+    return [route for route in routes if isinstance(route, APIRoute) and route.include_in_schema]
 
 
 def render() -> str:

@@ -265,9 +265,8 @@ def _render_each_face(app: FastAPI) -> None:
         assert isinstance(error, HTTPException)
         if error.status_code == PayloadTooLargeError.status:
             return render_error(request, too_large(MAX_BODY_BYTES))
-        if is_openai(request):
-            return render_openai_http(error)
-        return ours[HTTPException](request, error)  # type: ignore[no-any-return]
+        refusal: Response = ours[HTTPException](request, error)
+        return render_openai_http(refusal) if is_openai(request) else refusal
 
     app.add_exception_handler(RequestValidationError, validation)
     app.add_exception_handler(HTTPException, http)

@@ -63,7 +63,12 @@ async def get_model(access: CanAsk, request: Request, model: str) -> dict[str, A
     return found if found is not None else _everything()
 
 
-@router.post("/chat/completions", response_model=None)
+_ANSWER: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/json": {}, "text/event-stream": {}}, "description": "The answer, or its stream"}
+}
+
+
+@router.post("/chat/completions", response_model=None, responses=_ANSWER)
 async def create_chat_completion(access: CanAsk, request: Request, chat: ChatCompletionRequest) -> Response:
     """Answer the last message from the documents that you may read."""
     asked = question_of(chat)

@@ -2,10 +2,10 @@
 
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from starlette.exceptions import HTTPException
+from pydantic import BaseModel
 from starlette.requests import Request
 
-from zhiku_platform.errors import NotFoundError, Problem, UnprocessableError, ZhikuError
+from zhiku_platform.errors import Problem, UnprocessableError, ZhikuError
 from zhiku_platform.http import problem_response
 from zhiku_services.gateway.errors import StepUpRequiredError
 from zhiku_services.gateway.pages import message_page
@@ -17,6 +17,19 @@ _OPENAI_TYPES = {
     429: "rate_limit_error",
     503: "service_unavailable_error",
 }
+
+
+class OpenAIErrorBody(BaseModel):
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class OpenAIError(BaseModel):
+    """An error in OpenAI's shape."""
+
+    error: OpenAIErrorBody
 
 
 def render_error(request: Request, error: Exception) -> Response:
@@ -50,17 +63,20 @@ def render_openai_validation(error: RequestValidationError) -> Response:
     return _openai(problem.model_copy(update={"status": 400}), param)
 
 
-def render_openai_http(error: HTTPException) -> Response:
-    """Render an unknown address or method."""
-    problem = NotFoundError("address").problem()
-    return _openai(problem.model_copy(update={"status": error.status_code}), None)
+def render_openai_http(refusal: Response) -> Response:
+    """Render an unknown address or method, which was rendered as problem+json before."""
+    response = _openai(Problem.model_validate_json(bytes(refusal.body)), None)
+    if "Allow" in refusal.headers:
+        response.headers["Allow"] = refusal.headers["Allow"]
+    return response
 
 
 def openai_error(problem: Problem, param: str | None = None) -> dict[str, object]:
     """An error's body in OpenAI's shape."""
     kind = _OPENAI_TYPES.get(problem.status, "server_error" if problem.status >= 500 else "invalid_request_error")
     message = f"{problem.detail} {problem.remedy}".strip()
-    return {"error": {"message": message, "type": kind, "param": param, "code": problem.code}}
+    body = OpenAIErrorBody(message=message, type=kind, param=param, code=problem.code)
+    return OpenAIError(error=body).model_dump()
 
 
 def is_openai(request: Request) -> bool:
