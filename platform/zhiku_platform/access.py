@@ -50,9 +50,12 @@ class Permission(StrEnum):
     AUDIT_READ = "audit:read"
     AUDIT_REVEAL = "audit:reveal"
     AUDIT_EXPORT = "audit:export"
+    APPROVAL_OWN = "approval:own"
+    APPROVAL_DECIDE = "approval:decide"
+    APPROVAL_USE = "approval:use"
 
 
-_OWN = frozenset({Permission.API_KEY_MANAGE, Permission.SESSION_OWN})
+_OWN = frozenset({Permission.API_KEY_MANAGE, Permission.SESSION_OWN, Permission.APPROVAL_OWN})
 _READER = _OWN | {
     Permission.KNOWLEDGE_BASE_READ,
     Permission.DOCUMENT_READ,
@@ -78,7 +81,8 @@ ROLE_PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
         Role.ML_ENGINEER: _READER,
         Role.COMPLIANCE_REVIEWER: _READER
         | {Permission.RECEIPT_REVIEW, Permission.AUDIT_READ, Permission.AUDIT_REVEAL, Permission.AUDIT_EXPORT},
-        Role.COMPLIANCE_APPROVER: _READER | {Permission.RECEIPT_REVIEW, Permission.AUDIT_READ},
+        Role.COMPLIANCE_APPROVER: _READER
+        | {Permission.RECEIPT_REVIEW, Permission.AUDIT_READ, Permission.APPROVAL_DECIDE},
         # An administrator's role opens no content: whoever also works here has the role of an employee besides.
         Role.SYSTEM_ADMIN: _OWN | {Permission.MODEL_READ},
         Role.SECURITY_ADMIN: _OWN | {Permission.DIRECTORY_READ, Permission.ACCESS_EXPLAIN},
@@ -90,6 +94,7 @@ ROLE_PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
                 Permission.MODEL_READ,
                 Permission.AUDIT_APPEND,
                 Permission.DIRECTORY_READ,
+                Permission.APPROVAL_USE,
             }
         ),
     }

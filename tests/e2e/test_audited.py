@@ -185,6 +185,35 @@ def delete_empty(world: World) -> httpx2.Response:
     return world.zhao.delete(f"/api/v1/knowledge-bases/{empty['id']}")
 
 
+DELETION = "/api/v1/knowledge-bases/{kb}/deletion"
+WHY = {"reason": "The project has ended"}
+
+
+def decide(step: str, by: str, body: Any = None) -> Call:
+    """What `by` does with the approval that was asked for last."""
+
+    def call(world: World) -> httpx2.Response:
+        client = world.zhiku.signed_in(by)
+        path = f"/api/v1/approvals/{world.ids['approval']}"
+        shown = client.get(path).json()
+        return client.post(f"{path}/{step}", json={"digest": shown["digest"]} if body is None else body)
+
+    return call
+
+
+def withdraw(world: World) -> httpx2.Response:
+    post(DELETION, WHY, made="approval")(world)
+    return decide("withdraw", "zhao")(world)
+
+
+def delete_with_approval(world: World) -> httpx2.Response:
+    """Asked for by one, approved by two others, done by the one."""
+    post(DELETION, WHY, made="approval")(world)
+    for approver in ("fang", "wu"):
+        assert decide("approve", approver)(world).is_success
+    return world.zhao.post(DELETION.format(**world.ids), params={"approval": world.ids["approval"]}, json=WHY)
+
+
 STEPS: list[tuple[str, str, Call]] = [
     (
         "POST /knowledge-bases",
@@ -256,6 +285,15 @@ STEPS: list[tuple[str, str, Call]] = [
     ("POST /sources/{source_id}/sync", "source.sync_requested", post("/api/v1/sources/{source}/sync")),
     ("DELETE /sources/{source_id}", "source.deleted", delete("/api/v1/sources/{source}")),
     ("DELETE /knowledge-bases/{knowledge_base_id}", "knowledge_base.deleted", delete_empty),
+    (
+        "POST /knowledge-bases/{knowledge_base_id}/deletion",
+        "approval.requested",
+        post(DELETION, WHY, made="approval"),
+    ),
+    ("POST /approvals/{approval_id}/approve", "approval.approved", decide("approve", "fang")),
+    ("POST /approvals/{approval_id}/refuse", "approval.refused", decide("refuse", "wu", WHY)),
+    ("POST /approvals/{approval_id}/withdraw", "approval.withdrawn", withdraw),
+    ("POST /knowledge-bases/{knowledge_base_id}/deletion", "approval.used", delete_with_approval),
 ]
 
 

@@ -8,7 +8,7 @@ from zhiku_platform.contracts.identity import Principal
 
 
 class DirectoryClient(ServiceClient):
-    """Answers the service account of knowledge alone."""
+    """Answers the service accounts of knowledge and governance alone."""
 
     service = "directory"
 

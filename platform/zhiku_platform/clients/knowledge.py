@@ -10,6 +10,7 @@ from zhiku_platform.contracts.knowledge import (
     DocumentIds,
     Grant,
     KnowledgeBase,
+    KnowledgeBaseIds,
     NewGrant,
     NewKnowledgeBase,
     Passage,
@@ -51,6 +52,12 @@ class KnowledgeClient(ServiceClient):
             found += page.items
             cursor = page.next_cursor
         return found
+
+    def deleted_knowledge_bases(self, principal: Principal, knowledge_base_ids: list[str]) -> set[str]:
+        """Those of the knowledge bases that were deleted; one that is merely unknown is not among them."""
+        request = KnowledgeBaseIds(knowledge_base_ids=knowledge_base_ids)
+        path = "/internal/deleted-knowledge-bases"
+        return set(self._call(principal, "POST", path, KnowledgeBaseIds, request).knowledge_base_ids)
 
     def create_knowledge_base(self, principal: Principal, new: NewKnowledgeBase) -> KnowledgeBase:
         return self._call(principal, "POST", "/api/v1/knowledge-bases", KnowledgeBase, new)

@@ -42,6 +42,7 @@ class SubjectKind(StrEnum):
     """What the `subject` of an event is the id of."""
 
     ANSWER = "answer"
+    APPROVAL = "approval"
     API_KEY = "api_key"
     AUDIT = "audit"
     CONVERSATION = "conversation"
@@ -109,6 +110,21 @@ ACTIONS: Mapping[str, EventKind] = MappingProxyType(
             SubjectKind.API_KEY, _SIGN_IN, "A key was turned down: wrong, expired or revoked.", OnOutage.COUNT
         ),
         "api_key.revoked": EventKind(SubjectKind.API_KEY, EventClass.ACCOUNT_CHANGE, "An API key was ended."),
+        "approval.approved": EventKind(
+            SubjectKind.APPROVAL, _RIGHTS, "Somebody agreed to an act; whether that is enough is said."
+        ),
+        "approval.break_glass": EventKind(
+            SubjectKind.APPROVAL, _RIGHTS, "Somebody went back in an emergency, without the approval it takes."
+        ),
+        "approval.expired": EventKind(SubjectKind.APPROVAL, _RIGHTS, "A request or an approval ran out unused."),
+        "approval.refused": EventKind(SubjectKind.APPROVAL, _RIGHTS, "Somebody refused an act, with a reason."),
+        "approval.requested": EventKind(
+            SubjectKind.APPROVAL, _RIGHTS, "Somebody asked for an act that takes more people, with a reason."
+        ),
+        "approval.used": EventKind(
+            SubjectKind.APPROVAL, _RIGHTS, "The act that was approved is about to be done; said again by a retry."
+        ),
+        "approval.withdrawn": EventKind(SubjectKind.APPROVAL, _RIGHTS, "The requester took a request back."),
         "audit.events_lost": EventKind(
             SubjectKind.AUDIT, EventClass.DETECTION_FINDING, "While no sink could write, so many events were lost."
         ),
@@ -226,7 +242,7 @@ class AuditEvent(Message):
         return self
 
 
-PEOPLE = frozenset({"holder", "member", "owner", "person", "readers", "user"})
+PEOPLE = frozenset({"approvers", "holder", "member", "owner", "person", "readers", "requester", "user"})
 """Details that name users, bare or as `user:SUB`, one or a list; the log keeps their pseudonyms."""
 
 

@@ -368,6 +368,12 @@ class DocumentIds(Message):
     document_ids: list[str] = Field(max_length=500)
 
 
+class KnowledgeBaseIds(Message):
+    """Some knowledge bases by id. As an answer: those that were deleted."""
+
+    knowledge_base_ids: list[str] = Field(max_length=500)
+
+
 class AuthorizeRequest(Message):
     knowledge_base_id: str
     role: GrantRole

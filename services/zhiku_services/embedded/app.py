@@ -20,10 +20,12 @@ from sqlalchemy import Table
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from zhiku_platform.access import PrincipalSigner
+from zhiku_platform.approvals import Approvals
 from zhiku_platform.audit import OutboxRelay
 from zhiku_platform.blobs import FolderBlobStore
 from zhiku_platform.clients.audit import AuditClient
 from zhiku_platform.clients.directory import DirectoryClient
+from zhiku_platform.clients.governance import GovernanceClient
 from zhiku_platform.clients.inference import ChatClient, InferenceClient
 from zhiku_platform.clients.knowledge import KnowledgeClient
 from zhiku_platform.contracts.identity import Principal
@@ -41,6 +43,8 @@ from zhiku_services.embedded.clients import SERVICES, Clients, clients_of
 from zhiku_services.embedded.home import hold_home, prepare_home
 from zhiku_services.gateway import app as gateway
 from zhiku_services.gateway.models import AUDIT_OUTBOX as GATEWAY_OUTBOX
+from zhiku_services.governance import app as governance
+from zhiku_services.governance.models import AUDIT_OUTBOX as GOVERNANCE_OUTBOX
 from zhiku_services.identity_provider import app as identity_provider
 from zhiku_services.identity_provider.accounts import DEMO_ACCOUNTS
 from zhiku_services.inference import app as inference
@@ -112,6 +116,7 @@ class Embedded:
         self.apps["inference"] = inference.create_app(settings)
         models = InferenceClient(self._client("inference"), self._signer)
         mirror = self._build_directory(stack)
+        self._build_governance(stack)
         self._build_knowledge(stack, blobs, models)
         passages = KnowledgeClient(self._client("knowledge"), self._signer)
         database = ingestion.open_database(settings)
@@ -173,6 +178,7 @@ class Embedded:
             blobs=blobs,
             embed=partial(_embed_query, models),
             people=DirectoryClient(self._client("directory"), self._signer),
+            approvals=Approvals("knowledge", self._governance),
         )
 
     def _build_assistant(self, stack: ExitStack, passages: KnowledgeClient, models: InferenceClient) -> None:
@@ -196,8 +202,18 @@ class Embedded:
         self.apps["directory"] = gateway.create_directory_app(self.settings, database=database)
         return database
 
+    def _build_governance(self, stack: ExitStack) -> None:
+        database = governance.open_database(self.settings)
+        stack.callback(database.close)
+        self._relay_audit(stack, database, GOVERNANCE_OUTBOX)
+        people = DirectoryClient(self._client("directory"), self._signer)
+        self.apps["governance"] = governance.create_app(self.settings, database=database, people=people)
+
+    def _governance(self) -> GovernanceClient:
+        return GovernanceClient(self._client("governance"), self._signer)
+
     def _build_gateway(self, database: Database) -> None:
-        upstreams = {name: self._async_client(name) for name in (*SERVICES, "audit")}
+        upstreams = {name: self._async_client(name) for name in (*SERVICES, "audit", "governance")}
         provider: FastAPI | None = None
         if self.settings.oidc_issuer is None:
             provider = self.apps["identity_provider"] = identity_provider.create_app(self.settings)

@@ -55,7 +55,7 @@ def holders(access: Access, tokens: Collection[str], *, issuer: str, session: Se
     Raises:
         ForbiddenError: the caller is not the knowledge service.
     """
-    _check_caller(access)
+    _check_caller(access, "knowledge")
     query = columns(*USER_COLUMNS).where(_active(access, issuer)).order_by(col(UserRow.sub))
     found = [principal_of(row) for row in session.connection().execute(query)]
     return People(people=[_person(each, tokens) for each in found if each.tokens.intersection(tokens)])
@@ -65,20 +65,22 @@ def person(access: Access, sub: str, *, issuer: str, session: Session) -> People
     """The user of this `sub` with all groups, or nobody.
 
     Raises:
-        ForbiddenError: the caller is not the knowledge service.
+        ForbiddenError: the caller is neither the knowledge service nor governance.
     """
-    _check_caller(access)
+    _check_caller(access, "knowledge", "governance")
     query = columns(*USER_COLUMNS).where(_active(access, issuer), col(UserRow.sub) == sub)
     found = [principal_of(row) for row in session.connection().execute(query)]
     return People(people=[_person(each, each.tokens) for each in found])
 
 
-def _check_caller(access: Access) -> None:
-    """Only knowledge may ask: it tells people no more of it than explains their own."""
+def _check_caller(access: Access, *services: str) -> None:
+    """Only these may ask: knowledge tells people no more than explains their own, governance nobody."""
     principal = access.principal
-    knowledge = service_principal("knowledge", access.tenant)
-    if (principal.kind, principal.sub) != (PrincipalKind.SERVICE, knowledge.sub):
-        raise ForbiddenError("The directory answers the knowledge service alone.", remedy="Ask it for an explanation.")
+    subs = {service_principal(name, access.tenant).sub for name in services}
+    if principal.kind is not PrincipalKind.SERVICE or principal.sub not in subs:
+        raise ForbiddenError(
+            "The directory answers our own services alone.", remedy="Ask the knowledge service for an explanation."
+        )
 
 
 def _active(access: Access, issuer: str) -> ColumnElement[bool]:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from zhiku_platform.access import Permission
 
-Service = Literal["knowledge", "ingestion", "assistant", "inference", "audit"]
+Service = Literal["knowledge", "ingestion", "assistant", "inference", "audit", "governance"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ _TABLE: dict[Service, dict[str, dict[str, Permission]]] = {
             "PATCH": Permission.KNOWLEDGE_BASE_MANAGE,
             "DELETE": Permission.KNOWLEDGE_BASE_MANAGE,
         },
+        "/knowledge-bases/{knowledge_base_id}/deletion": {"POST": Permission.KNOWLEDGE_BASE_MANAGE},
         "/knowledge-bases/{knowledge_base_id}/grants": {
             "GET": Permission.KNOWLEDGE_BASE_MANAGE,
             "POST": Permission.KNOWLEDGE_BASE_MANAGE,
@@ -107,6 +108,13 @@ _TABLE: dict[Service, dict[str, dict[str, Permission]]] = {
         "/audit-log/checkpoint": {"GET": Permission.AUDIT_READ},
         "/audit-log/consistency": {"GET": Permission.AUDIT_READ},
         "/audit-log/cosignatures": {"POST": Permission.AUDIT_READ},
+    },
+    "governance": {
+        "/approvals": {"GET": Permission.APPROVAL_OWN},
+        "/approvals/{approval_id}": {"GET": Permission.APPROVAL_OWN},
+        "/approvals/{approval_id}/approve": {"POST": Permission.APPROVAL_DECIDE},
+        "/approvals/{approval_id}/refuse": {"POST": Permission.APPROVAL_DECIDE},
+        "/approvals/{approval_id}/withdraw": {"POST": Permission.APPROVAL_OWN},
     },
 }
 

@@ -21,6 +21,7 @@ SENSITIVE: Mapping[Permission, int] = MappingProxyType(
     {
         Permission.AUDIT_REVEAL: 300,
         Permission.AUDIT_EXPORT: 300,
+        Permission.APPROVAL_DECIDE: 300,
     }
 )
 """How old a login may be, in seconds, to use a permission; the gateway asks for it on every route that needs one."""

@@ -1,4 +1,5 @@
-"""The demo accounts: three people in three departments, so that the permission story can be seen.
+"""The demo accounts: three people in three departments, so that the permission story can be seen, and two more
+who decide on what takes more than one person.
 
 Their password stands on the login page. That is why this provider serves loopback only.
 """
@@ -67,6 +68,36 @@ DEMO_ACCOUNTS: tuple[DemoAccount, ...] = (
         department=("合规部", "Compliance"),
         role=("员工、合规审查员", "Employee, compliance reviewer"),
         sees=("公司手册和合规部文档", "The company handbook and Compliance's documents"),
+    ),
+    DemoAccount(
+        DirectoryUser(
+            sub="fang",
+            username="fang",
+            name="方圆",
+            email="fang@zhiku.example",
+            department="法务部 Legal",
+            roles=frozenset({Role.EMPLOYEE, Role.COMPLIANCE_APPROVER}),
+            groups=frozenset({"legal"}),
+        ),
+        name=("方圆", "Fang Yuan"),
+        department=("法务部", "Legal"),
+        role=("员工、合规审批人", "Employee, compliance approver"),
+        sees=("公司手册和待审批事项", "The company handbook, and what waits for approval"),
+    ),
+    DemoAccount(
+        DirectoryUser(
+            sub="wu",
+            username="wu",
+            name="吴越",
+            email="wu@zhiku.example",
+            department="内审部 Internal Audit",
+            roles=frozenset({Role.EMPLOYEE, Role.COMPLIANCE_APPROVER}),
+            groups=frozenset({"internal-audit"}),
+        ),
+        name=("吴越", "Wu Yue"),
+        department=("内审部", "Internal Audit"),
+        role=("员工、合规审批人", "Employee, compliance approver"),
+        sees=("公司手册和待审批事项", "The company handbook, and what waits for approval"),
     ),
 )
 

@@ -31,7 +31,7 @@ _WORDS: dict[Language, dict[str, str]] = {
         "password": "密码",
         "submit": "登录",
         "hint": "所有演示账号的密码都是",
-        "wrong": "用户名或密码不正确。演示账号：lin、zhao、chen，密码：demo。",
+        "wrong": "用户名或密码不正确。演示账号：{accounts}，密码：demo。",
         "note": "内置登录服务只在本机可用；正式部署请接入 Keycloak。",
         "refused": "无法登录",
         "refused_lead": "这个登录请求不完整或已失效。请回到知库重新登录。",
@@ -52,7 +52,7 @@ _WORDS: dict[Language, dict[str, str]] = {
         "password": "Password",
         "submit": "Sign in",
         "hint": "The password of every demo account is",
-        "wrong": "User name or password is wrong. Demo accounts: lin, zhao, chen; password: demo.",
+        "wrong": "User name or password is wrong. Demo accounts: {accounts}; password: demo.",
         "note": "The built-in sign-in serves this machine only; connect Keycloak to serve others.",
         "refused": "Sign-in is not possible",
         "refused_lead": "This sign-in request is incomplete or out of date. Go back to Zhiku and sign in again.",
@@ -78,7 +78,8 @@ def login_page(query: str, language: Language, *, stylesheet: str, username: str
     """The page that shows the demo accounts; `query` is the authorization request, kept in the links."""
     words = _WORDS[language]
     cards = "".join(_card(account, language) for account in DEMO_ACCOUNTS)
-    alert = f'<p class="wrong" role="alert">{words["wrong"]}</p>' if wrong else ""
+    accounts = ("、" if language == "zh" else ", ").join(account.user.username for account in DEMO_ACCOUNTS)
+    alert = f'<p class="wrong" role="alert">{words["wrong"].format(accounts=accounts)}</p>' if wrong else ""
     body = f"""
 <p class="lead">{words["lead"]}</p>
 {alert}

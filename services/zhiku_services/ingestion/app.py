@@ -88,7 +88,11 @@ class IngestionService:
         register(queue, self.tasks)
         self.app = create_app(settings, database=database, blobs=blobs, knowledge=knowledge)
         self.sweeper = Sweeper(
-            database, timing, worker=name, broker_forgets=settings.broker_url.startswith("memory://")
+            database,
+            timing,
+            knowledge=knowledge,
+            worker=name,
+            broker_forgets=settings.broker_url.startswith("memory://"),
         )
         self._relay = Relay(database, TASK_OUTBOX, queue)
         self._embedded = EmbeddedWorker(queue, threads=settings.worker_threads) if works else None

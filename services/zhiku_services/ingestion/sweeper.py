@@ -1,36 +1,50 @@
 """What brings back whatever was left lying: lost leases, lost tasks, due retries, untold changes."""
 
 import threading
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete
 from sqlmodel import Session, col, or_, select
 
+from zhiku_platform.access import service_principal
+from zhiku_platform.audit import AuditEvent, record
+from zhiku_platform.clients.knowledge import KnowledgeClient
 from zhiku_platform.contracts.ingestion import Reason, SyncState, VersionState
 from zhiku_platform.db import Database, utc_now
 from zhiku_platform.queue import enqueue
 from zhiku_platform.telemetry import get_logger
 from zhiku_services.ingestion import lifecycle
 from zhiku_services.ingestion.leases import is_dead
-from zhiku_services.ingestion.models import TASK_OUTBOX, DocumentRow, IdempotencyRow, SyncRow, VersionRow
+from zhiku_services.ingestion.models import (
+    AUDIT_OUTBOX,
+    TASK_OUTBOX,
+    DocumentRow,
+    IdempotencyRow,
+    SourceRow,
+    SyncRow,
+    VersionRow,
+)
 from zhiku_services.ingestion.states import WORKING, Pending
 from zhiku_services.ingestion.timing import Timing
 
 log = get_logger(__name__)
 
 _BATCH = 500
+_LOOK_EVERY_S = 10
 _AFTER_PARSING = frozenset({VersionState.EMBEDDING, VersionState.PUBLISHING})
 
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """How many versions, syncs and documents one sweep took up again."""
+    """How many versions, syncs and documents one sweep took up again, and how many documents it dropped."""
 
     lost: int = 0
     queued: int = 0
     syncs: int = 0
     pushes: int = 0
+    dropped: int = 0
 
 
 class Sweeper:
@@ -40,8 +54,12 @@ class Sweeper:
     leases of dead processes of this host are taken back without waiting for their end.
     """
 
-    def __init__(self, database: Database, timing: Timing, *, worker: str, broker_forgets: bool) -> None:
+    def __init__(
+        self, database: Database, timing: Timing, *, knowledge: KnowledgeClient, worker: str, broker_forgets: bool
+    ) -> None:
         self._database = database
+        self._knowledge = knowledge
+        self._looks_at = utc_now()
         self._timing = timing
         self._worker = worker
         self._broker_forgets = broker_forgets
@@ -70,14 +88,21 @@ class Sweeper:
             queued=enqueue_due(self._database, stale_before=stale, now=now),
             syncs=resume_syncs(self._database, self._timing, stale_before=stale, now=now),
             pushes=repush(self._database, self._timing, now=now) + forget_keys(self._database, self._timing, now=now),
+            dropped=self._drop_deleted(now),
         )
+
+    def _drop_deleted(self, now: datetime) -> int:
+        if now < self._looks_at:
+            return 0
+        self._looks_at = now + timedelta(seconds=_LOOK_EVERY_S)
+        return drop_deleted(self._database, self._knowledge, now=now)
 
     def _run(self) -> None:
         while True:
             try:
                 swept = self.sweep()
                 if swept != Swept():
-                    log.info("swept", lost=swept.lost, queued=swept.queued, syncs=swept.syncs, pushes=swept.pushes)
+                    log.info("swept", **asdict(swept))
             except Exception as error:  # noqa: BLE001
                 # The sweeper's outermost loop: the next turn finds the same again.
                 log.warning("sweep_failed", error=type(error).__name__)
@@ -221,6 +246,55 @@ def repush(database: Database, timing: Timing, *, now: datetime) -> int:
             document.pending_at = now
             enqueue(session, TASK_OUTBOX, lifecycle.PUSH, document.id)
     return len(found)
+
+
+def drop_deleted(database: Database, knowledge: KnowledgeClient, *, now: datetime) -> int:
+    """Delete the sources and documents of knowledge bases that were deleted; return how many documents.
+
+    Only what knowledge says was deleted counts: one that it does not know may be back after a restore.
+    """
+    by_tenant: dict[str, set[str]] = defaultdict(set)
+    with database.read() as session:
+        for row in (DocumentRow, SourceRow):
+            query = select(row.tenant, row.knowledge_base_id).where(col(row.deleted_at).is_(None)).distinct()
+            for tenant, knowledge_base_id in session.exec(query):
+                by_tenant[tenant].add(knowledge_base_id)
+    dropped = 0
+    for tenant, known in by_tenant.items():
+        principal = service_principal("ingestion", tenant)
+        listed = sorted(known)
+        for start in range(0, len(listed), _BATCH):
+            for knowledge_base_id in knowledge.deleted_knowledge_bases(principal, listed[start : start + _BATCH]):
+                dropped += _drop(database, tenant, knowledge_base_id, now)
+    return dropped
+
+
+def _drop(database: Database, tenant: str, knowledge_base_id: str, now: datetime) -> int:
+    with database.write() as session:
+        sources = select(SourceRow).where(
+            col(SourceRow.tenant) == tenant,
+            col(SourceRow.knowledge_base_id) == knowledge_base_id,
+            col(SourceRow.deleted_at).is_(None),
+        )
+        for source in session.exec(sources):
+            source.deleted_at = now
+            event = AuditEvent(action="source.deleted", tenant=tenant, actor=lifecycle.SERVICE_ACTOR, subject=source.id)
+            record(session, AUDIT_OUTBOX, event)
+    dropped = 0
+    query = select(DocumentRow.id).where(
+        col(DocumentRow.tenant) == tenant,
+        col(DocumentRow.knowledge_base_id) == knowledge_base_id,
+        col(DocumentRow.deleted_at).is_(None),
+    )
+    while True:
+        with database.write() as session:
+            found = session.exec(query.limit(_BATCH)).all()
+            for document_id in found:
+                if (document := lifecycle.lock_document(session, document_id)) is not None:
+                    lifecycle.delete(session, document, actor=lifecycle.SERVICE_ACTOR)
+        dropped += len(found)
+        if len(found) < _BATCH:
+            return dropped
 
 
 def forget_keys(database: Database, timing: Timing, *, now: datetime) -> int:

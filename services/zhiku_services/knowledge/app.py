@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
+from zhiku_platform.approvals import Approvals
 from zhiku_platform.blobs import BlobStore
 from zhiku_platform.db import Database
 from zhiku_platform.http import create_app as create_service_app
@@ -38,10 +39,12 @@ def create_app(
     blobs: BlobStore,
     embed: EmbedQuery,
     people: People | None = None,
+    approvals: Approvals | None = None,
 ) -> FastAPI:
     """Build the service's app on what it is given; what an earlier stop left undone in the index is done first.
 
-    `people` resolves groups in explanations; without it they are named as groups.
+    `people` resolves groups in explanations; without it they are named as groups. Without `approvals` no knowledge
+    base that holds documents can be deleted.
     """
     align_vectors(database, index)
     app = create_service_app("knowledge", settings, [router, internal], database=database, lifespan=_running)
@@ -50,6 +53,7 @@ def create_app(
     app.state.embed = embed
     app.state.views = Views(database)
     app.state.people = people
+    app.state.approvals = approvals
     return app
 
 

@@ -49,6 +49,17 @@ class KnowledgeBaseRow(Base, table=True):
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 
+class DeletedKnowledgeBaseRow(Base, table=True):
+    """That a knowledge base was deleted, for services that keep something of it."""
+
+    __tablename__ = "deleted_knowledge_base"
+
+    id: str = Field(primary_key=True, max_length=40)
+    tenant: str = Field(max_length=100)
+    deleted_by: str = Field(max_length=200)
+    deleted_at: datetime = Field(sa_type=UtcDateTime)
+
+
 class ReleaseRow(Base, table=True):
     """A state of a knowledge base that will not change: what its intervals of documents and passages hold."""
 

@@ -20,6 +20,7 @@ from zhiku_services.knowledge.models import (
     OPEN_RELEASE,
     AclReaderRow,
     AclRow,
+    DeletedKnowledgeBaseRow,
     DocumentRow,
     DocumentVersionRow,
     GrantRow,
@@ -400,6 +401,51 @@ class ExplanationRepository:
             self._rights.of_tenant(col(GrantRow.tenant)), col(GrantRow.knowledge_base_id) == knowledge_base_id
         )
         return list(self._session.exec(query.order_by(col(GrantRow.id))))
+
+
+class DeletionRepository:
+    """All that a knowledge base holds, whoever may read it; who asks has been found to own it."""
+
+    def __init__(self, session: Session, access: Access, knowledge_base_id: str) -> None:
+        self._session = session
+        self._of_it = and_(
+            col(DocumentRow.tenant) == access.tenant, col(DocumentRow.knowledge_base_id) == knowledge_base_id
+        )
+        self._knowledge_base_id = knowledge_base_id
+
+    def contents(self) -> list[tuple[str, str]]:
+        """Each document that is there with its version in the draft, in the order of their ids."""
+        query = select(DocumentRow.id, DocumentRow.active_version).where(
+            self._of_it, col(DocumentRow.active_version).is_not(None)
+        )
+        rows = self._session.exec(query.order_by(col(DocumentRow.id)))
+        return [(document_id, version_id or "") for document_id, version_id in rows]
+
+    def delete(self) -> None:
+        """Delete every row, and note that the index must follow."""
+        documents = select(DocumentRow.id).where(self._of_it).scalar_subquery()
+        passages = col(PassageRow.document_id).in_(documents)
+        self._session.execute(
+            insert(VectorChangeRow).from_select(["passage_id"], select(PassageRow.id).where(passages))
+        )
+        for condition in (
+            delete(PassageRow).where(passages),
+            delete(DocumentVersionRow).where(col(DocumentVersionRow.document_id).in_(documents)),
+            delete(DocumentRow).where(self._of_it),
+            delete(ReleaseRow).where(col(ReleaseRow.knowledge_base_id) == self._knowledge_base_id),
+            delete(GrantRow).where(col(GrantRow.knowledge_base_id) == self._knowledge_base_id),
+            delete(KnowledgeBaseRow).where(col(KnowledgeBaseRow.id) == self._knowledge_base_id),
+        ):
+            self._session.execute(condition.execution_options(synchronize_session=False))
+
+    @staticmethod
+    def deleted(session: Session, access: Access, knowledge_base_ids: Sequence[str]) -> set[str]:
+        """Those of the knowledge bases that were deleted."""
+        query = select(DeletedKnowledgeBaseRow.id).where(
+            col(DeletedKnowledgeBaseRow.tenant) == access.tenant,
+            col(DeletedKnowledgeBaseRow.id).in_(knowledge_base_ids),
+        )
+        return set(session.exec(query))
 
 
 class PublicationRepository:

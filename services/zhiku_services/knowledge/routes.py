@@ -6,7 +6,9 @@ from fastapi import Path, Query, Request, Response
 from fastapi.responses import FileResponse
 
 from zhiku_platform.access import Access, Permission, require
+from zhiku_platform.approvals import Approvals, GivenApproval, waiting
 from zhiku_platform.blobs import BlobName, BlobStore
+from zhiku_platform.contracts.governance import Approval, ApprovalReason
 from zhiku_platform.contracts.knowledge import (
     Authorized,
     AuthorizeRequest,
@@ -17,6 +19,7 @@ from zhiku_platform.contracts.knowledge import (
     Grant,
     KnowledgeBase,
     KnowledgeBaseChange,
+    KnowledgeBaseIds,
     NewGrant,
     NewKnowledgeBase,
     NewRelease,
@@ -35,8 +38,9 @@ from zhiku_platform.contracts.knowledge import (
 )
 from zhiku_platform.contracts.wire import SEARCHABLE, Page
 from zhiku_platform.db import Database, ReadSession, WriteSession
+from zhiku_platform.errors import ServiceUnavailableError
 from zhiku_platform.http import GuardedRouter
-from zhiku_services.knowledge import explaining, publishing, releases, search, service
+from zhiku_services.knowledge import deletion, explaining, publishing, releases, search, service
 from zhiku_services.knowledge.repository import KnowledgeRepository
 from zhiku_services.knowledge.viewing import View, Views
 
@@ -94,6 +98,28 @@ def change_knowledge_base(
 def delete_knowledge_base(access: CanManage, session: WriteSession, knowledge_base_id: str) -> None:
     """Delete an empty knowledge base that you own."""
     service.delete_knowledge_base(access, knowledge_base_id, session)
+
+
+@router.post(
+    "/knowledge-bases/{knowledge_base_id}/deletion",
+    status_code=204,
+    response_class=Response,
+    responses={202: {"model": Approval, "description": "Two others are asked; come back with `approval`"}},
+)
+def delete_with_approval(
+    access: CanManage, request: Request, knowledge_base_id: str, why: ApprovalReason, approval: GivenApproval = None
+) -> Response:
+    """Delete a knowledge base that you own with all it holds, once two others have approved exactly that."""
+    approvals = _approvals(request)
+    if approval is None:
+        with _database(request).read() as session:
+            subject = deletion.describe(access, knowledge_base_id, session)
+        return waiting(approvals.ask(access, subject, why.reason))
+    with _database(request).write() as session:
+        claim = deletion.delete(access, knowledge_base_id, session, approvals=approvals, approval_id=approval)
+    approvals.complete(access, claim)
+    publishing.align_vectors(_database(request), request.app.state.index)
+    return Response(status_code=204)
 
 
 @router.get("/knowledge-bases/{knowledge_base_id}/grants")
@@ -278,6 +304,12 @@ def readable_documents(access: CanReadDocuments, session: ReadSession, request: 
     return service.readable_documents(access, request, session)
 
 
+@internal.post("/deleted-knowledge-bases")
+def deleted_knowledge_bases(access: CanPublish, session: ReadSession, request: KnowledgeBaseIds) -> KnowledgeBaseIds:
+    """Say which of these knowledge bases were deleted."""
+    return deletion.deleted_among(access, request, session)
+
+
 @internal.post("/publish")
 def publish(access: CanPublish, request: Request, publication: PublishRequest) -> PublishResult:
     """Take in one part of a document version."""
@@ -302,6 +334,13 @@ def set_acl(access: CanPublish, request: Request, document_id: str, acl: Documen
 def _database(request: Request) -> Database:
     database: Database = request.app.state.database
     return database
+
+
+def _approvals(request: Request) -> Approvals:
+    approvals: Approvals | None = request.app.state.approvals
+    if approvals is None:
+        raise ServiceUnavailableError("Nobody can be asked to approve this.", remedy="Start the governance service.")
+    return approvals
 
 
 def _views(request: Request) -> Views:

@@ -116,7 +116,7 @@ def delete_knowledge_base(access: Access, knowledge_base_id: str, session: Sessi
     if repository.has_documents(knowledge_base_id):
         raise KnowledgeBaseInUseError(
             "This knowledge base holds documents, or remembers deleted ones.",
-            remedy="Only a knowledge base that never held a document can be deleted by one person.",
+            remedy="Ask for its deletion at `/knowledge-bases/{id}/deletion`; two others have to approve it.",
         )
     for grant in repository.grants(knowledge_base_id):
         session.delete(grant)

@@ -8,12 +8,17 @@ from zhiku_services.assistant import routes as assistant
 from zhiku_services.audit import routes as audit
 from zhiku_services.gateway import directory_routes, openai_routes
 from zhiku_services.gateway import routes as gateway
+from zhiku_services.governance import routes as governance
 from zhiku_services.inference import routes as inference
 from zhiku_services.ingestion import routes as ingestion
 from zhiku_services.knowledge import routes as knowledge
 
 ROUTERS = [
-    *(each for service in (assistant, audit, inference, knowledge) for each in (service.router, service.internal)),
+    *(
+        each
+        for service in (assistant, audit, governance, inference, knowledge)
+        for each in (service.router, service.internal)
+    ),
     ingestion.router,
     gateway.router,
     openai_routes.router,

@@ -1,4 +1,4 @@
-"""The mirror's face for other services: knowledge is told, and nobody else is."""
+"""The mirror's face for other services: knowledge is told, governance of single people, and nobody else."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -38,7 +38,7 @@ def test_it_names_holders_with_the_groups_that_were_asked_for(directory: Directo
     assert zhao.roles == {Role.EMPLOYEE, Role.KB_ADMIN}
     (by_name,) = directory.holders(KNOWLEDGE, ["user:zhao"])
     assert by_name.groups == frozenset()
-    assert [each.sub for each in directory.holders(KNOWLEDGE, ["everyone"])] == ["chen", "lin", "zhao"]
+    assert [each.sub for each in directory.holders(KNOWLEDGE, ["everyone"])] == ["chen", "fang", "lin", "wu", "zhao"]
     assert directory.holders(KNOWLEDGE, []) == []
 
 
@@ -56,7 +56,7 @@ def test_who_left_and_who_is_of_another_tenant_or_issuer_is_not_there(
     with database.write() as session:
         session.execute(update(UserRow).where(UserRow.sub == "zhao").values(is_active=False))  # type: ignore[arg-type]  # a column
         session.execute(update(UserRow).where(UserRow.sub == "lin").values(issuer="https://old"))  # type: ignore[arg-type]  # a column
-    assert [each.sub for each in directory.holders(KNOWLEDGE, ["everyone"])] == ["chen"]
+    assert [each.sub for each in directory.holders(KNOWLEDGE, ["everyone"])] == ["chen", "fang", "wu"]
     assert directory.person(KNOWLEDGE, "zhao") is None
     assert directory.person(KNOWLEDGE, "lin") is None
 
@@ -75,6 +75,15 @@ def test_nobody_but_knowledge_is_told(directory: DirectoryClient, caller: Princi
     assert refused.value.problem().status == 403
     with pytest.raises(RemoteProblemError):
         directory.person(caller, "zhao")
+
+
+def test_governance_is_told_of_single_people_alone(directory: DirectoryClient) -> None:
+    governance = service_principal("governance", "default")
+    found = directory.person(governance, "fang")
+    assert found is not None
+    assert Role.COMPLIANCE_APPROVER in found.roles
+    with pytest.raises(RemoteProblemError):
+        directory.holders(governance, ["everyone"])
 
 
 @pytest.mark.parametrize("path", ["holders", "person"])

@@ -197,7 +197,7 @@ def test_who_is_missing_in_the_listing_alone_stays(gateway: Gateway, company: Co
 def test_a_directory_that_shrank_too_much_changes_nothing_until_told(
     gateway: Gateway, company: Company, sync: DirectorySync
 ) -> None:
-    for n in range(17):
+    for n in range(15):
         company.put(f"u{n:02}", Role.EMPLOYEE)
     sync.run()
     for n in range(7):
@@ -210,7 +210,7 @@ def test_a_directory_that_shrank_too_much_changes_nothing_until_told(
 
 
 def test_a_few_may_leave_in_one_day(company: Company, sync: DirectorySync) -> None:
-    for n in range(17):
+    for n in range(15):
         company.put(f"u{n:02}", Role.EMPLOYEE)
     sync.run()
     for n in range(6):

@@ -14,6 +14,7 @@ from fastapi.testclient import TestClient
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
+from zhiku_platform.contracts.identity import Role
 from zhiku_platform.errors import UnsafeSettingsError
 from zhiku_platform.settings import Settings
 from zhiku_services.identity_provider.accounts import DEMO_ACCOUNTS
@@ -404,9 +405,13 @@ def test_the_provider_refuses_to_serve_others(tmp_path: Path, reachable: dict[st
         create_app(Settings.model_validate({"home": tmp_path, **reachable}))
 
 
-def test_the_demo_accounts_are_three_people_in_three_departments() -> None:
+def test_the_demo_accounts_are_five_people_in_five_departments() -> None:
     assert {(account.user.sub, *account.user.groups) for account in DEMO_ACCOUNTS} == {
         ("lin", "engineering"),
         ("zhao", "finance"),
         ("chen", "compliance"),
+        ("fang", "legal"),
+        ("wu", "internal-audit"),
     }
+    deciders = {account.user.sub for account in DEMO_ACCOUNTS if Role.COMPLIANCE_APPROVER in account.user.roles}
+    assert deciders == {"fang", "wu"}

@@ -128,6 +128,106 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  "/api/v1/approvals": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * List Approvals
+     * @description List what you asked for and, if you decide, what everybody did; the newest first.
+     */
+    get: operations["list_approvals_api_v1_approvals_get"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/approvals/{approval_id}": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Get Approval
+     * @description Get one approval: what exactly is asked for, by whom and why, and who has agreed.
+     */
+    get: operations["get_approval_api_v1_approvals__approval_id__get"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/approvals/{approval_id}/approve": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Approve
+     * @description Agree to what somebody else asked for, by the digest of what you were shown.
+     */
+    post: operations["approve_api_v1_approvals__approval_id__approve_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/approvals/{approval_id}/refuse": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Refuse
+     * @description Refuse what somebody else asked for, with a reason; also what others have approved and nobody has used.
+     */
+    post: operations["refuse_api_v1_approvals__approval_id__refuse_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/approvals/{approval_id}/withdraw": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Withdraw
+     * @description Take back what you asked for.
+     */
+    post: operations["withdraw_api_v1_approvals__approval_id__withdraw_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   "/api/v1/audit-events": {
     parameters: {
       query?: never;
@@ -784,6 +884,26 @@ export interface paths {
     patch: operations["change_knowledge_base_api_v1_knowledge_bases__knowledge_base_id__patch"];
     trace?: never;
   };
+  "/api/v1/knowledge-bases/{knowledge_base_id}/deletion": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Delete With Approval
+     * @description Delete a knowledge base that you own with all it holds, once two others have approved exactly that.
+     */
+    post: operations["delete_with_approval_api_v1_knowledge_bases__knowledge_base_id__deletion_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   "/api/v1/knowledge-bases/{knowledge_base_id}/documents": {
     parameters: {
       query?: never;
@@ -1315,6 +1435,96 @@ export interface components {
      * @enum {string}
      */
     ApiKeyScope: "ask" | "search" | "ingest" | "audit";
+    /**
+     * Approval
+     * @description An approval as its requester and those who decide see it; `completed_at` is when the act was done.
+     */
+    Approval: {
+      action: components["schemas"]["ApprovalAction"];
+      /** Approvals */
+      approvals: components["schemas"]["Vote"][];
+      /** Approvers Needed */
+      approvers_needed: number;
+      /** Completed At */
+      completed_at: string | null;
+      /**
+       * Created At
+       * Format: date-time
+       */
+      created_at: string;
+      /** Digest */
+      digest: string;
+      /**
+       * Expires At
+       * Format: date-time
+       */
+      expires_at: string;
+      /** Id */
+      id: string;
+      /** Is Break Glass */
+      is_break_glass: boolean;
+      /** May */
+      may: components["schemas"]["ApprovalStep"][];
+      /** Reason */
+      reason: string;
+      refusal: components["schemas"]["Refusal"] | null;
+      /** Requester */
+      requester: string;
+      /** Requester Name */
+      requester_name: string;
+      resource: components["schemas"]["Resource"];
+      state: components["schemas"]["ApprovalState"];
+      /** Terms */
+      terms: {
+        [key: string]: string | number | boolean | string[] | null;
+      };
+      /** Used At */
+      used_at: string | null;
+    };
+    /**
+     * ApprovalAction
+     * @description What takes more than one person. The database knows the same list; see `RULES` for what holds for each.
+     * @enum {string}
+     */
+    ApprovalAction:
+      | "knowledge_base.delete"
+      | "audit.export"
+      | "safety_policy.change"
+      | "privacy_policy.change"
+      | "personal_data.reveal"
+      | "person.erase"
+      | "retention.change"
+      | "legal_hold.release"
+      | "model_release.publish"
+      | "prompt.publish"
+      | "release.roll_back";
+    /**
+     * ApprovalDecision
+     * @description A yes to what has this digest, which is what the approver was shown.
+     */
+    ApprovalDecision: {
+      /** Digest */
+      digest: string;
+    };
+    /**
+     * ApprovalReason
+     * @description Why; approvers read it, and the audit log keeps it sealed.
+     */
+    ApprovalReason: {
+      /** Reason */
+      reason: string;
+    };
+    /**
+     * ApprovalState
+     * @enum {string}
+     */
+    ApprovalState: "waiting" | "approved" | "refused" | "expired" | "used" | "withdrawn";
+    /**
+     * ApprovalStep
+     * @description What the caller may do with an approval now; `use` is done at the address of the act itself.
+     * @enum {string}
+     */
+    ApprovalStep: "approve" | "refuse" | "withdraw" | "use";
     /**
      * AuditFilter
      * @description What a reviewer looks for. Every given field must match.
@@ -1936,6 +2146,13 @@ export interface components {
       /** Next Cursor */
       next_cursor?: string | null;
     };
+    /** Page[Approval] */
+    Page_Approval_: {
+      /** Items */
+      items: components["schemas"]["Approval"][];
+      /** Next Cursor */
+      next_cursor?: string | null;
+    };
     /** Page[AuditView] */
     Page_AuditView_: {
       /** Items */
@@ -2356,6 +2573,20 @@ export interface components {
       /** Sha256 */
       sha256: string;
     };
+    /** Refusal */
+    Refusal: {
+      /**
+       * At
+       * Format: date-time
+       */
+      at: string;
+      /** Name */
+      name: string;
+      /** Reason */
+      reason: string;
+      /** Sub */
+      sub: string;
+    };
     /**
      * Region
      * @description A rectangle on a page: points from the top left corner, `x0 < x1`, `y0 < y1`. Pages count from 1.
@@ -2448,6 +2679,18 @@ export interface components {
       rank_now: number | null;
       /** Rank Then */
       rank_then: number | null;
+    };
+    /**
+     * Resource
+     * @description What the act is done to.
+     */
+    Resource: {
+      /** Id */
+      id: string;
+      /** Kind */
+      kind: string;
+      /** Title */
+      title: string;
     };
     /** RevealRequest */
     RevealRequest: {
@@ -2690,6 +2933,27 @@ export interface components {
       | "quarantined"
       | "cancelled"
       | "superseded";
+    /**
+     * Vote
+     * @description One approver's yes.
+     */
+    Vote: {
+      /**
+       * At
+       * Format: date-time
+       */
+      at: string;
+      /** Name */
+      name: string;
+      /** Sub */
+      sub: string;
+    };
+    /**
+     * Whose
+     * @description Which approvals to list: one's own, those that wait for one's decision, or all that one may see.
+     * @enum {string}
+     */
+    Whose: "mine" | "to_decide" | "all";
   };
   responses: never;
   parameters: never;
@@ -2904,6 +3168,172 @@ export interface operations {
           [name: string]: unknown;
         };
         content?: never;
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  list_approvals_api_v1_approvals_get: {
+    parameters: {
+      query?: {
+        state?: components["schemas"]["ApprovalState"] | null;
+        whose?: components["schemas"]["Whose"];
+        cursor?: string;
+        limit?: number;
+      };
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Page_Approval_"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  get_approval_api_v1_approvals__approval_id__get: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        approval_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Approval"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  approve_api_v1_approvals__approval_id__approve_post: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        approval_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["ApprovalDecision"];
+      };
+    };
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Approval"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  refuse_api_v1_approvals__approval_id__refuse_post: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        approval_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["ApprovalReason"];
+      };
+    };
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Approval"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  withdraw_api_v1_approvals__approval_id__withdraw_post: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        approval_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Approval"];
+        };
       };
       /** @description An error */
       default: {
@@ -4180,6 +4610,50 @@ export interface operations {
         content: {
           "application/json": components["schemas"]["KnowledgeBase"];
         };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  delete_with_approval_api_v1_knowledge_bases__knowledge_base_id__deletion_post: {
+    parameters: {
+      query?: {
+        approval?: string | null;
+      };
+      header?: never;
+      path: {
+        knowledge_base_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["ApprovalReason"];
+      };
+    };
+    responses: {
+      /** @description Two others are asked; come back with `approval` */
+      202: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Approval"];
+        };
+      };
+      /** @description Successful Response */
+      204: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content?: never;
       };
       /** @description An error */
       default: {

@@ -1,0 +1,1 @@
+"""Approvals: what takes more than one person."""

@@ -1,0 +1,67 @@
+"""Builds the governance service."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+
+from anyio import to_thread
+from fastapi import FastAPI
+
+from zhiku_platform.db import Database, utc_now
+from zhiku_platform.http import create_app as create_service_app
+from zhiku_platform.settings import Settings
+from zhiku_platform.telemetry import get_logger
+from zhiku_services.governance.models import Base
+from zhiku_services.governance.routes import internal, router
+from zhiku_services.governance.service import People, expire_due
+
+log = get_logger(__name__)
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+_EXPIRE_EVERY_S = 30.0
+
+
+def open_database(settings: Settings) -> Database:
+    """Open the service's database, migrated to what this code expects."""
+    database = Database("governance", settings.service_database_url("governance"), Base.metadata)
+    database.migrate(MIGRATIONS)
+    return database
+
+
+def create_app(
+    settings: Settings, *, database: Database, people: People, clock: Callable[[], datetime] = utc_now
+) -> FastAPI:
+    """Build the service's app; `people` says, when an approval is used, whether its approvers may still decide."""
+    app = create_service_app("governance", settings, [router, internal], database=database, lifespan=_expiring)
+    app.state.people = people
+    app.state.clock = clock
+    return app
+
+
+@asynccontextmanager
+async def _expiring(app: FastAPI) -> AsyncGenerator[None]:
+    """While the service runs, write down what has run out; it counts as expired before that too."""
+    task = asyncio.create_task(_expire_for_ever(app))
+    yield
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def _expire_for_ever(app: FastAPI) -> None:
+    while True:
+        try:
+            await to_thread.run_sync(expire, app.state.database, app.state.clock())
+        except Exception as error:  # noqa: BLE001 - the loop's outermost edge: the next turn finds the same again
+            log.warning("expiry_failed", error=type(error).__name__)
+        await asyncio.sleep(_EXPIRE_EVERY_S)
+
+
+def expire(database: Database, now: datetime) -> None:
+    """Write down what has run out by `now`."""
+    is_more = True
+    while is_more:
+        with database.write() as session:
+            is_more = expire_due(session, now=now) > 0

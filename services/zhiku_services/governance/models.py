@@ -1,0 +1,79 @@
+"""The tables of the governance service."""
+
+# SQLModel types `__tablename__` as a descriptor; a plain string is what it documents and takes.
+# pyright: reportAssignmentType=false
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, Index, MetaData, Text, text
+from sqlmodel import Field, SQLModel
+
+from zhiku_platform.audit import audit_outbox
+from zhiku_platform.db import UtcDateTime
+
+
+class Base(SQLModel):
+    metadata = MetaData()
+
+
+AUDIT_OUTBOX = audit_outbox(Base.metadata)
+
+
+class ApprovalRow(Base, table=True):
+    """One approval. The approvers stand in the row itself, so that a CHECK can count them.
+
+    The constraints and triggers are in the first migration: no row is approved or used without the people it needs,
+    none of them the requester; what is approved never changes; a state that has ended stays; no row is deleted.
+
+    `act_id`, `fence` and `lease_until` are those of the last claim to act; `completed_at` ends all claims.
+    """
+
+    __tablename__ = "approval"
+
+    id: str = Field(primary_key=True, max_length=40)
+    tenant: str = Field(max_length=100)
+    action: str = Field(max_length=80)
+    resource_kind: str = Field(max_length=40)
+    resource_id: str = Field(max_length=200)
+    resource_title: str = Field(max_length=500)
+    terms: dict[str, Any] = Field(sa_type=JSON)
+    digest: str = Field(max_length=64)
+    requester: str = Field(max_length=200)
+    requester_name: str = Field(max_length=200)
+    reason: str = Field(sa_type=Text)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    expires_at: datetime = Field(sa_type=UtcDateTime)
+    needed: int
+    is_break_glass: bool = False
+    state: str = Field(max_length=10)
+    approver_1: str | None = Field(default=None, max_length=200)
+    approver_1_name: str | None = Field(default=None, max_length=200)
+    approver_1_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    approver_2: str | None = Field(default=None, max_length=200)
+    approver_2_name: str | None = Field(default=None, max_length=200)
+    approver_2_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    refused_by: str | None = Field(default=None, max_length=200)
+    refused_by_name: str | None = Field(default=None, max_length=200)
+    refusal_reason: str | None = Field(default=None, sa_type=Text)
+    ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    act_id: str | None = Field(default=None, max_length=64)
+    fence: int = 0
+    lease_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    completed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+    __table_args__ = (
+        Index("ix_approval_state", "tenant", "state", "id"),
+        Index("ix_approval_requester", "tenant", "requester", "id"),
+        Index(
+            "ix_approval_open",
+            "tenant",
+            "requester",
+            "action",
+            "resource_id",
+            "digest",
+            unique=True,
+            sqlite_where=text("state IN ('waiting', 'approved')"),
+            postgresql_where=text("state IN ('waiting', 'approved')"),
+        ),
+    )
