@@ -201,6 +201,15 @@ def decide(step: str, by: str, body: Any = None) -> Call:
     return call
 
 
+def export(world: World) -> httpx2.Response:
+    """Asked for by chen, approved by two others."""
+    path = "/api/v1/audit-exports"
+    post(path, REASON, made="approval", as_chen=True)(world)
+    for approver in ("fang", "wu"):
+        assert decide("approve", approver)(world).is_success
+    return world.chen.post(path, params={"approval": world.ids["approval"]}, json=REASON)
+
+
 def withdraw(world: World) -> httpx2.Response:
     post(DELETION, WHY, made="approval")(world)
     return decide("withdraw", "zhao")(world)
@@ -274,7 +283,7 @@ STEPS: list[tuple[str, str, Call]] = [
     ),
     ("DELETE /audit-views/{view_id}", "audit.view_deleted", delete("/api/v1/audit-views/{view}", as_chen=True)),
     ("POST /audit-log/cosignatures", "audit.witnessed", witness),
-    ("POST /audit-exports", "audit.exported", post("/api/v1/audit-exports", REASON, as_chen=True)),
+    ("POST /audit-exports", "audit.exported", export),
     ("POST /knowledge-bases/{knowledge_base_id}/releases", "release.created", post(KB + "/releases", {"note": "n"})),
     (
         "POST /knowledge-bases/{knowledge_base_id}/releases/{number}/publish",

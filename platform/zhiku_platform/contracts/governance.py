@@ -141,7 +141,7 @@ class ApprovalSubject(Message):
 class ApprovalReason(Message):
     """Why; approvers read it, and the audit log keeps it sealed."""
 
-    reason: str = Field(min_length=5, max_length=1000, pattern=SEARCHABLE)
+    reason: str = Field(min_length=10, max_length=500, pattern=SEARCHABLE)
 
 
 class ApprovalDecision(Message):

@@ -6,6 +6,7 @@ from pathlib import Path
 from fastapi import FastAPI
 from sqlalchemy import text
 
+from zhiku_platform.approvals import Approvals
 from zhiku_platform.contracts.audit import AuditEvent, ProducedEvent
 from zhiku_platform.db import Database
 from zhiku_platform.http import create_app as create_service_app
@@ -70,11 +71,18 @@ def open_trail(
 class AuditService:
     """The service in one process: `app` for its face, `intake` for who is in the same process, a worker."""
 
-    def __init__(self, settings: Settings, *, database: Database, documents: ReadableDocuments | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        database: Database,
+        documents: ReadableDocuments | None = None,
+        approvals: Approvals | None = None,
+    ) -> None:
         self.trail = open_trail(settings, database, documents, may_make_keys=True)
         self.intake = self.trail.intake
         self._database = database
-        self.app = create_app(settings, trail=self.trail)
+        self.app = create_app(settings, trail=self.trail, approvals=approvals)
         self._worker = AuditWorker(database, self.intake, self.trail.signer, tenant=settings.tenant)
 
     def start(self) -> None:
@@ -98,8 +106,8 @@ class AuditService:
         self._worker.stop()
 
 
-def create_app(settings: Settings, *, trail: Trail) -> FastAPI:
-    """Build the HTTP app."""
+def create_app(settings: Settings, *, trail: Trail, approvals: Approvals | None = None) -> FastAPI:
+    """Build the HTTP app; without `approvals` nothing can be exported."""
 
     def ready() -> None:
         with trail.database.read() as session:
@@ -107,4 +115,5 @@ def create_app(settings: Settings, *, trail: Trail) -> FastAPI:
 
     app = create_service_app("audit", settings, [router, internal], database=trail.database, ready=ready)
     app.state.trail = trail
+    app.state.approvals = approvals
     return app

@@ -8,6 +8,7 @@ from fastapi import Query, Request
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 
 from zhiku_platform.access import Access, Permission, require
+from zhiku_platform.approvals import Approvals, GivenApproval, waiting
 from zhiku_platform.contracts.audit import (
     ACTOR,
     Accepted,
@@ -30,7 +31,9 @@ from zhiku_platform.contracts.audit import (
     Revealed,
     TimelineKind,
 )
+from zhiku_platform.contracts.governance import Approval
 from zhiku_platform.contracts.wire import SEARCHABLE, Moment, Page
+from zhiku_platform.errors import ServiceUnavailableError
 from zhiku_platform.http import GuardedRouter
 from zhiku_services.audit import service
 from zhiku_services.audit.service import Trail
@@ -52,6 +55,9 @@ Size = Annotated[int, Query(ge=0, le=2**53)]
 
 _ZIP: dict[int | str, dict[str, object]] = {
     200: {"content": {"application/zip": {}}, "description": "The bundle; `verify.py` in it checks it"}
+}
+_ASKED: dict[int | str, dict[str, object]] = {
+    202: {"model": Approval, "description": "Two others are asked; come back with `approval`"}
 }
 _PROOF: dict[int | str, dict[str, object]] = {
     200: {"content": {"text/plain": {}}, "description": "A C2SP tlog-proof; its extra data is the entry"}
@@ -139,12 +145,24 @@ def delete_audit_view(access: CanRead, request: Request, view_id: str) -> None:
     service.delete_view(access, view_id, _trail(request))
 
 
-@router.post("/audit-exports", response_class=Response, responses=_ZIP)
-def export_audit_events(access: CanExport, request: Request, wanted: ExportRequest) -> StreamingResponse:
-    """Export evidence: what matches and is signed, with proofs, keys and a program that checks them."""
+@router.post("/audit-exports", response_class=Response, responses={**_ZIP, **_ASKED})
+def export_audit_events(
+    access: CanExport, request: Request, wanted: ExportRequest, approval: GivenApproval = None
+) -> Response:
+    """Export evidence: what matches and is signed, with proofs, keys and a program that checks them.
+
+    Two others have to approve it first: ask without `approval`, and come back with theirs.
+    """
+    approvals = _approvals(request)
+    subject = service.describe_export(wanted)
+    if approval is None:
+        return waiting(approvals.ask(access, subject, wanted.reason))
+    claim = approvals.use(access, approval, subject)
     file = TemporaryFile(prefix="zhiku-bundle-")  # noqa: SIM115 - closed once it is sent
     try:
-        service.export(access, wanted, _trail(request), file)
+        service.export(access, wanted, _trail(request), file, approval=approval)
+        # Before anything leaves: of two that were begun with one approval, the last one only.
+        approvals.complete(access, claim)
     except BaseException:
         file.close()
         raise
@@ -186,6 +204,13 @@ def append_audit_events(access: CanAppend, request: Request, events: AppendReque
 def get_logged_receipt(access: CanReview, request: Request, answer_id: str) -> LoggedReceipt:
     """Tell what the log says of an answer's receipt."""
     return service.logged_receipt(access, answer_id, _trail(request))
+
+
+def _approvals(request: Request) -> Approvals:
+    approvals: Approvals | None = request.app.state.approvals
+    if approvals is None:
+        raise ServiceUnavailableError("Nobody can be asked to approve this.", remedy="Start the governance service.")
+    return approvals
 
 
 def _trail(request: Request) -> Trail:

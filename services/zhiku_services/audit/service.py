@@ -36,6 +36,7 @@ from zhiku_platform.contracts.audit import (
     Revealed,
     TimelineKind,
 )
+from zhiku_platform.contracts.governance import ApprovalAction, ApprovalSubject, Resource
 from zhiku_platform.contracts.identity import Principal
 from zhiku_platform.contracts.wire import Page
 from zhiku_platform.db import Database
@@ -364,9 +365,19 @@ def keep_cosignature(connection: Connection, cosignature: Cosignature) -> bool:
     return True
 
 
-def export(access: Access, request: ExportRequest, trail: Trail, target: IO[bytes]) -> None:
+def describe_export(request: ExportRequest) -> ApprovalSubject:
+    """What is to be taken out. Without `until`, that goes up to the moment when it is."""
+    return ApprovalSubject(
+        action=ApprovalAction.AUDIT_EXPORT,
+        resource=Resource(kind="audit_log", id="log", title="Audit log"),
+        terms={name: str(value) for name, value in request.filter.model_dump(mode="json", exclude_none=True).items()},
+    )
+
+
+def export(access: Access, request: ExportRequest, trail: Trail, target: IO[bytes], *, approval: str) -> None:
     """Write an evidence bundle of what matches and is covered by a checkpoint; see `write_bundle`."""
     clear, sealed = _said(request.filter)
+    clear["approval"] = approval
     _record_because(access, trail, "audit.exported", "bundle", request.reason, clear, sealed)
     with trail.database.read() as session, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         write_bundle(archive, session.connection(), trail.signer, wanted=request.filter, access=access)

@@ -143,7 +143,12 @@ class Embedded:
     def _build_audit(self, stack: ExitStack) -> None:
         database = audit.open_database(self.settings)
         stack.callback(database.close)
-        self._audit = audit.AuditService(self.settings, database=database, documents=self._readable_documents)
+        self._audit = audit.AuditService(
+            self.settings,
+            database=database,
+            documents=self._readable_documents,
+            approvals=Approvals("audit", self._governance),
+        )
         self.apps["audit"] = self._audit.app
         self._audit.start()
         stack.callback(self._audit.stop)

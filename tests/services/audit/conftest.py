@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select
 
 from zhiku_platform.access import PRINCIPAL_HEADER, Access, Permission, PrincipalSigner, authorize, service_principal
-from zhiku_platform.contracts.audit import AuditEvent, Detail, ProducedEvent, Stamp
+from zhiku_platform.contracts.audit import AuditEvent, Detail, ExportRequest, ProducedEvent, Stamp
 from zhiku_platform.contracts.identity import Principal, Role
 from zhiku_platform.db import Database
 from zhiku_platform.settings import Settings
@@ -22,7 +22,7 @@ from zhiku_services.audit.canonical import read
 from zhiku_services.audit.checking import read_anchors, verify_database
 from zhiku_services.audit.models import ENTRY, METADATA
 from zhiku_services.audit.sequencer import sequence
-from zhiku_services.audit.service import Trail
+from zhiku_services.audit.service import Trail, export
 from zhiku_services.audit.verifier import Verdict
 from zhiku_services.audit.worker import seal
 
@@ -91,6 +91,14 @@ class Audit:
                 self.service.app, headers={PRINCIPAL_HEADER: signer.sign(principal)}
             )
         return self.clients[principal.sub]
+
+    def export(self, path: Path, wanted: dict[str, str] | None = None, *, principal: Principal = DIANA) -> Path:
+        """An evidence bundle, as if it had been approved."""
+        request = ExportRequest.model_validate({"reason": "The yearly review", "filter": wanted or {}})
+        with path.open("wb") as target:
+            access = authorize(principal, Permission.AUDIT_EXPORT)
+            export(access, request, self.trail, target, approval="apr_" + "0" * 28)
+        return path
 
     def get(self, path: str, principal: Principal = CHEN) -> Any:
         return _ok(self.client(principal).get(path))

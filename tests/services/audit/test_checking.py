@@ -13,7 +13,7 @@ from zhiku_services.audit.verifier import main, verify_bundle
 
 from . import rfc6962
 from .attacks import as_administrator
-from .conftest import DIANA, Audit
+from .conftest import Audit
 
 
 def test_an_entry_that_is_no_event_is_named(audit: Audit) -> None:
@@ -101,8 +101,4 @@ def test_earlier_checkpoints_are_spread_over_the_whole_log(
 
 
 def exported(audit: Audit, folder: Path) -> Path:
-    path = folder / "bundle.zip"
-    body = {"reason": "The yearly review", "filter": {}}
-    response = audit.client(DIANA).post("/api/v1/audit-exports", json=body)
-    path.write_bytes(response.content)
-    return path
+    return audit.export(folder / "bundle.zip")

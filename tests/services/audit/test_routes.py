@@ -232,7 +232,6 @@ READS: list[tuple[str, str, dict[str, Any] | None, str]] = [
     ("POST", "/api/v1/audit-events/{id}/reveal", REASON, "audit.revealed"),
     ("GET", "/api/v1/audit-timelines/document/doc_1", None, "audit.searched"),
     ("POST", "/api/v1/audit-pseudonyms", {**REASON, "user": "lin"}, "audit.person_looked_up"),
-    ("POST", "/api/v1/audit-exports", {**REASON, "filter": {}}, "audit.exported"),
     ("GET", "/api/v1/audit-log", None, "audit.viewed"),
     ("GET", "/api/v1/audit-log/checkpoint", None, "audit.viewed"),
     ("GET", "/api/v1/audit-log/consistency?first=1&second=7", None, "audit.viewed"),

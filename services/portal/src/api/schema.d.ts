@@ -340,6 +340,8 @@ export interface paths {
     /**
      * Export Audit Events
      * @description Export evidence: what matches and is signed, with proofs, keys and a program that checks them.
+     *
+     *     Two others have to approve it first: ask without `approval`, and come back with theirs.
      */
     post: operations["export_audit_events_api_v1_audit_exports_post"];
     delete?: never;
@@ -3520,7 +3522,9 @@ export interface operations {
   };
   export_audit_events_api_v1_audit_exports_post: {
     parameters: {
-      query?: never;
+      query?: {
+        approval?: string | null;
+      };
       header?: never;
       path?: never;
       cookie?: never;
@@ -3538,6 +3542,15 @@ export interface operations {
         };
         content: {
           "application/zip": unknown;
+        };
+      };
+      /** @description Two others are asked; come back with `approval` */
+      202: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Approval"];
         };
       };
       /** @description An error */
