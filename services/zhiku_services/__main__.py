@@ -8,7 +8,20 @@ import sys
 import typer
 
 from zhiku_platform.errors import ZhikuError
-from zhiku_services.commands import ask, audit, bench, doctor, evaluate, ingest, keycloak, models, openapi, search, up
+from zhiku_services.commands import (
+    ask,
+    audit,
+    bench,
+    doctor,
+    evaluate,
+    finetune,
+    ingest,
+    keycloak,
+    models,
+    openapi,
+    search,
+    up,
+)
 from zhiku_services.commands.output import fail
 
 app = typer.Typer(
@@ -29,6 +42,7 @@ app.add_typer(bench.app, name="bench")
 app.add_typer(models.app, name="models")
 app.add_typer(audit.app, name="audit")
 app.add_typer(keycloak.app, name="keycloak")
+app.add_typer(finetune.app, name="finetune")
 
 
 def main() -> None:

@@ -45,8 +45,7 @@ def near_pairs(texts: Sequence[str], least: float) -> Iterator[tuple[int, int, f
             continue
         sketch = MinHash(num_perm=_PERMUTATIONS, seed=_SEED)
         sketch.update_batch([each.encode() for each in own])
-        found: list[int] = index.query(sketch)
-        for other in sorted(found):
+        for other in sorted(int(str(found)) for found in index.query(sketch)):
             alike = likeness(own, sets[other])
             if alike >= least:
                 yield other, place, alike

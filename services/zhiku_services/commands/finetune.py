@@ -1,0 +1,255 @@
+"""`zhiku finetune`: what to train, on what, and what a trainer would see of it."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.text import Text
+
+from zhiku_services.commands.home import AsJson
+from zhiku_services.commands.output import console, print_json, print_table
+
+if TYPE_CHECKING:
+    from zhiku_services.finetune.advisor import Advice
+    from zhiku_services.finetune.datasets.files import Loaded
+
+app = typer.Typer(help="Prepare data for fine-tuning, and say how to go about it.", no_args_is_help=True)
+
+Files = Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="Alpaca, ShareGPT, Q&A or OpenAI chat.")]
+_SHOWN = 20
+
+
+@app.command()
+def plan(
+    goal: Annotated[
+        str, typer.Option(help="facts, style, task, classify, domain, smaller, edge or research.")
+    ] = "style",
+    model: Annotated[str, typer.Option(help="The base model's size, such as `qwen2.5-7b`.")] = "qwen2.5-7b",
+    memory_gb: Annotated[float, typer.Option(min=1, help="Memory of one device.")] = 24,
+    devices: Annotated[int, typer.Option(min=1)] = 1,
+    examples: Annotated[int, typer.Option(min=0, help="Good examples at hand.")] = 0,
+    corrections: Annotated[int, typer.Option(min=0, help="Pairs of a better and a worse answer.")] = 0,
+    thumbs: Annotated[int, typer.Option(min=0)] = 0,
+    raw_tokens: Annotated[float, typer.Option(min=0, help="Tokens of raw text of the domain.")] = 0,
+    context: Annotated[int, typer.Option(min=128, help="The longest example, in tokens.")] = 2048,
+    branches: Annotated[int, typer.Option(min=1, help="Places that the data may not leave.")] = 1,
+    far: Annotated[bool, typer.Option(help="The domain is far from what the base model knows.")] = False,
+    verifiable: Annotated[bool, typer.Option(help="A program can say whether an answer is right.")] = False,
+    wider: Annotated[bool, typer.Option(help="Some who would be answered may not read the sources.")] = False,
+    private: Annotated[bool, typer.Option(help="Formal privacy is demanded.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Advise a method, with its memory and time, where it can be served, and why not otherwise."""
+    from zhiku_services.finetune.advisor import Goal, Situation, advise
+    from zhiku_services.finetune.estimator import ARCHITECTURES, GB
+
+    if goal not in {*Goal}:
+        raise typer.BadParameter(f"one of {', '.join(Goal)}", param_hint="--goal")
+    if model not in ARCHITECTURES:
+        raise typer.BadParameter(f"one of {', '.join(ARCHITECTURES)}", param_hint="--model")
+    advice = advise(
+        Situation(
+            goal=Goal(goal),
+            model=ARCHITECTURES[model],
+            memory=memory_gb * GB,
+            examples=examples,
+            devices=devices,
+            raw_tokens=raw_tokens,
+            thumbs=thumbs,
+            corrections=corrections,
+            is_far_from_base=far,
+            has_verifiable_reward=verifiable,
+            is_wider_than_sources=wider,
+            branches=branches,
+            needs_formal_privacy=private,
+            context=context,
+        )
+    )
+    if as_json:
+        print_json(_as_json(advice))
+        return
+    _say(advice)
+
+
+@app.command()
+def check(
+    files: Files,
+    evaluation: Annotated[
+        list[Path] | None, typer.Option(exists=True, help="Examples that a model is measured with, and must not learn.")
+    ] = None,
+    licence: Annotated[str | None, typer.Option(help="The licence of what the files hold.")] = None,
+    secrets: Annotated[bool, typer.Option(help="Look for keys, tokens and passwords.")] = True,
+    freeze_to: Annotated[
+        Path | None, typer.Option(file_okay=False, help="Freeze what is left in a folder below this one.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read files, leave out what must not be learnt, and say of each example why."""
+    from zhiku_services.finetune.datasets.cleaning import clean
+    from zhiku_services.finetune.datasets.files import load
+    from zhiku_services.finetune.datasets.freezing import freeze, quality_card
+
+    loaded = [load(path, licence=licence) for path in files]
+    given = [example for each in loaded for example in each.examples]
+    measured = [
+        (f"{path.name}:{example.provenance.line}", text)
+        for path in evaluation or []
+        for example in load(path).examples
+        for text in (example.prompt, example.answer)
+    ]
+    cleaned = clean(given, evaluation=measured, holds_secret=_hold_secrets if secrets else None)
+    card = quality_card(cleaned)
+    frozen = None if freeze_to is None else freeze(cleaned, freeze_to)
+    refused = [asdict(each) for file in loaded for each in file.refused]
+    left_out = [
+        {
+            "source": given[each.place].provenance.source,
+            "line": given[each.place].provenance.line,
+            "reason": str(each.reason),
+            "detail": each.detail,
+            "other_line": None if each.other is None else given[each.other].provenance.line,
+        }
+        for each in cleaned.left_out
+    ]
+    if as_json:
+        print_json(
+            {
+                "card": card,
+                "refused": refused,
+                "left_out": left_out,
+                "root": None if frozen is None else frozen.root,
+            }
+        )
+    else:
+        _say_checked(loaded, card, refused, left_out)
+        if frozen is not None:
+            console.print(f"Frozen as {frozen.root}", highlight=False, soft_wrap=True)
+    raise typer.Exit(0 if cleaned.kept else 1)
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(exists=True, dir_okay=False)],
+    target: Annotated[Path, typer.Argument(dir_okay=False)],
+    to: Annotated[str, typer.Option(help="alpaca, sharegpt, qa or openai.")] = "openai",
+    as_json: AsJson = False,
+) -> None:
+    """Write examples in another format, as JSON lines. Lines that cannot be read are told, and left out."""
+    from zhiku_services.finetune.datasets.files import load, save
+    from zhiku_services.finetune.datasets.formats import Format
+
+    if to not in {*Format}:
+        raise typer.BadParameter(f"one of {', '.join(Format)}", param_hint="--to")
+    loaded = load(source)
+    written = save(loaded.examples, target, Format(to))
+    refused = [asdict(each) for each in loaded.refused]
+    if as_json:
+        print_json({"from": str(loaded.format), "to": to, "examples": written, "refused": refused})
+    else:
+        console.print(f"{written} examples, from {loaded.format} to {to}, in {target}", highlight=False)
+        _say_refused(refused)
+    raise typer.Exit(1 if refused else 0)
+
+
+@app.command()
+def lint(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False)],
+    tokenizer: Annotated[Path, typer.Option(exists=True, file_okay=False, help="The base model's folder.")],
+    max_tokens: Annotated[int, typer.Option(min=16, help="What a trainer takes of one example.")] = 2048,
+    show: Annotated[int | None, typer.Option(min=1, help="Show this line's example token by token.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Encode examples as the trainer will: what is learnt, whether a turn ends, what is cut off. Exit 1 if unsound."""
+    from zhiku_services.finetune.datasets.files import load
+    from zhiku_services.finetune.encoding import Encoder
+    from zhiku_services.finetune.encoding import lint as lint_examples
+
+    encoder = Encoder.at(tokenizer, max_tokens=max_tokens)
+    examples = load(file).examples
+    found = lint_examples(examples, encoder)
+    lines = [example.provenance.line for example in examples]
+    result: dict[str, Any] = {
+        "examples": found.examples,
+        "tokens": found.tokens,
+        "share_learnt": round(found.share_learnt, 4),
+        "longest": found.longest,
+        "problems": {str(name): count for name, count in found.problems.items()},
+        "lines": {str(name): [lines[place] for place in places] for name, places in found.places.items()},
+        "notes": found.notes,
+    }
+    shown = next((example for example in examples if example.provenance.line == show), None)
+    if as_json:
+        tokens = None if shown is None else [[text, is_one] for text, is_one in encoder.shown(encoder.encode(shown))]
+        print_json(result if tokens is None else {**result, "tokens_of_line": tokens})
+    else:
+        print_table(("", ""), [(name, value) for name, value in result.items() if value])
+        if shown is not None:
+            console.print(_coloured(encoder.shown(encoder.encode(shown))))
+    raise typer.Exit(0 if found.is_sound else 1)
+
+
+def _hold_secrets(texts: Any) -> list[bool]:
+    from zhiku_platform.privacy import Analyzer
+    from zhiku_platform.privacy.findings import Entity
+
+    analyzer = Analyzer(entities={Entity.SECRET})
+    return [bool(found) for found in analyzer.find_all(list(texts), "en")]
+
+
+def _coloured(tokens: list[tuple[str, bool]]) -> Text:
+    """What is learnt in green, all else dim, each token apart from the next."""
+    text = Text()
+    for piece, is_learnt in tokens:
+        text.append(piece.replace("\n", "⏎\n"), style="green" if is_learnt else "dim")
+        text.append("·", style="blue")
+    return text
+
+
+def _as_json(advice: "Advice") -> dict[str, Any]:
+    memory = None
+    if advice.memory is not None:
+        parts = {f"{name}_gb": round(value / 1e9, 2) for name, value in asdict(advice.memory).items()}
+        memory = {**parts, "total_gb": round(advice.memory.total / 1e9, 2)}
+    return {
+        "option": str(advice.option),
+        "reasons": list(advice.reasons),
+        "parameters": dict(advice.parameters),
+        "serve_on": list(advice.serve_on),
+        "memory": memory,
+        "hours_on_a100": None if advice.hours is None else round(advice.hours, 2),
+        "tokens_in_flight": None if advice.serving is None else advice.serving.tokens,
+        "warnings": list(advice.warnings),
+        "rejected": {str(option): why for option, why in advice.rejected.items()},
+    }
+
+
+def _say(advice: "Advice") -> None:
+    console.print(f"[bold]{advice.option}[/]", highlight=False)
+    for reason in advice.reasons:
+        console.print(reason, highlight=False)
+    for warning in advice.warnings:
+        console.print(f"[yellow]{warning}[/]", highlight=False)
+    told = _as_json(advice)
+    rows = [*advice.parameters.items(), ("served on", ", ".join(advice.serve_on))]
+    if told["memory"] is not None:
+        rows += [("memory, GB", told["memory"]["total_gb"]), ("hours on an A100", told["hours_on_a100"])]
+    print_table(("", ""), rows)
+    print_table(("not", "because"), list(advice.rejected.items()))
+
+
+def _say_checked(
+    loaded: "list[Loaded]", card: dict[str, Any], refused: list[dict[str, Any]], left_out: list[dict[str, Any]]
+) -> None:
+    encodings = sorted({encoding for each in loaded for encoding in each.encodings})
+    print_table(("", ""), [("encodings", ", ".join(encodings)), *card.items()])
+    _say_refused(refused)
+    rows = [(row["source"], row["line"], row["reason"], row["detail"]) for row in left_out[:_SHOWN]]
+    if rows:
+        print_table(("file", "line", "left out", "because"), rows, title=f"{len(left_out)} left out; --json has all")
+
+
+def _say_refused(refused: list[dict[str, Any]]) -> None:
+    rows = [(row["source"], row["line"], row["code"], row["problem"]) for row in refused[:_SHOWN]]
+    if rows:
+        print_table(("file", "line", "not read", "because"), rows, title=f"{len(refused)} not read")
