@@ -205,6 +205,7 @@ def _protect_on_sqlite() -> None:
     # REPLACE deletes without asking a trigger for deletions.
     known = (
         "EXISTS (SELECT 1 FROM approval WHERE id = NEW.id OR (state IN ('waiting', 'approved')"
+        " AND NEW.state IN ('waiting', 'approved')"
         " AND tenant = NEW.tenant AND requester = NEW.requester AND action = NEW.action"
         " AND resource_id = NEW.resource_id AND digest = NEW.digest))"
     )
