@@ -234,7 +234,7 @@ def test_of_many_who_act_at_once_one_may(governance: Governance) -> None:
             return refused.remote_code
 
     with ThreadPoolExecutor(8) as threads:
-        assert sorted(threads.map(use, range(8))) == [approved.id, *["approval_in_use"] * 7]
+        assert sorted(threads.map(use, range(8))) == [*["approval_in_use"] * 7, approved.id]
 
 
 def test_a_refusal_and_an_act_at_once_are_one_or_the_other(governance: Governance) -> None:
