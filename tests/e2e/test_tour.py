@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from .conftest import Running
+from .test_access import wait_for_document
 
 CHROMIUM = shutil.which("chromium")
 if CHROMIUM is None and os.environ.get("CI"):
@@ -138,3 +140,44 @@ def test_a_file_that_cannot_be_read_says_why_and_what_to_do(page: Page, tmp_path
     upload(page, broken)
     row = page.get_by_test_id("version-row").filter(has_text="broken").first
     expect(row.get_by_test_id("version-reason")).to_be_visible(timeout=60_000)
+
+
+def decide(browser: Browser, zhiku: Running, username: str, title: str) -> None:
+    """Approve in the portal what waits for this approver."""
+    context = browser.new_context(base_url=zhiku.url, locale="zh-CN", viewport={"width": 420, "height": 900})
+    approver = context.new_page()
+    sign_in(approver, username)
+    approver.goto("/approvals")
+    approver.get_by_test_id("approval-item").filter(has_text=title).get_by_role("link").click()
+    approver.get_by_test_id("approval-approve").click()
+    approver.get_by_test_id("confirm-button").click()
+    expect(
+        approver.get_by_test_id("approval-vote").filter(has_text={"fang": "方圆", "wu": "吴越"}[username])
+    ).to_be_visible()
+    context.close()
+
+
+def test_a_knowledge_base_is_deleted_once_two_others_agree(page: Page, browser: Browser, zhiku: Running) -> None:
+    zhao = zhiku.signed_in("zhao")
+    title = f"Old projects {time.time_ns()}"
+    made = zhao.post("/api/v1/knowledge-bases", json={"name": title}).json()["id"]
+    file = {"file": ("lamp.md", b"# Lamp\n\nThe lamp is green.")}
+    assert zhao.post(f"/api/v1/knowledge-bases/{made}/uploads", files=file).status_code == 202
+    wait_for_document(zhao, f"/api/v1/knowledge-bases/{made}")
+    sign_in(page, "zhao")
+    page.goto(f"/knowledge-bases/{made}")
+    page.get_by_role("button", name="Actions").first.click()
+    page.get_by_test_id("kb-delete").click()
+    page.get_by_test_id("reason").fill("The projects ended last year.")
+    page.get_by_test_id("reason-submit").click()
+    expect(page.get_by_test_id("approval-missing")).to_contain_text("2 more people")
+    expect(page.get_by_test_id("approval-approve")).to_have_count(0)
+    for username in ("fang", "wu"):
+        decide(browser, zhiku, username, title)
+    page.reload()
+    page.get_by_test_id("approval-use").click()
+    page.get_by_test_id("confirm-button").click()
+    page.wait_for_url("**/knowledge-bases")
+    expect(page.get_by_test_id("kb-item").first).to_be_visible()
+    expect(page.get_by_test_id("kb-item").filter(has_text=title)).to_have_count(0)
+    assert zhao.get(f"/api/v1/knowledge-bases/{made}").status_code == 404

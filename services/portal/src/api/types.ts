@@ -23,6 +23,8 @@ export type Receipt = Schemas["Receipt"];
 export type Sentence = Schemas["Sentence"];
 export type ApiKey = Schemas["ApiKey"];
 export type ApiKeyScope = Schemas["ApiKeyScope"];
+export type Approval = Schemas["Approval"];
+export type ApprovalState = Schemas["ApprovalState"];
 export type ModelInfo = Schemas["ModelInfo"];
 
 export type { AnswerEvent, Phase } from "./events";

@@ -1,7 +1,16 @@
 import { ActionIcon, UnstyledButton } from "@mantine/core";
-import { IconBooks, IconKey, IconPencilPlus, IconSearch, IconTextScan2, IconX } from "@tabler/icons-react";
+import {
+  IconBooks,
+  IconChecks,
+  IconKey,
+  IconPencilPlus,
+  IconSearch,
+  IconTextScan2,
+  IconX,
+} from "@tabler/icons-react";
 import { Link } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
+import { WaitingCount } from "@/features/approvals/components/WaitingCount";
 import { ConversationList } from "@/features/conversations/components/ConversationList";
 import { AccountMenu } from "@/features/session/components/AccountMenu";
 import { LinkButton } from "@/ui/links";
@@ -58,6 +67,11 @@ export function Sidebar({ onPalette, onClose }: Props) {
         <Link to="/search" className={classes.link} data-testid="nav-search">
           <IconTextScan2 size={18} />
           {t("nav.search")}
+        </Link>
+        <Link to="/approvals" className={classes.link} data-testid="nav-approvals">
+          <IconChecks size={18} />
+          {t("nav.approvals")}
+          <WaitingCount />
         </Link>
         <Link to="/api-keys" className={classes.link} data-testid="nav-api-keys">
           <IconKey size={18} />

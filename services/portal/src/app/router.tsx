@@ -95,6 +95,24 @@ const search = createRoute({
   }),
 });
 
+const approvals = createRoute({
+  getParentRoute: () => shell,
+  path: "/approvals",
+  component: lazyRouteComponent(
+    () => import("@/features/approvals/components/ApprovalsPage"),
+    "ApprovalsPage",
+  ),
+  validateSearch: (raw: Record<string, unknown>): { whose?: string | undefined } => ({
+    whose: text(raw["whose"]),
+  }),
+});
+
+const approval = createRoute({
+  getParentRoute: () => shell,
+  path: "/approvals/$approvalId",
+  component: lazyRouteComponent(() => import("@/features/approvals/components/ApprovalPage"), "ApprovalPage"),
+});
+
 const apiKeys = createRoute({
   getParentRoute: () => shell,
   path: "/api-keys",
@@ -109,7 +127,18 @@ const settings = createRoute({
 
 const routeTree = root.addChildren([
   login,
-  shell.addChildren([ask, conversation, knowledgeBases, knowledgeBase, document, search, apiKeys, settings]),
+  shell.addChildren([
+    ask,
+    conversation,
+    knowledgeBases,
+    knowledgeBase,
+    document,
+    search,
+    approvals,
+    approval,
+    apiKeys,
+    settings,
+  ]),
 ]);
 
 /** The portal's router; `history` other than the browser's is for tests. */

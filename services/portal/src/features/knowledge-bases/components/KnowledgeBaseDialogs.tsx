@@ -2,7 +2,10 @@ import { Button, Group, Modal, NativeSelect, Stack, TextInput, Textarea } from "
 import { useNavigate } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { ProblemError } from "@/api/problem";
 import type { KnowledgeBase } from "@/api/types";
+import { ReasonModal } from "@/features/approvals/components/ReasonModal";
+import { useAskToDelete } from "@/features/approvals/hooks/useApprovals";
 import { ConfirmModal } from "@/ui/ConfirmModal";
 import { ProblemAlert } from "@/ui/ProblemAlert";
 import {
@@ -90,6 +93,28 @@ export function DeleteKnowledgeBase({
   const { t } = useTranslation();
   const navigate = useNavigate();
   const remove = useDeleteKnowledgeBase(knowledgeBase.id);
+  const ask = useAskToDelete(knowledgeBase.id);
+  // Documents that this reader may not see, and deleted ones, count as well: only the server knows.
+  const takesOthers = knowledgeBase.documents > 0 || isInUse(remove.error);
+  if (takesOthers)
+    return (
+      <ReasonModal
+        opened={opened}
+        title={t("kb.deleteTitle")}
+        text={t("kb.deleteAskText", { name: knowledgeBase.name })}
+        submit={t("kb.deleteAsk")}
+        draft={`delete.${knowledgeBase.id}`}
+        pending={ask.isPending}
+        error={ask.error}
+        onSubmit={(reason) =>
+          ask.mutate(reason, {
+            onSuccess: ({ id }) =>
+              void navigate({ to: "/approvals/$approvalId", params: { approvalId: id } }),
+          })
+        }
+        onClose={onClose}
+      />
+    );
   return (
     <ConfirmModal
       opened={opened}
@@ -104,6 +129,10 @@ export function DeleteKnowledgeBase({
       onClose={onClose}
     />
   );
+}
+
+function isInUse(error: unknown): boolean {
+  return error instanceof ProblemError && error.code === "knowledge_base_in_use";
 }
 
 interface FormProps {

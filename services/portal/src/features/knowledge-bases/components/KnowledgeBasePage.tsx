@@ -134,15 +134,14 @@ function Actions({ knowledgeBase }: { knowledgeBase: KnowledgeBase }) {
             <Menu.Item leftSection={<IconPencil size={16} />} onClick={() => setDialog("edit")}>
               {t("kb.edit")}
             </Menu.Item>
-            {knowledgeBase.documents === 0 && (
-              <Menu.Item
-                leftSection={<IconTrash size={16} />}
-                color="cinnabar"
-                onClick={() => setDialog("delete")}
-              >
-                {t("kb.delete")}
-              </Menu.Item>
-            )}
+            <Menu.Item
+              leftSection={<IconTrash size={16} />}
+              color="cinnabar"
+              onClick={() => setDialog("delete")}
+              data-testid="kb-delete"
+            >
+              {t("kb.delete")}
+            </Menu.Item>
           </Menu.Dropdown>
         </Menu>
       )}

@@ -2,6 +2,7 @@ import { useComputedColorScheme, useMantineColorScheme } from "@mantine/core";
 import { createSpotlight, Spotlight, type SpotlightActionGroupData } from "@mantine/spotlight";
 import {
   IconBooks,
+  IconChecks,
   IconKey,
   IconLanguage,
   IconMessage,
@@ -53,7 +54,7 @@ function useActions(): SpotlightActionGroupData[] {
   const scheme = useComputedColorScheme("light");
   const conversations = useConversations();
   const page = (
-    to: "/" | "/knowledge-bases" | "/search" | "/api-keys" | "/settings",
+    to: "/" | "/knowledge-bases" | "/search" | "/approvals" | "/api-keys" | "/settings",
     label: string,
     Icon: typeof IconKey,
   ) => ({
@@ -70,6 +71,7 @@ function useActions(): SpotlightActionGroupData[] {
         page("/", t("nav.newQuestion"), IconPencilPlus),
         page("/knowledge-bases", t("nav.knowledgeBases"), IconBooks),
         page("/search", t("nav.search"), IconTextScan2),
+        page("/approvals", t("nav.approvals"), IconChecks),
         page("/api-keys", t("nav.apiKeys"), IconKey),
         page("/settings", t("nav.settings"), IconSettings),
       ],

@@ -1,0 +1,128 @@
+import { Button, Text } from "@mantine/core";
+import { useNavigate } from "@tanstack/react-router";
+import { useState } from "react";
+import { useTranslation } from "react-i18next";
+import type { Approval } from "@/api/types";
+import { ConfirmModal } from "@/ui/ConfirmModal";
+import { useApprove, useDeleteApproved, useRefuse, useWithdraw } from "../hooks/useApprovals";
+import { actionName } from "../lib/action-name";
+import classes from "./ApprovalPage.module.css";
+import { ReasonModal } from "./ReasonModal";
+
+type Step = Approval["may"][number];
+
+interface StepProps {
+  approval: Approval;
+  opened: boolean;
+  onClose: () => void;
+}
+
+const DIALOGS = { approve: Approve, refuse: Refuse, withdraw: Withdraw, use: Use };
+
+/** What the reader may do with an approval now; the server says what that is. */
+export function ApprovalActions({ approval }: { approval: Approval }) {
+  const { t } = useTranslation();
+  const [open, setOpen] = useState<Step | null>(null);
+  const isDoneHere = approval.action === "knowledge_base.delete";
+  const steps = approval.may.filter((step) => step !== "use" || isDoneHere);
+  return (
+    <>
+      {approval.may.includes("use") && !isDoneHere && (
+        <Text size="sm" c="dimmed" className={classes.hint ?? ""}>
+          {t("approvals.useElsewhere", { id: approval.id })}
+        </Text>
+      )}
+      {steps.map((step) => (
+        <Button
+          key={step}
+          variant={step === "approve" || step === "use" ? "filled" : "default"}
+          color={step === "use" ? "cinnabar" : "pine"}
+          onClick={() => setOpen(step)}
+          data-testid={`approval-${step}`}
+        >
+          {t(`approvals.${step}`)}
+        </Button>
+      ))}
+      {steps.map((step) => {
+        const Dialog = DIALOGS[step];
+        return <Dialog key={step} approval={approval} opened={open === step} onClose={() => setOpen(null)} />;
+      })}
+    </>
+  );
+}
+
+function Approve({ approval, opened, onClose }: StepProps) {
+  const { t } = useTranslation();
+  const approve = useApprove(approval.id);
+  const { action, resource, requester, requester_name } = approval;
+  return (
+    <ConfirmModal
+      opened={opened}
+      title={t("approvals.approveTitle")}
+      text={t("approvals.approveText", {
+        title: `${actionName(t, action)}: ${resource.title}`,
+        name: requester_name || requester,
+      })}
+      confirm={t("approvals.approve")}
+      pending={approve.isPending}
+      error={approve.error}
+      onConfirm={() => approve.mutate(approval.digest, { onSuccess: onClose })}
+      onClose={onClose}
+    />
+  );
+}
+
+function Refuse({ approval, opened, onClose }: StepProps) {
+  const { t } = useTranslation();
+  const refuse = useRefuse(approval.id);
+  return (
+    <ReasonModal
+      opened={opened}
+      title={t("approvals.refuseTitle")}
+      text={t("approvals.refuseText")}
+      submit={t("approvals.refuse")}
+      draft={`refuse.${approval.id}`}
+      pending={refuse.isPending}
+      error={refuse.error}
+      onSubmit={(reason) => refuse.mutate(reason, { onSuccess: onClose })}
+      onClose={onClose}
+    />
+  );
+}
+
+function Withdraw({ approval, opened, onClose }: StepProps) {
+  const { t } = useTranslation();
+  const withdraw = useWithdraw(approval.id);
+  return (
+    <ConfirmModal
+      opened={opened}
+      title={t("approvals.withdrawTitle")}
+      text={t("approvals.withdrawText")}
+      confirm={t("approvals.withdraw")}
+      pending={withdraw.isPending}
+      error={withdraw.error}
+      onConfirm={() => withdraw.mutate(undefined, { onSuccess: onClose })}
+      onClose={onClose}
+    />
+  );
+}
+
+function Use({ approval, opened, onClose }: StepProps) {
+  const { t } = useTranslation();
+  const navigate = useNavigate();
+  const remove = useDeleteApproved(approval);
+  return (
+    <ConfirmModal
+      opened={opened}
+      title={t("approvals.useTitle", { name: approval.resource.title })}
+      text={t("approvals.useText")}
+      confirm={t("approvals.use")}
+      pending={remove.isPending}
+      error={remove.error}
+      onConfirm={() =>
+        remove.mutate(undefined, { onSuccess: () => void navigate({ to: "/knowledge-bases" }) })
+      }
+      onClose={onClose}
+    />
+  );
+}
