@@ -53,6 +53,9 @@ class Permission(StrEnum):
     APPROVAL_OWN = "approval:own"
     APPROVAL_DECIDE = "approval:decide"
     APPROVAL_USE = "approval:use"
+    REVIEW_OPEN = "review:open"
+    REVIEW_DECIDE = "review:decide"
+    REVIEW_CONFIGURE = "review:configure"
 
 
 _OWN = frozenset({Permission.API_KEY_MANAGE, Permission.SESSION_OWN, Permission.APPROVAL_OWN})
@@ -80,9 +83,21 @@ ROLE_PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
         Role.KB_ADMIN: _EMPLOYEE | {Permission.KNOWLEDGE_BASE_CREATE, Permission.SOURCE_MANAGE},
         Role.ML_ENGINEER: _READER,
         Role.COMPLIANCE_REVIEWER: _READER
-        | {Permission.RECEIPT_REVIEW, Permission.AUDIT_READ, Permission.AUDIT_REVEAL, Permission.AUDIT_EXPORT},
+        | {
+            Permission.RECEIPT_REVIEW,
+            Permission.AUDIT_READ,
+            Permission.AUDIT_REVEAL,
+            Permission.AUDIT_EXPORT,
+            Permission.REVIEW_DECIDE,
+        },
         Role.COMPLIANCE_APPROVER: _READER
-        | {Permission.RECEIPT_REVIEW, Permission.AUDIT_READ, Permission.APPROVAL_DECIDE},
+        | {
+            Permission.RECEIPT_REVIEW,
+            Permission.AUDIT_READ,
+            Permission.APPROVAL_DECIDE,
+            Permission.REVIEW_DECIDE,
+            Permission.REVIEW_CONFIGURE,
+        },
         # An administrator's role opens no content: whoever also works here has the role of an employee besides.
         Role.SYSTEM_ADMIN: _OWN | {Permission.MODEL_READ},
         Role.SECURITY_ADMIN: _OWN | {Permission.DIRECTORY_READ, Permission.ACCESS_EXPLAIN},
@@ -95,6 +110,7 @@ ROLE_PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
                 Permission.AUDIT_APPEND,
                 Permission.DIRECTORY_READ,
                 Permission.APPROVAL_USE,
+                Permission.REVIEW_OPEN,
             }
         ),
     }

@@ -55,6 +55,7 @@ from zhiku_platform.telemetry import get_logger
 
 __all__ = [
     "AuditEvent",
+    "Deliver",
     "OutboxRelay",
     "Outcome",
     "audit_outbox",

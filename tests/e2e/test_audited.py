@@ -210,6 +210,33 @@ def export(world: World) -> httpx2.Response:
     return world.chen.post(path, params={"approval": world.ids["approval"]}, json=REASON)
 
 
+def rule(world: World) -> httpx2.Response:
+    """Every answer comes to a reviewer from now on."""
+    response = world.zhiku.signed_in("fang").post("/api/v1/sampling-rules", json={"per_mille": 1000})
+    return world.made("rule", response)
+
+
+def end_rule(world: World) -> httpx2.Response:
+    return world.zhiku.signed_in("fang").delete(f"/api/v1/sampling-rules/{world.ids['rule']}")
+
+
+def review(step: str, body: Any = None, *, by: str = "chen") -> Call:
+    """What `by` does with the case that was sampled first."""
+
+    def call(world: World) -> httpx2.Response:
+        client = world.zhiku.signed_in(by)
+        wait_until(lambda: bool(client.get("/api/v1/review-cases").json()["items"]))
+        case_id = world.ids.setdefault("case", client.get("/api/v1/review-cases").json()["items"][0]["id"])
+        if step in {"escalate", "decide"}:
+            assert client.post(f"/api/v1/review-cases/{case_id}/claim").is_success
+        return client.post(f"/api/v1/review-cases/{case_id}/{step}", json=body)
+
+    return call
+
+
+VERDICT = {"verdict": "confirmed", "reason": "It quotes the note"}
+
+
 def withdraw(world: World) -> httpx2.Response:
     post(DELETION, WHY, made="approval")(world)
     return decide("withdraw", "zhao")(world)
@@ -246,7 +273,14 @@ STEPS: list[tuple[str, str, Call]] = [
         "conversation.renamed",
         edit("/api/v1/conversations/{conversation}", {"title": "Lamps"}),
     ),
+    ("POST /sampling-rules", "sampling_rule.added", rule),
     ("POST /conversations/{conversation_id}/questions", "answer.given", ask),
+    ("POST /review-cases/{case_id}/claim", "review.claimed", review("claim")),
+    ("POST /review-cases/{case_id}/notes", "review.noted", review("notes", {"text": "Looks right"})),
+    ("POST /review-cases/{case_id}/release", "review.released", review("release")),
+    ("POST /review-cases/{case_id}/escalate", "review.escalated", review("escalate", {"reason": "Beyond me"})),
+    ("POST /review-cases/{case_id}/decide", "review.decided", review("decide", VERDICT, by="fang")),
+    ("DELETE /sampling-rules/{rule_id}", "sampling_rule.deleted", end_rule),
     ("POST /answers/{answer_id}/stop", "answer.stopped", stop),
     ("POST /receipts/{answer_id}/replay", "receipt.replayed", post("/api/v1/receipts/{answer}/replay", as_chen=True)),
     (

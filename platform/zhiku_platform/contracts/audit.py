@@ -48,6 +48,7 @@ class SubjectKind(StrEnum):
     CONVERSATION = "conversation"
     DOCUMENT = "document"
     KNOWLEDGE_BASE = "knowledge_base"
+    REVIEW_CASE = "review_case"
     SESSION = "session"
     SOURCE = "source"
     USER = "user"
@@ -181,6 +182,14 @@ ACTIONS: Mapping[str, EventKind] = MappingProxyType(
         "release.created": EventKind(SubjectKind.KNOWLEDGE_BASE, _ENTITY, "A draft was closed as a release."),
         "release.published": EventKind(SubjectKind.KNOWLEDGE_BASE, _ENTITY, "Readers were given a later release."),
         "release.rolled_back": EventKind(SubjectKind.KNOWLEDGE_BASE, _ENTITY, "Readers were given an earlier release."),
+        "review.claimed": EventKind(SubjectKind.REVIEW_CASE, _READ, "A reviewer took a case to look at."),
+        "review.decided": EventKind(SubjectKind.REVIEW_CASE, _ENTITY, "A reviewer gave an opinion on a case."),
+        "review.escalated": EventKind(SubjectKind.REVIEW_CASE, _ENTITY, "A reviewer left a case to approvers."),
+        "review.noted": EventKind(SubjectKind.REVIEW_CASE, _ENTITY, "A reviewer wrote something down beside a case."),
+        "review.opened": EventKind(SubjectKind.REVIEW_CASE, _ENTITY, "Something was put before people to look at."),
+        "review.released": EventKind(SubjectKind.REVIEW_CASE, _ENTITY, "A reviewer put a case back."),
+        "sampling_rule.added": EventKind(SubjectKind.OTHER, _ENTITY, "Somebody has a share of answers looked at."),
+        "sampling_rule.deleted": EventKind(SubjectKind.OTHER, _ENTITY, "Somebody ended a sampling rule."),
         "search.run": EventKind(SubjectKind.OTHER, _READ, "Somebody searched; the documents found are named."),
         "session.ended": EventKind(SubjectKind.SESSION, _SIGN_IN, "Somebody signed out."),
         "session.refused": EventKind(

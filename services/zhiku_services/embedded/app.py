@@ -6,7 +6,7 @@ the threads of workers and of the command line call them through the same client
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from functools import partial
 from types import TracebackType
@@ -21,13 +21,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from zhiku_platform.access import PrincipalSigner
 from zhiku_platform.approvals import Approvals
-from zhiku_platform.audit import OutboxRelay
+from zhiku_platform.audit import Deliver, OutboxRelay
 from zhiku_platform.blobs import FolderBlobStore
 from zhiku_platform.clients.audit import AuditClient
 from zhiku_platform.clients.directory import DirectoryClient
-from zhiku_platform.clients.governance import GovernanceClient
+from zhiku_platform.clients.governance import GovernanceClient, sample_answers
 from zhiku_platform.clients.inference import ChatClient, InferenceClient
 from zhiku_platform.clients.knowledge import KnowledgeClient
+from zhiku_platform.contracts.audit import ProducedEvent
 from zhiku_platform.contracts.identity import Principal
 from zhiku_platform.contracts.inference import ChatDelta, ChatRequest, ModelList, TextKind
 from zhiku_platform.db import Database
@@ -157,9 +158,9 @@ class Embedded:
         """Ask the knowledge service, which is built after the audit service."""
         return KnowledgeClient(self._client("knowledge"), self._signer).readable_documents(principal, document_ids)
 
-    def _relay_audit(self, stack: ExitStack, database: Database, outbox: Table) -> None:
+    def _relay_audit(self, stack: ExitStack, database: Database, outbox: Table, deliver: Deliver | None = None) -> None:
         """Hand a service's audit outbox to the audit service, until the service's database is closed."""
-        relay = OutboxRelay(database, outbox, self._audit.intake.append)
+        relay = OutboxRelay(database, outbox, deliver or self._audit.intake.append)
         relay.start()
         stack.callback(relay.stop)
 
@@ -189,7 +190,7 @@ class Embedded:
     def _build_assistant(self, stack: ExitStack, passages: KnowledgeClient, models: InferenceClient) -> None:
         database = assistant.open_database(self.settings)
         stack.callback(database.close)
-        self._relay_audit(stack, database, ASSISTANT_OUTBOX)
+        self._relay_audit(stack, database, ASSISTANT_OUTBOX, self._deliver_answers)
         chat = ChatClient(self._async_client("inference"), self._signer)
         self.apps["assistant"] = assistant.create_app(
             self.settings,
@@ -198,6 +199,11 @@ class Embedded:
             inference=_Inference(models, chat),
             audit=AuditClient(self._client("audit"), self._signer),
         )
+
+    def _deliver_answers(self, events: Sequence[ProducedEvent]) -> None:
+        """To the log first; what then fails is delivered again, which changes nothing there."""
+        self._audit.intake.append(events)
+        sample_answers(self._governance(), events)
 
     def _build_directory(self, stack: ExitStack) -> Database:
         """The mirror's face for other services; return the gateway's database, which holds the mirror."""

@@ -115,6 +115,16 @@ _TABLE: dict[Service, dict[str, dict[str, Permission]]] = {
         "/approvals/{approval_id}/approve": {"POST": Permission.APPROVAL_DECIDE},
         "/approvals/{approval_id}/refuse": {"POST": Permission.APPROVAL_DECIDE},
         "/approvals/{approval_id}/withdraw": {"POST": Permission.APPROVAL_OWN},
+        "/review-cases": {"GET": Permission.REVIEW_DECIDE},
+        "/review-cases/{case_id}": {"GET": Permission.REVIEW_DECIDE},
+        "/review-cases/{case_id}/claim": {"POST": Permission.REVIEW_DECIDE},
+        "/review-cases/{case_id}/release": {"POST": Permission.REVIEW_DECIDE},
+        "/review-cases/{case_id}/escalate": {"POST": Permission.REVIEW_DECIDE},
+        "/review-cases/{case_id}/decide": {"POST": Permission.REVIEW_DECIDE},
+        "/review-cases/{case_id}/notes": {"POST": Permission.REVIEW_DECIDE},
+        "/review-figures": {"GET": Permission.REVIEW_DECIDE},
+        "/sampling-rules": {"GET": Permission.REVIEW_DECIDE, "POST": Permission.REVIEW_CONFIGURE},
+        "/sampling-rules/{rule_id}": {"DELETE": Permission.REVIEW_CONFIGURE},
     },
 }
 

@@ -13,6 +13,8 @@ from zhiku_platform.db import Database, utc_now
 from zhiku_platform.http import create_app as create_service_app
 from zhiku_platform.settings import Settings
 from zhiku_platform.telemetry import get_logger
+from zhiku_services.governance.case_routes import internal as internal_cases
+from zhiku_services.governance.case_routes import router as cases
 from zhiku_services.governance.models import Base
 from zhiku_services.governance.routes import internal, router
 from zhiku_services.governance.service import People, expire_due
@@ -34,7 +36,8 @@ def create_app(
     settings: Settings, *, database: Database, people: People, clock: Callable[[], datetime] = utc_now
 ) -> FastAPI:
     """Build the service's app; `people` says, when an approval is used, whether its approvers may still decide."""
-    app = create_service_app("governance", settings, [router, internal], database=database, lifespan=_expiring)
+    routers = [router, internal, cases, internal_cases]
+    app = create_service_app("governance", settings, routers, database=database, lifespan=_expiring)
     app.state.people = people
     app.state.clock = clock
     return app

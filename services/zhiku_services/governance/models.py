@@ -77,3 +77,76 @@ class ApprovalRow(Base, table=True):
             postgresql_where=text("state IN ('waiting', 'approved')"),
         ),
     )
+
+
+class CaseRow(Base, table=True):
+    """Something that a person should look at. Who decided stands in the row, so that a CHECK can tell them apart.
+
+    `claimed_until` is the end of a lease: who leaves a case lying loses it. `first`, `second` and `third` are who
+    decided, the third where two disagreed.
+    """
+
+    __tablename__ = "review_case"
+
+    id: str = Field(primary_key=True, max_length=40)
+    tenant: str = Field(max_length=100)
+    kind: str = Field(max_length=30)
+    severity: str = Field(max_length=10)
+    source_id: str = Field(max_length=200)
+    subject_kind: str = Field(max_length=200)
+    subject_id: str = Field(max_length=200)
+    knowledge_base_id: str | None = Field(default=None, max_length=200)
+    categories: list[str] = Field(sa_type=JSON)
+    policy_digest: str | None = Field(default=None, max_length=64)
+    person: str | None = Field(default=None, max_length=200)
+    state: str = Field(max_length=10)
+    needs_second: bool
+    opened_at: datetime = Field(sa_type=UtcDateTime)
+    due_at: datetime = Field(sa_type=UtcDateTime)
+    claimed_by: str | None = Field(default=None, max_length=200)
+    claimed_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    first: str | None = Field(default=None, max_length=200)
+    first_verdict: str | None = Field(default=None, max_length=10)
+    first_reason: str | None = Field(default=None, sa_type=Text)
+    first_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    second: str | None = Field(default=None, max_length=200)
+    second_verdict: str | None = Field(default=None, max_length=10)
+    second_reason: str | None = Field(default=None, sa_type=Text)
+    second_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    third: str | None = Field(default=None, max_length=200)
+    third_verdict: str | None = Field(default=None, max_length=10)
+    third_reason: str | None = Field(default=None, sa_type=Text)
+    third_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    verdict: str | None = Field(default=None, max_length=10)
+    decided_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+    __table_args__ = (
+        Index("ix_review_case_source", "tenant", "kind", "source_id", unique=True),
+        Index("ix_review_case_queue", "tenant", "state", "due_at", "id"),
+        Index("ix_review_case_subject", "tenant", "subject_id"),
+    )
+
+
+class CaseNoteRow(Base, table=True):
+    """What a reviewer wrote down beside a case."""
+
+    __tablename__ = "review_note"
+
+    id: str = Field(primary_key=True, max_length=40)
+    case_id: str = Field(max_length=40, foreign_key="review_case.id", index=True)
+    author: str = Field(max_length=200)
+    text: str = Field(sa_type=Text)
+    at: datetime = Field(sa_type=UtcDateTime)
+
+
+class SamplingRuleRow(Base, table=True):
+    """How many answers of a knowledge base, or of all, come to a reviewer."""
+
+    __tablename__ = "sampling_rule"
+
+    id: str = Field(primary_key=True, max_length=40)
+    tenant: str = Field(max_length=100, index=True)
+    knowledge_base_id: str | None = Field(default=None, max_length=200)
+    per_mille: int
+    created_by: str = Field(max_length=200)
+    created_at: datetime = Field(sa_type=UtcDateTime)

@@ -8,6 +8,7 @@ from zhiku_services.assistant import routes as assistant
 from zhiku_services.audit import routes as audit
 from zhiku_services.gateway import directory_routes, openai_routes
 from zhiku_services.gateway import routes as gateway
+from zhiku_services.governance import case_routes as cases
 from zhiku_services.governance import routes as governance
 from zhiku_services.inference import routes as inference
 from zhiku_services.ingestion import routes as ingestion
@@ -16,7 +17,7 @@ from zhiku_services.knowledge import routes as knowledge
 ROUTERS = [
     *(
         each
-        for service in (assistant, audit, governance, inference, knowledge)
+        for service in (assistant, audit, governance, cases, inference, knowledge)
         for each in (service.router, service.internal)
     ),
     ingestion.router,

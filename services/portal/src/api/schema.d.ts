@@ -1174,6 +1174,210 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  "/api/v1/review-cases": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * List Review Cases
+     * @description List the cases that wait, the most urgent first; or those in one state.
+     */
+    get: operations["list_review_cases_api_v1_review_cases_get"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/review-cases/{case_id}": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Get Review Case
+     * @description Get one case.
+     */
+    get: operations["get_review_case_api_v1_review_cases__case_id__get"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/review-cases/{case_id}/claim": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Claim Review Case
+     * @description Take a case to look at, for half an hour.
+     */
+    post: operations["claim_review_case_api_v1_review_cases__case_id__claim_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/review-cases/{case_id}/decide": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Decide Review Case
+     * @description Decide a case that you have claimed.
+     */
+    post: operations["decide_review_case_api_v1_review_cases__case_id__decide_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/review-cases/{case_id}/escalate": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Escalate Review Case
+     * @description Leave a case to compliance approvers.
+     */
+    post: operations["escalate_review_case_api_v1_review_cases__case_id__escalate_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/review-cases/{case_id}/notes": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Add Review Note
+     * @description Write something down beside a case.
+     */
+    post: operations["add_review_note_api_v1_review_cases__case_id__notes_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/review-cases/{case_id}/release": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Release Review Case
+     * @description Put a case back.
+     */
+    post: operations["release_review_case_api_v1_review_cases__case_id__release_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/review-figures": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Get Review Figures
+     * @description Get what waits, what is late, how fast people decide and how much they agree.
+     */
+    get: operations["get_review_figures_api_v1_review_figures_get"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/sampling-rules": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * List Sampling Rules
+     * @description List how many answers come to a reviewer.
+     */
+    get: operations["list_sampling_rules_api_v1_sampling_rules_get"];
+    put?: never;
+    /**
+     * Add Sampling Rule
+     * @description Have a share of answers come to a reviewer.
+     */
+    post: operations["add_sampling_rule_api_v1_sampling_rules_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/sampling-rules/{rule_id}": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    post?: never;
+    /**
+     * Delete Sampling Rule
+     * @description End a sampling rule.
+     */
+    delete: operations["delete_sampling_rule_api_v1_sampling_rules__rule_id__delete"];
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   "/api/v1/search": {
     parameters: {
       query?: never;
@@ -1354,6 +1558,18 @@ export interface components {
       /** Reader */
       reader: string | null;
       role: components["schemas"]["GrantRole"];
+    };
+    /**
+     * Agreement
+     * @description How often two who decided apart said the same; `kappa` is Cohen's, without what chance explains.
+     */
+    Agreement: {
+      /** Cases */
+      cases: number;
+      /** Kappa */
+      kappa: number | null;
+      /** Share */
+      share: number | null;
     };
     /**
      * Answer
@@ -1568,6 +1784,79 @@ export interface components {
       name: string;
     };
     /**
+     * Case
+     * @description A case as reviewers see it. `decisions` are hidden from who is to decide a second time.
+     */
+    Case: {
+      /** Categories */
+      categories: string[];
+      /** Claimed By */
+      claimed_by: string | null;
+      /** Claimed Until */
+      claimed_until: string | null;
+      /** Decisions */
+      decisions: components["schemas"]["Decided"][];
+      /**
+       * Due At
+       * Format: date-time
+       */
+      due_at: string;
+      /** Id */
+      id: string;
+      /** Is Overdue */
+      is_overdue: boolean;
+      kind: components["schemas"]["CaseKind"];
+      /** Knowledge Base Id */
+      knowledge_base_id: string | null;
+      /** Notes */
+      notes: components["schemas"]["Note"][];
+      /**
+       * Opened At
+       * Format: date-time
+       */
+      opened_at: string;
+      /** Policy Digest */
+      policy_digest: string | null;
+      severity: components["schemas"]["Severity"];
+      state: components["schemas"]["CaseState"];
+      /** Subject Id */
+      subject_id: string;
+      /** Subject Kind */
+      subject_kind: string;
+      verdict: components["schemas"]["Verdict"] | null;
+    };
+    /**
+     * CaseFigures
+     * @description What waits, what is late, how fast people decide, and how much they agree.
+     */
+    CaseFigures: {
+      agreement: components["schemas"]["Agreement"];
+      /** Decided */
+      decided: number;
+      /** Median Hours */
+      median_hours: number | null;
+      /** Overdue */
+      overdue: number;
+      /** Overturned Appeals */
+      overturned_appeals: number;
+      /** Waiting */
+      waiting: {
+        [key: string]: number;
+      };
+    };
+    /**
+     * CaseKind
+     * @description Why somebody should look.
+     * @enum {string}
+     */
+    CaseKind: "safety_finding" | "appeal" | "sample" | "report" | "privacy_quarantine" | "break_glass";
+    /**
+     * CaseState
+     * @description `second` waits for another reviewer, `escalated` for compliance approvers: two disagreed, or one passed it on.
+     * @enum {string}
+     */
+    CaseState: "open" | "second" | "escalated" | "decided";
+    /**
      * Change
      * @enum {string}
      */
@@ -1673,6 +1962,28 @@ export interface components {
       key: components["schemas"]["ApiKey"];
       /** Secret */
       secret: string;
+    };
+    /**
+     * Decided
+     * @description One reviewer's word. Who it was is shown once the case is decided.
+     */
+    Decided: {
+      /**
+       * At
+       * Format: date-time
+       */
+      at: string;
+      /** By */
+      by?: string | null;
+      /** Reason */
+      reason: string;
+      verdict: components["schemas"]["Verdict"];
+    };
+    /** Decision */
+    Decision: {
+      /** Reason */
+      reason: string;
+      verdict: components["schemas"]["Verdict"];
     };
     /**
      * Document
@@ -1813,6 +2124,11 @@ export interface components {
        * Format: date-time
        */
       updated_at: string;
+    };
+    /** Escalation */
+    Escalation: {
+      /** Reason */
+      reason: string;
     };
     /**
      * ExportRequest
@@ -2093,6 +2409,11 @@ export interface components {
       /** @default auto */
       publishing: components["schemas"]["Publishing"];
     };
+    /** NewNote */
+    NewNote: {
+      /** Text */
+      text: string;
+    };
     /** NewQuestion */
     NewQuestion: {
       /** Knowledge Base Ids */
@@ -2117,6 +2438,16 @@ export interface components {
       publish: boolean;
     };
     /**
+     * NewSamplingRule
+     * @description Of answers, `per_mille` come to a reviewer; of one knowledge base, or of all without one.
+     */
+    NewSamplingRule: {
+      /** Knowledge Base Id */
+      knowledge_base_id?: string | null;
+      /** Per Mille */
+      per_mille: number;
+    };
+    /**
      * NewSource
      * @description `config` is the connector's own; a secret in it can be written and never read back.
      */
@@ -2135,6 +2466,18 @@ export interface components {
       knowledge_base_id: string;
       /** Name */
       name: string;
+    };
+    /** Note */
+    Note: {
+      /**
+       * At
+       * Format: date-time
+       */
+      at: string;
+      /** By */
+      by: string;
+      /** Text */
+      text: string;
     };
     /**
      * Outcome
@@ -2159,6 +2502,13 @@ export interface components {
     Page_AuditView_: {
       /** Items */
       items: components["schemas"]["AuditView"][];
+      /** Next Cursor */
+      next_cursor?: string | null;
+    };
+    /** Page[Case] */
+    Page_Case_: {
+      /** Items */
+      items: components["schemas"]["Case"][];
       /** Next Cursor */
       next_cursor?: string | null;
     };
@@ -2222,6 +2572,13 @@ export interface components {
     Page_Release_: {
       /** Items */
       items: components["schemas"]["Release"][];
+      /** Next Cursor */
+      next_cursor?: string | null;
+    };
+    /** Page[SamplingRule] */
+    Page_SamplingRule_: {
+      /** Items */
+      items: components["schemas"]["SamplingRule"][];
       /** Next Cursor */
       next_cursor?: string | null;
     };
@@ -2723,6 +3080,22 @@ export interface components {
         [key: string]: string;
       } | null;
     };
+    /** SamplingRule */
+    SamplingRule: {
+      /**
+       * Created At
+       * Format: date-time
+       */
+      created_at: string;
+      /** Created By */
+      created_by: string;
+      /** Id */
+      id: string;
+      /** Knowledge Base Id */
+      knowledge_base_id?: string | null;
+      /** Per Mille */
+      per_mille: number;
+    };
     /**
      * SealedReceipt
      * @description A receipt, the text that was sealed, and the SHA-256 of that text in UTF-8.
@@ -2851,6 +3224,11 @@ export interface components {
       sub: string;
     };
     /**
+     * Severity
+     * @enum {string}
+     */
+    Severity: "low" | "medium" | "high";
+    /**
      * SkippedEntry
      * @description What a sync left out: a stable code, what happened, and what its owner can do.
      */
@@ -2919,6 +3297,12 @@ export interface components {
      * @enum {string}
      */
     TimelineKind: "actor" | "document" | "conversation" | "knowledge_base";
+    /**
+     * Verdict
+     * @description `confirmed`: what was found is there, or what was done was right. `dismissed`: it is not, or was not.
+     * @enum {string}
+     */
+    Verdict: "confirmed" | "dismissed";
     /**
      * VersionState
      * @description Where a document version is. The last five are final until somebody retries.
@@ -5168,6 +5552,360 @@ export interface operations {
         content: {
           "application/json": components["schemas"]["Reconstruction"];
         };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  list_review_cases_api_v1_review_cases_get: {
+    parameters: {
+      query?: {
+        state?: components["schemas"]["CaseState"] | null;
+        kind?: components["schemas"]["CaseKind"] | null;
+        overdue?: boolean;
+        mine?: boolean;
+        cursor?: string;
+        limit?: number;
+      };
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Page_Case_"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  get_review_case_api_v1_review_cases__case_id__get: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        case_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Case"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  claim_review_case_api_v1_review_cases__case_id__claim_post: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        case_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Case"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  decide_review_case_api_v1_review_cases__case_id__decide_post: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        case_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["Decision"];
+      };
+    };
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Case"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  escalate_review_case_api_v1_review_cases__case_id__escalate_post: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        case_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["Escalation"];
+      };
+    };
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Case"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  add_review_note_api_v1_review_cases__case_id__notes_post: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        case_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["NewNote"];
+      };
+    };
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Case"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  release_review_case_api_v1_review_cases__case_id__release_post: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        case_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Case"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  get_review_figures_api_v1_review_figures_get: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["CaseFigures"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  list_sampling_rules_api_v1_sampling_rules_get: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Page_SamplingRule_"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  add_sampling_rule_api_v1_sampling_rules_post: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["NewSamplingRule"];
+      };
+    };
+    responses: {
+      /** @description Successful Response */
+      201: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["SamplingRule"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  delete_sampling_rule_api_v1_sampling_rules__rule_id__delete: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        rule_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      204: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content?: never;
       };
       /** @description An error */
       default: {
