@@ -37,6 +37,8 @@ from zhiku_services.audit import routes as audit
 from zhiku_services.embedded.app import Embedded
 from zhiku_services.embedded.openapi import document, openai_document
 from zhiku_services.gateway import directory_routes
+from zhiku_services.governance import case_routes as cases
+from zhiku_services.governance import routes as governance
 from zhiku_services.inference import routes as inference
 from zhiku_services.ingestion import routes as ingestion
 from zhiku_services.knowledge import routes as knowledge
@@ -52,6 +54,7 @@ SERVICES: dict[str, tuple[GuardedRouter, ...]] = {
     "audit": (audit.router, audit.internal),
     "directory": (directory_routes.internal,),
     "inference": (inference.router, inference.internal),
+    "governance": (governance.router, governance.internal, cases.router, cases.internal),
     "ingestion": (ingestion.router,),
     "knowledge": (knowledge.router, knowledge.internal),
 }
@@ -100,7 +103,8 @@ class Doors:
 
     def caller(self, case: Case[Any]) -> httpx2.Client:
         """Who may do it: reviewers read the trail and others' receipts, and no one else does."""
-        return self.reviewer if case.path.startswith(("/api/v1/audit-", "/api/v1/receipts/")) else self.employee
+        reviewed = ("/api/v1/audit-", "/api/v1/receipts/", "/api/v1/review-", "/api/v1/sampling-")
+        return self.reviewer if case.path.startswith(reviewed) else self.employee
 
 
 def sent_along(client: httpx2.Client) -> dict[str, str]:
