@@ -4,6 +4,7 @@
     ├── NotSignedInError          401  not_signed_in
     ├── ForbiddenError            403  forbidden
     ├── NotFoundError             404  not_found
+    ├── RequestTimeoutError       408  request_timeout
     ├── ConflictError             409  conflict
     ├── PayloadTooLargeError      413  payload_too_large
     ├── UnprocessableError        422  invalid_request
@@ -89,6 +90,12 @@ class NotFoundError(ZhikuError):
 
     def __init__(self, what: str) -> None:
         super().__init__(f"There is no such {what}.", remedy="Check the address, or ask its owner for access.")
+
+
+class RequestTimeoutError(ZhikuError):
+    status = 408
+    code = "request_timeout"
+    title = "The request took too long to arrive"
 
 
 class ConflictError(ZhikuError):

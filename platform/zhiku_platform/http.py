@@ -3,6 +3,7 @@
 import asyncio
 import re
 import secrets
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -22,7 +23,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from zhiku_platform.access import Permission, PrincipalSigner, RequirePermission, public
 from zhiku_platform.db import Database
-from zhiku_platform.errors import NotFoundError, Problem, RemoteProblemError, ServiceUnavailableError, ZhikuError
+from zhiku_platform.errors import (
+    NotFoundError,
+    Problem,
+    RemoteProblemError,
+    RequestTimeoutError,
+    ServiceUnavailableError,
+    UnprocessableError,
+    ZhikuError,
+)
 from zhiku_platform.settings import Settings
 from zhiku_platform.telemetry import ObserveRequests, get_logger
 
@@ -135,6 +144,7 @@ def create_app(
     app.add_exception_handler(RequestValidationError, _render_validation)
     app.add_exception_handler(HTTPException, _render_http)
     app.add_middleware(Bulkhead)
+    app.add_middleware(BodyFirst)
     app.add_middleware(RequestEdge, service=service)
     app.add_middleware(ObserveRequests, service=service)
     return app
@@ -203,18 +213,29 @@ class RequestEdge:
             await send(message)
 
         with structlog.contextvars.bound_contextvars(service=self._service, request_id=request_id):
+            if "\x00" in scope["path"] or b"%00" in scope["query_string"]:
+                refusal = UnprocessableError("The address holds a zero byte.", remedy="Take it out.")
+                await problem_response(refusal.problem(request_id))(scope, receive, with_id)
+                return
             try:
                 await self._app(scope, receive, with_id)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - what nobody caught becomes a plain 500
                 # Only the type: an exception's text may quote what a user wrote.
                 log.error("request_failed", error=type(error).__name__, where=_where(error))
                 if started:
-                    raise
+                    raise BrokenResponseError from None
                 problem = ZhikuError(
                     "Zhiku could not handle this request.",
                     remedy=f"Try again; if it stays, give an administrator the request id {request_id}.",
                 ).problem(request_id)
                 await problem_response(problem)(scope, receive, with_id)
+
+
+class BrokenResponseError(Exception):
+    """A response broke off in the middle; the server closes the connection, so that the caller sees it.
+
+    It stands for the error that broke it, whose text may quote a user.
+    """
 
 
 THREADS_PER_SERVICE = 40
@@ -259,6 +280,73 @@ class Bulkhead:
         finally:
             if is_inside:
                 self._places.release()
+
+
+BUFFERED_BYTES = 64 * 1024
+"""What is read of a body before its request takes a place."""
+_BODY_BEGINS_S = 15.0
+_BODY_SILENT_S = 30.0
+
+
+class BodyFirst:
+    """ASGI middleware: reads the beginning of a body before the request may take one of the service's places.
+
+    Whoever sends slowly, or never, then holds up nobody else. The rest of a large body is passed on as it comes, as
+    long as it comes.
+    """
+
+    def __init__(self, app: ASGIApp, *, begins_s: float = _BODY_BEGINS_S, silent_s: float = _BODY_SILENT_S) -> None:
+        self._app = app
+        self._begins_s = begins_s
+        self._silent_s = silent_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not _has_body(scope):
+            await self._app(scope, receive, send)
+            return
+        begun: deque[Message] = deque()
+        try:
+            async with asyncio.timeout(self._begins_s):
+                size = 0
+                while size < BUFFERED_BYTES:
+                    message = await receive()
+                    begun.append(message)
+                    size += len(message.get("body", b""))
+                    if message["type"] != "http.request" or not message.get("more_body", False):
+                        break
+        except TimeoutError:
+            await problem_response(_too_slow().problem(scope["state"]["request_id"]))(scope, receive, send)
+            return
+        is_over = not begun[-1].get("more_body", False)
+
+        async def rest() -> Message:
+            nonlocal is_over
+            if begun:
+                return begun.popleft()
+            if is_over:
+                # What comes now is only that the caller has left, for which a stream waits as long as it runs.
+                return await receive()
+            try:
+                async with asyncio.timeout(self._silent_s):
+                    message = await receive()
+            except TimeoutError as error:
+                # Whoever reads the body takes any other exception for a malformed one.
+                raise HTTPException(RequestTimeoutError.status, "The request's body stopped coming.") from error
+            is_over = not message.get("more_body", False)
+            return message
+
+        await self._app(scope, rest, send)
+
+
+def _has_body(scope: Scope) -> bool:
+    headers = {name.lower(): value for name, value in scope["headers"]}
+    return b"transfer-encoding" in headers or headers.get(b"content-length", b"0").strip() not in {b"", b"0"}
+
+
+def _too_slow() -> RequestTimeoutError:
+    return RequestTimeoutError(
+        "The request's body did not come in time.", remedy="Send it again, over a connection that is faster."
+    )
 
 
 def _where(error: BaseException) -> str:

@@ -84,11 +84,6 @@ class Settings(BaseSettings):
     """A local folder or a hub id; None is the bundled model."""
     embedding_backend: Literal["auto", "torch", "onnx", "openvino"] = "auto"
 
-    knowledge_url: str | None = None
-    ingestion_url: str | None = None
-    inference_url: str | None = None
-    assistant_url: str | None = None
-
     session_idle_s: int = 8 * 3600
     session_absolute_s: int = 24 * 3600
     files_roots: tuple[Path, ...] = ()

@@ -115,7 +115,10 @@ class ObserveRequests:
 
         carrier = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
         name = f"{self._service} {scope['method']}"
-        with self._tracer.start_as_current_span(name, context=extract(carrier), record_exception=False) as span:
+        # Neither an exception nor its text, which may quote a user, becomes part of a span.
+        with self._tracer.start_as_current_span(
+            name, context=extract(carrier), record_exception=False, set_status_on_exception=False
+        ) as span:
             try:
                 await self._app(scope, receive, observe)
             finally:

@@ -8,11 +8,11 @@ from pydantic import Field, StrictBool
 
 from zhiku_platform.contracts.inference import ChatMessage
 from zhiku_platform.contracts.knowledge import Region
-from zhiku_platform.contracts.wire import Message
+from zhiku_platform.contracts.wire import Message, PlainText
 
 
 class NewConversation(Message):
-    knowledge_base_ids: list[str] = Field(default=[], max_length=100)
+    knowledge_base_ids: list[PlainText] = Field(default=[], max_length=100)
 
 
 class Conversation(Message):
@@ -26,12 +26,12 @@ class Conversation(Message):
 
 
 class ConversationChange(Message):
-    title: str = Field(min_length=1, max_length=200)
+    title: PlainText = Field(min_length=1, max_length=200)
 
 
 class NewQuestion(Message):
-    text: str = Field(min_length=1, max_length=4000)
-    knowledge_base_ids: list[str] | None = Field(default=None, max_length=100)
+    text: PlainText = Field(min_length=1, max_length=4000)
+    knowledge_base_ids: list[PlainText] | None = Field(default=None, max_length=100)
 
 
 class AskRequest(Message):
@@ -41,7 +41,7 @@ class AskRequest(Message):
     question opens a conversation of its own, otherwise only the audit log knows of it.
     """
 
-    question: str = Field(min_length=1, max_length=4000)
+    question: PlainText = Field(min_length=1, max_length=4000)
     history: list[ChatMessage] = Field(default=[], max_length=200)
     knowledge_base_ids: list[str] = Field(default=[], max_length=100)
     persist: StrictBool = False
@@ -211,7 +211,7 @@ class Reconstruction(Message):
 
 
 class RevealRequest(Message):
-    reason: str = Field(min_length=10, max_length=500)
+    reason: PlainText = Field(min_length=10, max_length=500)
 
 
 class ReplayedPassage(Message):

@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from zhiku_platform.contracts.wire import SEARCHABLE, Message, Moment
+from zhiku_platform.contracts.wire import SEARCHABLE, Message, Moment, PlainText
 from zhiku_platform.db import new_id, utc_now
 
 Detail = str | int | bool | None | list[str]
@@ -364,11 +364,11 @@ class TimelineKind(StrEnum):
 class Reason(Message):
     """Why a reviewer must know; kept in the log."""
 
-    reason: str = Field(min_length=10, max_length=500)
+    reason: PlainText = Field(min_length=10, max_length=500)
 
 
 class PersonLookup(Reason):
-    user: str = Field(min_length=1, max_length=200)
+    user: PlainText = Field(min_length=1, max_length=200)
 
 
 class Pseudonyms(Message):
@@ -401,7 +401,7 @@ class LoggedReceipt(Message):
 
 
 class NewAuditView(Message):
-    name: str = Field(min_length=1, max_length=100)
+    name: PlainText = Field(min_length=1, max_length=100)
     filter: AuditFilter
 
 
@@ -459,8 +459,8 @@ class Cosignature(Message):
     """A witness's line below a checkpoint of `size`, with the key that it is verified by."""
 
     size: int = Field(ge=1)
-    key: str = Field(max_length=400)
-    line: str = Field(max_length=400)
+    key: PlainText = Field(max_length=400)
+    line: PlainText = Field(max_length=400)
 
 
 class ExportRequest(Reason):

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from zhiku_platform.contracts.wire import Message
+from zhiku_platform.contracts.wire import Message, PlainText
 
 
 class Session(Message):
@@ -31,7 +31,7 @@ class ApiKeyScope(StrEnum):
 
 
 class NewApiKey(Message):
-    name: str = Field(min_length=1, max_length=100)
+    name: PlainText = Field(min_length=1, max_length=100)
     scopes: list[ApiKeyScope] = Field(min_length=1)
     expires_in_days: int = Field(default=90, ge=1, le=365)
 

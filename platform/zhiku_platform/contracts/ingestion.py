@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from zhiku_platform.contracts.wire import Message
+from zhiku_platform.contracts.wire import Message, PlainText
 
 
 class VersionState(StrEnum):
@@ -68,10 +68,10 @@ class DocumentVersion(Message):
 class NewSource(Message):
     """`config` is the connector's own; a secret in it can be written and never read back."""
 
-    knowledge_base_id: str
+    knowledge_base_id: PlainText
     connector: Literal["files"] = "files"
-    name: str = Field(min_length=1, max_length=100)
-    config: dict[str, str | int | bool]
+    name: PlainText = Field(min_length=1, max_length=100)
+    config: dict[PlainText, PlainText | int | bool]
 
 
 class Source(Message):

@@ -6,9 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StrictInt, model_validator
 
-from zhiku_platform.contracts.wire import SEARCHABLE, Message
+from zhiku_platform.contracts.wire import Message, PlainText
 
-PlainText = Annotated[str, Field(pattern=SEARCHABLE)]
 """Text that every database can store: PostgreSQL has no place for a NUL."""
 
 ReleaseNumber = Annotated[int, Field(ge=0, lt=2**62)]
@@ -305,8 +304,8 @@ class SearchRequest(Message):
     may also name a release up to the published one where that user is a viewer.
     """
 
-    query: str = Field(min_length=1, max_length=4000)
-    knowledge_base_ids: list[str] = Field(default=[], max_length=100)
+    query: PlainText = Field(min_length=1, max_length=4000)
+    knowledge_base_ids: list[PlainText] = Field(default=[], max_length=100)
     limit: int = Field(default=10, ge=1, le=50)
     mode: SearchMode = SearchMode.HYBRID
     release: ReleaseNumber | None = None

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any, Final, Generic, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 T = TypeVar("T")
 
@@ -22,6 +22,10 @@ Moment = Annotated[AwareDatetime, BeforeValidator(_no_number)]
 
 SEARCHABLE: Final = r"^[^\x00]*$"
 """What can stand in a column of text: PostgreSQL takes no zero byte."""
+
+
+PlainText = Annotated[str, Field(pattern=SEARCHABLE)]
+"""Text that comes in from outside, and that every database can hold."""
 
 
 class Message(BaseModel):

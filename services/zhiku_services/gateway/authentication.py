@@ -6,9 +6,11 @@ from urllib.parse import urlsplit
 
 from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from zhiku_platform.errors import ZhikuError
+from zhiku_platform.http import BUFFERED_BYTES
+from zhiku_services.gateway.bodies import announced_bytes, too_large
 from zhiku_services.gateway.door import Door
 from zhiku_services.gateway.errors import CrossSiteRequestError
 from zhiku_services.gateway.rendering import render_error
@@ -54,6 +56,12 @@ class Authenticate:
             except ZhikuError as error:
                 await render_error(request, error)(scope, receive, send)
                 return
+            if getattr(request.state, "principal", None) is None:
+                receive = _nothing(receive)
+        elif _is_large(request):
+            # Here nobody has said who they are: what they send is a form.
+            await render_error(request, too_large(BUFFERED_BYTES))(scope, receive, send)
+            return
         await self._app(scope, receive, send)
 
     async def _identify(self, request: Request) -> None:
@@ -114,3 +122,24 @@ class Authenticate:
             raise CrossSiteRequestError
         if not is_csrf_token(token, cookie, self._door.digests):
             raise CrossSiteRequestError
+
+
+def _is_large(request: Request) -> bool:
+    length = request.headers.get("Content-Length")
+    return "Transfer-Encoding" in request.headers or announced_bytes(length) > BUFFERED_BYTES
+
+
+def _nothing(receive: Receive) -> Receive:
+    """An empty body in place of a stranger's, which no route behind a login needs: nobody waits for it to arrive."""
+    is_read = False
+
+    async def nothing() -> Message:
+        nonlocal is_read
+        if not is_read:
+            is_read = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+        while (message := await receive())["type"] == "http.request":
+            pass
+        return message
+
+    return nothing

@@ -97,7 +97,8 @@ def question_of(chat: ChatCompletionRequest) -> AskRequest:
     try:
         return AskRequest(question=last.text, history=history[-200:], knowledge_base_ids=chat.knowledge_base_ids)
     except ValidationError as error:
-        raise UnsupportedRequestError("The question is longer than 4000 characters.", param="messages") from error
+        first = error.errors(include_input=False, include_url=False)[0]
+        raise UnsupportedRequestError(f"The question cannot be asked: {first['msg']}.", param="messages") from error
 
 
 class EmbeddingsRequest(_Request):

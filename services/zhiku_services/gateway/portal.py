@@ -39,8 +39,8 @@ register_url_convertor("portal", _PortalPath())
 def serve_portal(request: Request, path: str) -> Response:
     """Serve a file of the portal, or its page."""
     static: Path = request.app.state.static
-    file = (static / path).resolve()
-    if path and file.is_relative_to(static.resolve()) and file.is_file():
+    file = _file(static, path)
+    if file is not None:
         # The build writes a digest into the name of everything in `assets`.
         is_hashed = path.startswith(_ASSETS)
         return FileResponse(file, headers={"Cache-Control": _FOREVER if is_hashed else "no-cache"})
@@ -50,3 +50,13 @@ def serve_portal(request: Request, path: str) -> Response:
     if not index.is_file():
         return unbuilt_page()
     return FileResponse(index, headers={"Cache-Control": "no-cache"})
+
+
+def _file(static: Path, path: str) -> Path | None:
+    """The portal's file at this address, if there is one."""
+    try:
+        file = (static / path).resolve()
+        return file if path and file.is_relative_to(static.resolve()) and file.is_file() else None
+    except (OSError, ValueError):
+        # A name that no file can have: too long, or with a zero byte.
+        return None

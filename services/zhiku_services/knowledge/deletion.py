@@ -20,8 +20,13 @@ from zhiku_services.knowledge.roles import require_role
 
 
 def describe(access: Access, knowledge_base_id: str, session: Session) -> ApprovalSubject:
-    """What deleting this knowledge base would delete now; owners only."""
-    row = require_role(KnowledgeRepository(session, access), knowledge_base_id, GrantRole.OWNER)
+    """What deleting this knowledge base would delete now; owners only.
+
+    The number is of documents that the owner may read, the digest of all: nobody is told of others by asking.
+    """
+    repository = KnowledgeRepository(session, access)
+    row = require_role(repository, knowledge_base_id, GrantRole.OWNER)
+    readable = repository.count_readable([row.id]).get(row.id, 0)
     contents = DeletionRepository(session, access, row.id).contents()
     digest = hashlib.sha256()
     for document_id, version_id in contents:
@@ -29,7 +34,7 @@ def describe(access: Access, knowledge_base_id: str, session: Session) -> Approv
     return ApprovalSubject(
         action=ApprovalAction.KNOWLEDGE_BASE_DELETE,
         resource=Resource(kind="knowledge_base", id=row.id, title=row.name),
-        terms={"documents": len(contents), "contents_sha256": digest.hexdigest()},
+        terms={"documents_requester_may_read": readable, "contents_sha256": digest.hexdigest()},
     )
 
 
@@ -44,13 +49,14 @@ def delete(
     repository.lock(require_role(repository, knowledge_base_id, GrantRole.OWNER))
     subject = describe(access, knowledge_base_id, session)
     claim = approvals.use(access, approval_id, subject)
-    DeletionRepository(session, access, knowledge_base_id).delete()
+    holdings = DeletionRepository(session, access, knowledge_base_id)
+    documents = len(holdings.contents())
+    holdings.delete()
     session.add(
         DeletedKnowledgeBaseRow(
             id=knowledge_base_id, tenant=access.tenant, deleted_by=access.principal.sub, deleted_at=utc_now()
         )
     )
-    documents = subject.terms["documents"]
     event = event_of(access, "knowledge_base.deleted", knowledge_base_id, approval=approval_id, documents=documents)
     record(session, AUDIT_OUTBOX, event)
     return claim

@@ -74,7 +74,9 @@ function Content({ approval }: { approval: Approval }) {
 function What({ approval: { resource, terms, digest } }: { approval: Approval }) {
   const { t, i18n } = useTranslation();
   const label = (name: string) =>
-    i18n.exists(`approvals.term.${name}`) ? t(`approvals.term.${name}` as "approvals.term.documents") : name;
+    i18n.exists(`approvals.term.${name}`)
+      ? t(`approvals.term.${name}` as "approvals.term.contents_sha256")
+      : name;
   const listed = Object.entries(terms ?? {});
   return (
     <section className={classes.card} aria-labelledby="approval-what">
