@@ -79,10 +79,22 @@ def rows(database: Database) -> dict[str, int]:
 def test_one_person_asks_and_nothing_is_deleted(both: Both) -> None:
     before = rows(both.knowledge.database)
     asked = both.ask()
-    assert (asked.resource.title, asked.terms["documents"], asked.state) == ("Handbook", 2, "waiting")
+    assert (asked.resource.title, asked.terms["documents_requester_may_read"], asked.state) == (
+        "Handbook",
+        2,
+        "waiting",
+    )
     assert both.delete(asked.id).json()["code"] == "approval_waiting"
     assert both.delete().json()["id"] == asked.id
     assert rows(both.knowledge.database) == before
+
+
+def test_asking_tells_nothing_of_documents_that_the_owner_may_not_read(both: Both) -> None:
+    before = both.ask()
+    both.knowledge.publish(both.kb, "doc_hidden", "A secret of engineering", readers=["group:engineering"])
+    after = both.ask()
+    assert after.terms["documents_requester_may_read"] == 2
+    assert after.digest != before.digest
 
 
 def test_two_others_delete_every_row_and_vector(both: Both) -> None:
