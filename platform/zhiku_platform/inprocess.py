@@ -52,11 +52,20 @@ class _Exchange:
         }
         try:
             await self._app(scope, self._receive, self._send)
-        except Exception as error:  # noqa: BLE001 - the HTTP edge: an app's failure is this request's, and nobody else's
-            if self._start.done():
-                await self._chunks.put(error)
+        except BaseException as error:  # the HTTP edge: an app's failure is this request's, and nobody else's
+            is_failure = isinstance(error, Exception)
+            told = error if is_failure else ServiceStoppedError("the service was cancelled")
+            if not self._start.done():
+                self._start.set_exception(told)
+            elif is_failure:
+                await self._chunks.put(told)
             else:
-                self._start.set_exception(error)
+                # There is no time to wait until what stands there is taken.
+                while not self._chunks.empty():
+                    self._chunks.get_nowait()
+                self._chunks.put_nowait(told)
+            if not is_failure:
+                raise
         else:
             if not self._start.done():
                 self._start.set_exception(ServiceStoppedError("the service ended without a response"))

@@ -12,19 +12,34 @@ from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from zhiku_platform.errors import UnsafeSettingsError
+from zhiku_platform.errors import UnsafeSettingsError, ZhikuError
 
 _SERVICE_CLIENT = re.compile(r"svc-[a-z0-9-]{1,80}")
 DEFAULT_SECRET = "laptop-only-change-me"  # noqa: S105 - a marker that is refused off loopback
 
 
+class BadSettingError(ZhikuError):
+    """A setting has a value that it does not take; the value, which may be a secret, is not repeated."""
+
+    code = "bad_setting"
+    title = "A setting is wrong"
+
+    def __init__(self, error: ValidationError) -> None:
+        said = [
+            f"`ZHIKU_{'_'.join(str(part) for part in each['loc'][:1]).upper()}`: {each['msg']}"
+            for each in error.errors(include_input=False, include_url=False, include_context=False)
+        ]
+        super().__init__("; ".join(said) + ".", remedy="Correct it, or leave it out for its default.")
+
+
 class Settings(BaseSettings):
     """The settings of one process, from `ZHIKU_…` environment variables."""
 
-    model_config = SettingsConfigDict(env_prefix="ZHIKU_", frozen=True, extra="forbid")
+    # A bad value may be a secret in the wrong place, so no error repeats it.
+    model_config = SettingsConfigDict(env_prefix="ZHIKU_", frozen=True, extra="forbid", hide_input_in_errors=True)
 
     home: Path = Field(default_factory=lambda: Path.home() / ".zhiku")
     host: str = "127.0.0.1"
@@ -147,7 +162,10 @@ class Settings(BaseSettings):
     def base_url(self) -> str:
         """The address users see, without a slash at its end."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
+        address = urlsplit((self.public_url or f"http://{host}:{self.port}").rstrip("/"))
+        # Browsers leave the usual port out of the origin and of their requests' host.
+        usual = {"http": ":80", "https": ":443"}.get(address.scheme, "")
+        return address._replace(netloc=address.netloc.removesuffix(usual) if usual else address.netloc).geturl()
 
     @property
     def models_folder(self) -> Path:
@@ -167,8 +185,12 @@ def load_settings(**overrides: object) -> Settings:
 
     Raises:
         UnsafeSettingsError: a default that is safe on a laptop only would serve others.
+        BadSettingError: a value is not what the setting takes.
     """
-    return Settings.model_validate({**_environment(), **{k: v for k, v in overrides.items() if v is not None}})
+    try:
+        return Settings.model_validate({**_environment(), **{k: v for k, v in overrides.items() if v is not None}})
+    except ValidationError as error:
+        raise BadSettingError(error) from None
 
 
 def misspelt_settings() -> dict[str, str]:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import httpx2
 import pytest
@@ -12,7 +13,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from zhiku_platform.http import Stream
-from zhiku_platform.inprocess import AsyncInProcessTransport, InProcessTransport
+from zhiku_platform.inprocess import AsyncInProcessTransport, InProcessTransport, ServiceStoppedError
 
 
 class Upstream:
@@ -108,6 +109,23 @@ def test_a_crash_halfway_is_an_error_and_not_the_end() -> None:
             await client.get("/late-crash")
 
     with pytest.raises(ValueError, match="halfway"):
+        asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("has_begun", [False, True])
+def test_who_calls_a_service_that_is_cancelled_is_told(has_begun: bool) -> None:
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        if has_begun:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        raise asyncio.CancelledError
+
+    async def scenario() -> None:
+        transport = AsyncInProcessTransport(app)
+        async with asyncio.timeout(5), httpx2.AsyncClient(transport=transport, base_url="http://service") as client:
+            await client.get("/")
+
+    with pytest.raises(ServiceStoppedError):
         asyncio.run(scenario())
 
 

@@ -1,11 +1,12 @@
 """Settings refuse what is unsafe off loopback."""
 
+import traceback
 from pathlib import Path
 
 import pytest
 
 from zhiku_platform.errors import UnsafeSettingsError
-from zhiku_platform.settings import load_settings, misspelt_settings
+from zhiku_platform.settings import BadSettingError, Settings, load_settings, misspelt_settings
 
 
 @pytest.fixture(autouse=True)
@@ -54,3 +55,27 @@ def test_a_misspelt_setting_is_named_with_the_one_that_was_meant(monkeypatch: py
     monkeypatch.setenv("ZHIKU_PORT", "8001")
     monkeypatch.setenv("ZHIKU_EVAL_DATA", "/data")
     assert misspelt_settings() == {"ZHIKU_DATABASE_URI": "ZHIKU_DATABASE_URL"}
+
+
+def test_a_bad_setting_is_named_and_its_value_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZHIKU_SECRET_KEY", "supersecret1")
+    monkeypatch.setenv("ZHIKU_PORT", "supersecret2")
+    with pytest.raises(BadSettingError, match="ZHIKU_PORT") as caught:
+        load_settings()
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "supersecret" not in shown
+
+
+@pytest.mark.parametrize(
+    ("given", "base"),
+    [
+        ({"port": 80}, "http://127.0.0.1"),
+        ({"public_url": "https://zhiku.example:443/"}, "https://zhiku.example"),
+        ({"public_url": "http://zhiku.example:443"}, "http://zhiku.example:443"),
+        ({"port": 8080}, "http://127.0.0.1:8080"),
+        ({"host": "::1", "port": 80}, "http://[::1]"),
+    ],
+)
+def test_the_address_is_as_browsers_write_it(given: dict[str, object], base: str) -> None:
+    safe = {"secret_key": "a" * 40, "oidc_issuer": "https://id.example"}
+    assert Settings.model_validate({**safe, **given}).base_url == base

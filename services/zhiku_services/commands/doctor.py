@@ -11,7 +11,7 @@ from typing import Literal
 import typer
 
 from zhiku_platform.errors import ZhikuError
-from zhiku_platform.settings import Settings, misspelt_settings
+from zhiku_platform.settings import DEFAULT_SECRET, Settings, misspelt_settings
 from zhiku_services.commands.home import AsJson, Home, settings_for
 from zhiku_services.commands.output import print_json, print_table
 from zhiku_services.embedded.home import is_running
@@ -31,7 +31,11 @@ class Finding:
 
 def doctor(home: Home = None, as_json: AsJson = False) -> None:
     """Look at this machine, the home and the models; exit 1 if something must be mended."""
-    findings = list(examine(settings_for(home)))
+    try:
+        findings = list(examine(settings_for(home)))
+    except ZhikuError as error:
+        # Without settings nothing else can be looked at.
+        findings = [Finding("settings", "error", error.detail, error.remedy)]
     if as_json:
         print_json({"checks": [vars(finding) for finding in findings]})
     else:
@@ -44,6 +48,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     """Look at everything, in the order in which it matters."""
     yield _python()
     yield from _settings()
+    yield _exposure(settings)
     yield _disk(settings.home)
     yield from _models(settings)
     yield _portal()
@@ -61,6 +66,22 @@ def _python() -> Finding:
 def _settings() -> Iterator[Finding]:
     for given, meant in misspelt_settings().items():
         yield Finding("settings", "warning", f"{given} is no setting and is not read", f"Did you mean {meant}?")
+
+
+def _exposure(settings: Settings) -> Finding:
+    """Who can reach us, and what is to be set before others may."""
+    if not settings.is_loopback:
+        return Finding("reach", "ok", f"others, at {settings.base_url}")
+    missing = [
+        name
+        for name, is_missing in (
+            ("ZHIKU_SECRET_KEY", settings.secret_key.get_secret_value() == DEFAULT_SECRET),
+            ("ZHIKU_OIDC_ISSUER", settings.oidc_issuer is None),
+        )
+        if is_missing
+    ]
+    remedy = f"Before others may reach it, set {' and '.join(missing)}." if missing else ""
+    return Finding("reach", "ok", "this machine alone", remedy)
 
 
 def _disk(home: Path) -> Finding:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from zhiku_connectors.base import Entry, Skipped
@@ -208,7 +209,7 @@ def _describe(version: DocumentVersion) -> str:
     progress = version.progress
     units = f" {progress.done}/{progress.total}" if progress.total else ""
     eta = f", about {progress.eta_s:.0f} s left" if progress.eta_s else ""
-    return f"{version.path[-40:]}: {version.state}{units}{eta}"
+    return f"{escape(version.path[-40:])}: {version.state}{units}{eta}"
 
 
 def _as_json(outcome: Outcome) -> dict[str, Any]:

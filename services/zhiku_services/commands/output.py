@@ -24,7 +24,8 @@ def print_json(value: Mapping[str, Any]) -> None:
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
     table = Table(*columns, title=title, header_style="bold")
     for row in rows:
-        table.add_row(*(str(cell) for cell in row))
+        # A title is text: what looks like markup in it is part of it.
+        table.add_row(*(escape(str(cell)) for cell in row))
     console.print(table)
 
 

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from zhiku_platform.contracts.knowledge import SearchMode, SearchRequest
 from zhiku_services.commands.home import (
@@ -49,8 +50,9 @@ def search(
         return
     for n, found in enumerate(result.passages, start=1):
         page = f", page {found.passage.page}" if found.passage.page else ""
-        console.print(f"[bold]{n}. {found.passage.document_title}[/]{page} [dim]{found.score:.3f}[/]", highlight=False)
+        title = escape(found.passage.document_title)
+        console.print(f"[bold]{n}. {title}[/]{page} [dim]{found.score:.3f}[/]", highlight=False)
         console.print(found.passage.text, markup=False, highlight=False)
         console.print()
     if not result.passages:
-        console.print(f"Nothing found in {', '.join(result.searched)}.")
+        console.print(f"Nothing found in {', '.join(result.searched)}.", markup=False, highlight=False)

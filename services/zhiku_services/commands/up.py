@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from zhiku_platform.settings import load_settings, misspelt_settings
-from zhiku_platform.telemetry import configure_logging
+from zhiku_platform.telemetry import configure_logging, configure_tracing
 from zhiku_services.commands.home import Home
 from zhiku_services.commands.output import console
 
@@ -34,6 +34,7 @@ def up(
     roots: tuple[Path, ...] = (*settings.files_roots, HANDBOOK) if demo else settings.files_roots
     settings = settings.model_copy(update={"files_roots": roots})
     configure_logging(settings)
+    configure_tracing(settings, "embedded")
     stop = threading.Event()
     _on_signal(stop)
     with Embedded(settings) as embedded, Server(embedded) as server:

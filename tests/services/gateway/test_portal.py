@@ -62,3 +62,8 @@ def test_the_portal_may_load_nothing_from_elsewhere(gateway: Gateway, static: Pa
 
 def test_answers_of_the_api_are_not_cached(gateway: Gateway) -> None:
     assert gateway.sign_in("lin").get("/api/v1/session").headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("address", ["/" + "a" * 300, "/a/" + "b" * 5000])
+def test_a_name_that_no_file_can_have_is_the_page_and_no_failure(gateway: Gateway, static: Path, address: str) -> None:
+    assert gateway.browse().get(address).text == "<title>portal</title>"
