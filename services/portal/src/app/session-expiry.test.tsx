@@ -7,6 +7,7 @@ import { beforeEach, expect, test, vi } from "vitest";
 import { AnswerStreamsProvider, makeAnswerStreams } from "@/features/answers/hooks/answer-streams-context";
 import { i18next } from "@/i18n";
 import { problemResponse } from "@/test/samples";
+import { page, sessionQuery } from "@/features/session/hooks/useSession";
 import { makeQueryClient } from "./query-client";
 import { makeRouter } from "./router";
 
@@ -22,6 +23,7 @@ const SESSION = {
 };
 
 let isSignedIn: boolean;
+let user = "li.na";
 let changes: Request[];
 
 beforeEach(async () => {
@@ -33,7 +35,7 @@ beforeEach(async () => {
       given instanceof Request ? given : new Request(new URL(given, window.location.origin), init);
     if (request.method !== "GET") changes.push(request);
     if (!isSignedIn) return problemResponse(401, "not_signed_in");
-    if (request.url.endsWith("/session")) return Response.json(SESSION);
+    if (request.url.endsWith("/session")) return Response.json({ ...SESSION, sub: user });
     return Response.json({ items: [], next_cursor: null });
   });
 });
@@ -51,6 +53,17 @@ function open(path: string) {
     </MantineProvider>,
   );
 }
+
+test("when somebody else has signed in in another tab, the page begins anew", async () => {
+  const reload = vi.spyOn(page, "reload").mockImplementation(() => {});
+  const queries = makeQueryClient();
+  await queries.fetchQuery({ ...sessionQuery, staleTime: 0 });
+  user = "zhao.min";
+  void queries.fetchQuery({ ...sessionQuery, staleTime: 0 });
+  await vi.waitFor(() => expect(reload).toHaveBeenCalledOnce());
+  expect(queries.getQueryData(sessionQuery.queryKey)?.sub).toBe("li.na");
+  user = "li.na";
+});
 
 test("a stranger is sent to the login page, and back to where they wanted to go", async () => {
   isSignedIn = false;

@@ -41,7 +41,7 @@ export function AnswerView({ answer, openCitation, onOpen, onAskAgain }: Props) 
       data-mode={answer.mode ?? ""}
     >
       <Group gap="xs" mb={6}>
-        <ModeBadge mode={answer.mode} />
+        {(hasText || answer.mode === "no_evidence") && <ModeBadge mode={answer.mode} />}
         {answer.state === "stopped" && (
           <Text size="sm" c="dimmed" className={classes.state}>
             <IconPlayerStop size={15} aria-hidden /> {t("answer.stopped")}

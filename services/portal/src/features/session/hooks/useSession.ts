@@ -4,12 +4,30 @@ import { isSignedOut } from "@/api/problem";
 import type { Session } from "@/api/types";
 import { forgetDrafts } from "../lib/drafts";
 
+/** The page as a whole; a browser does not let tests replace what `location` does. */
+export const page = { reload: () => window.location.reload() };
+
+let shown: string | null = null;
+
+/**
+ * Hold the page to one user. Browsers share a session between tabs: when somebody else has signed in in another one,
+ * everything that this page has in memory is the first user's, so it begins anew and shows nothing until it does.
+ */
+async function checkUser(session: Session): Promise<void> {
+  if (shown !== null && shown !== session.sub) {
+    page.reload();
+    await new Promise(() => {});
+  }
+  shown = session.sub;
+}
+
 /** The signed-in user, or null for a stranger. */
 export const sessionQuery = queryOptions({
   queryKey: ["session"],
   queryFn: async (): Promise<Session | null> => {
     try {
       const session = await unwrap(api.GET("/api/v1/session"));
+      await checkUser(session);
       setCsrfToken(session.csrf_token);
       return session;
     } catch (error) {
@@ -18,7 +36,7 @@ export const sessionQuery = queryOptions({
     }
   },
   staleTime: 5 * 60_000,
-  refetchOnWindowFocus: true,
+  refetchOnWindowFocus: "always",
 });
 
 export function useSession() {
