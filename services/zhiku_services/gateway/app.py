@@ -40,6 +40,7 @@ from zhiku_services.gateway.models import Base
 from zhiku_services.gateway.oidc import OpenIdClient
 from zhiku_services.gateway.proxy import proxy_router
 from zhiku_services.gateway.rendering import (
+    SpeakOpenAI,
     is_openai,
     render_error,
     render_openai_http,
@@ -130,6 +131,7 @@ def create_app(
     app.user_middleware.append(Middleware(Authenticate, door=app.state.door))
     app.user_middleware.append(Middleware(EndWithRights))
     app.user_middleware.append(Middleware(RecordDenials, door=door, denials=denials))
+    app.add_middleware(SpeakOpenAI)
     app.add_middleware(SecurityHeaders, https=_is_https(settings))
     if identity_provider is not None:
         app.add_middleware(_ServeProvider, provider=identity_provider)

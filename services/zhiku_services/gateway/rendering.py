@@ -4,9 +4,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from zhiku_platform.errors import Problem, UnprocessableError, ZhikuError
-from zhiku_platform.http import problem_response
+from zhiku_platform.http import PROBLEM_MEDIA_TYPE, problem_response
 from zhiku_services.gateway.errors import StepUpRequiredError
 from zhiku_services.gateway.pages import message_page
 
@@ -87,3 +88,39 @@ def is_openai(request: Request) -> bool:
 def _openai(problem: Problem, param: str | None) -> JSONResponse:
     headers = {"Retry-After": "1"} if problem.status in {429, 503} else {}
     return JSONResponse(openai_error(problem, param), problem.status, headers)
+
+
+class SpeakOpenAI:
+    """ASGI middleware: what the edge itself refuses under `/v1`, before any route is asked, has OpenAI's shape too."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not is_openai(Request(scope)):
+            await self._app(scope, receive, send)
+            return
+        refused: Message | None = None
+        body = b""
+
+        async def translate(message: Message) -> None:
+            nonlocal refused, body
+            if message["type"] == "http.response.start" and _is_problem(message):
+                refused = message
+                return
+            if refused is None:
+                await send(message)
+                return
+            body += message.get("body", b"")
+            if not message.get("more_body", False):
+                response = _openai(Problem.model_validate_json(body), None)
+                kept = [pair for pair in refused["headers"] if pair[0] not in {b"content-type", b"content-length"}]
+                response.raw_headers += [pair for pair in kept if pair[0] not in dict(response.raw_headers)]
+                await response(scope, receive, send)
+
+        await self._app(scope, receive, translate)
+
+
+def _is_problem(start: Message) -> bool:
+    media_type: bytes = dict(start["headers"]).get(b"content-type", b"")
+    return media_type.startswith(PROBLEM_MEDIA_TYPE.encode())

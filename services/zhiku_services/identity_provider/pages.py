@@ -25,7 +25,6 @@ _WORDS: dict[Language, dict[str, str]] = {
         "title": "登录知库",
         "lead": "这是本机演示。选一个账号，看看同一个问题在不同部门得到的答案有何不同。",
         "sees": "可以查看：",
-        "as": "以此身份登录",
         "form": "用户名和密码登录",
         "username": "用户名",
         "password": "密码",
@@ -46,7 +45,6 @@ _WORDS: dict[Language, dict[str, str]] = {
         "lead": "This is the demo on your own machine. Choose an account, and see how the same question "
         "is answered differently for another department.",
         "sees": "May read: ",
-        "as": "Sign in as",
         "form": "Sign in with user name and password",
         "username": "User name",
         "password": "Password",
@@ -121,7 +119,7 @@ def _card(account: DemoAccount, language: Language) -> str:
 <li><form method="post">
   <input type="hidden" name="username" value="{username}">
   <input type="hidden" name="password" value="{DEMO_PASSWORD}">
-  <button type="submit" class="card {username}" aria-label="{words["as"]} {name}">
+  <button type="submit" class="card {username}">
     <span class="face" aria-hidden="true">{escape(account.name[0][0])}</span>
     <span class="who"><strong>{name}</strong> <code>{username}</code></span>
     <span class="department">{escape(account.department[pick])} · {escape(account.role[pick])}</span>

@@ -1,6 +1,8 @@
 """Nobody without good credentials gets anywhere, and nobody brings their own."""
 
+import asyncio
 import re
+from typing import Any
 
 import pytest
 
@@ -84,3 +86,55 @@ def test_nothing_internal_can_be_reached(gateway: Gateway, path: str) -> None:
     response = gateway.sign_in("zhao").get(path)
     assert "never shown" not in response.text
     assert response.status_code in {401, 404, 503}
+
+
+def test_what_the_edge_refuses_has_the_shape_of_the_face_that_was_asked(gateway: Gateway) -> None:
+    browser = gateway.browse()
+    refused = browser.get("/v1/models?x=%00")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "invalid_request")
+    assert refused.headers["Content-Type"] == "application/json"
+    assert refused.headers["X-Request-Id"]
+    ours = browser.get("/api/v1/models?x=%00")
+    assert (ours.status_code, ours.json()["code"]) == (422, "invalid_request")
+
+
+def test_a_strangers_body_is_not_waited_for(gateway: Gateway) -> None:
+    """Only its beginning, and not as a guest: the route behind the login sees none of it."""
+
+    async def never() -> Any:
+        if not begun:
+            begun.append(True)
+            return {"type": "http.request", "body": b"x" * 70_000, "more_body": True}
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    begun: list[bool] = []
+    sent: list[Any] = []
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/chat/completions",
+        "raw_path": b"/v1/chat/completions",
+        "query_string": b"",
+        "headers": [(b"content-length", b"1000000"), (b"host", b"127.0.0.1")],
+        "scheme": "http",
+        "server": ("127.0.0.1", 80),
+        "client": ("127.0.0.1", 1),
+        "http_version": "1.1",
+        "root_path": "",
+    }
+
+    async def scenario() -> None:
+        async with asyncio.timeout(5):
+            await gateway.app(scope, never, send)
+
+    asyncio.run(scenario())
+    assert sent[0]["status"] == 401
+
+
+def test_a_wish_for_a_language_that_makes_no_sense_keeps_nobody_out(gateway: Gateway) -> None:
+    response = gateway.browse().get("/api/v1/auth/login?ui_locales=%F0%9F%A6%86", follow_redirects=False)
+    assert response.status_code == 303
