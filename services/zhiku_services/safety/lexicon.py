@@ -4,13 +4,13 @@ import itertools
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import Final
 
 from pydantic import Field, ValidationError
 from pypinyin import Style, lazy_pinyin
 
+from zhiku_platform.contracts.safety import Category, Severity
 from zhiku_platform.contracts.wire import Message
 from zhiku_platform.errors import UnprocessableError
 from zhiku_services.safety.folding import fold
@@ -19,28 +19,6 @@ _MOST_SPELT: Final = 4
 """Longer terms are not looked for in pinyin: each character doubles the ways to write them."""
 _LEAST: Final = 2
 _LEAST_SPELT_OUT: Final = 3
-
-
-class Category(StrEnum):
-    """What a term is about."""
-
-    ABUSE = "abuse"
-    DRUGS = "drugs"
-    FRAUD = "fraud"
-    GAMBLING = "gambling"
-    SELF_HARM = "self_harm"
-    SEXUAL = "sexual"
-    VIOLENCE = "violence"
-    WEAPONS = "weapons"
-    OTHER = "other"
-
-
-class Severity(IntEnum):
-    """How much harm it does that somebody reads it."""
-
-    LOW = 1
-    MEDIUM = 2
-    HIGH = 3
 
 
 class Term(Message):
