@@ -3,7 +3,7 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { ProblemAlert } from "@/ui/ProblemAlert";
 import { useVersions } from "../hooks/useVersions";
-import type { Upload } from "../hooks/useUploads";
+import type { Upload } from "../lib/upload-store";
 import { matchesFilter, type VersionFilter } from "../lib/version-progress";
 import classes from "./ImportList.module.css";
 import { UploadRow } from "./UploadRow";

@@ -3,7 +3,7 @@ import { IconUpload } from "@tabler/icons-react";
 import { useTranslation } from "react-i18next";
 import { useFormat } from "@/i18n/format";
 import { useProblemText } from "@/ui/useProblemText";
-import type { Upload } from "../hooks/useUploads";
+import type { Upload } from "../lib/upload-store";
 import classes from "./VersionRow.module.css";
 
 interface Props {

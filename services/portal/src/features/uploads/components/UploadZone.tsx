@@ -13,8 +13,11 @@ export function UploadZone({ onFiles }: { onFiles: (files: File[], readers: stri
   const [isOver, setOver] = useState(false);
   const [readers, setReaders] = useState<string[] | null>(null);
   const canSend = readers === null || readers.length > 0;
+  const [isRefused, setRefused] = useState(false);
   const take = (files: File[]) => {
-    if (files.length > 0 && canSend) onFiles(files, readers);
+    if (files.length === 0) return;
+    setRefused(!canSend);
+    if (canSend) onFiles(files, readers);
   };
   const onDrop = (event: DragEvent) => {
     event.preventDefault();
@@ -60,6 +63,11 @@ export function UploadZone({ onFiles }: { onFiles: (files: File[], readers: stri
         </div>
       </div>
       <Readers value={readers} onChange={setReaders} />
+      {isRefused && !canSend && (
+        <Text size="sm" c="var(--mantine-color-error)" role="alert">
+          {t("upload.readersMissing")}
+        </Text>
+      )}
     </section>
   );
 }
