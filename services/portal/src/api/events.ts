@@ -15,5 +15,5 @@ export type AnswerEvent =
   | { type: "text"; text: string }
   | { type: "citation"; citation: Schemas["Citation"] }
   | { type: "sentence"; index: number; sentence: Schemas["Sentence"] }
-  | { type: "reset"; reason: "unsupported" | "model_failed" | "model_missing" }
+  | { type: "reset"; reason: "unsupported" | "model_failed" | "model_missing" | "unsafe" }
   | { type: "done"; answer: Schemas["Answer"] };

@@ -13,7 +13,7 @@ export interface LiveAnswer {
   /** Text said after the last finished sentence. */
   preview: string;
   citations: Citation[];
-  resetReason: "unsupported" | "model_failed" | "model_missing" | null;
+  resetReason: "unsupported" | "model_failed" | "model_missing" | "unsafe" | null;
   final: Answer | null;
 }
 
