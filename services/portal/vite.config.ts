@@ -67,8 +67,6 @@ export default defineConfig({
   test: {
     globals: true,
     environment: "jsdom",
-    // As long as a busy machine may take; a test that hangs still ends.
-    testTimeout: 30_000,
     setupFiles: ["./src/test/setup.ts"],
     css: false,
     isolate: false,

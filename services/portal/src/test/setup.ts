@@ -1,6 +1,7 @@
 import "@testing-library/jest-dom/vitest";
 import { cleanup, configure } from "@testing-library/react";
 import { afterEach, vi } from "vitest";
+import { page } from "@/features/session/hooks/useSession";
 
 // A page is loaded when it is first opened, which takes its time on a busy machine.
 configure({ asyncUtilTimeout: 5_000 });
@@ -32,5 +33,6 @@ Element.prototype.scrollIntoView = () => undefined;
 afterEach(() => {
   cleanup();
   localStorage.clear();
+  page.user = null;
   vi.unstubAllGlobals();
 });

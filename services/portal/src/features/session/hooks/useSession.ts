@@ -4,21 +4,22 @@ import { isSignedOut } from "@/api/problem";
 import type { Session } from "@/api/types";
 import { forgetDrafts } from "../lib/drafts";
 
-/** The page as a whole; a browser does not let tests replace what `location` does. */
-export const page = { reload: () => window.location.reload() };
-
-let shown: string | null = null;
+/** The page as a whole: whom it shows, and how it begins anew; tests put their own in place. */
+export const page = {
+  user: null as string | null,
+  reload: () => window.location.reload(),
+};
 
 /**
  * Hold the page to one user. Browsers share a session between tabs: when somebody else has signed in in another one,
  * everything that this page has in memory is the first user's, so it begins anew and shows nothing until it does.
  */
 async function checkUser(session: Session): Promise<void> {
-  if (shown !== null && shown !== session.sub) {
+  if (page.user !== null && page.user !== session.sub) {
     page.reload();
     await new Promise(() => {});
   }
-  shown = session.sub;
+  page.user = session.sub;
 }
 
 /** The signed-in user, or null for a stranger. */
