@@ -267,7 +267,8 @@ def _render_each_face(app: FastAPI) -> None:
         assert isinstance(error, HTTPException)
         if error.status_code == PayloadTooLargeError.status:
             return render_error(request, too_large(MAX_BODY_BYTES))
-        refusal: Response = ours[HTTPException](request, error)
+        refusal = ours[HTTPException](request, error)
+        assert isinstance(refusal, Response)
         return render_openai_http(refusal) if is_openai(request) else refusal
 
     app.add_exception_handler(RequestValidationError, validation)
