@@ -274,10 +274,10 @@ class SentenceEvent(Message):
 
 
 class ResetEvent(Message):
-    """Forget the text shown so far: the model's words were not supported, quotes follow."""
+    """Forget the text shown so far: quotes follow, or nothing does if it was `unsafe`."""
 
     type: Literal["reset"] = "reset"
-    reason: Literal["unsupported", "model_failed", "model_missing"]
+    reason: Literal["unsupported", "model_failed", "model_missing", "unsafe"]
 
 
 class DoneEvent(Message):

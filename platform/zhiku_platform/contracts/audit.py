@@ -188,6 +188,9 @@ ACTIONS: Mapping[str, EventKind] = MappingProxyType(
         "review.noted": EventKind(SubjectKind.REVIEW_CASE, _ENTITY, "A reviewer wrote something down beside a case."),
         "review.opened": EventKind(SubjectKind.REVIEW_CASE, _ENTITY, "Something was put before people to look at."),
         "review.released": EventKind(SubjectKind.REVIEW_CASE, _ENTITY, "A reviewer put a case back."),
+        "safety.found": EventKind(
+            SubjectKind.ANSWER, _USE, "Content safety found something in a question, its passages or its answer."
+        ),
         "sampling_rule.added": EventKind(SubjectKind.OTHER, _ENTITY, "Somebody has a share of answers looked at."),
         "sampling_rule.deleted": EventKind(SubjectKind.OTHER, _ENTITY, "Somebody ended a sampling rule."),
         "search.run": EventKind(SubjectKind.OTHER, _READ, "Somebody searched; the documents found are named."),

@@ -1,6 +1,14 @@
 """The errors of the assistant service."""
 
-from zhiku_platform.errors import ConflictError, ServiceUnavailableError, TooManyRequestsError
+from collections.abc import Iterable
+
+from zhiku_platform.contracts.safety import Category
+from zhiku_platform.errors import (
+    ConflictError,
+    ServiceUnavailableError,
+    TooManyRequestsError,
+    UnprocessableError,
+)
 
 
 class NotRecordedError(ServiceUnavailableError):
@@ -38,3 +46,33 @@ class TooManyAnswersError(TooManyRequestsError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"{limit} answers are being written at this moment.", remedy="Try again in a few seconds.")
+
+
+class UnsafeQuestionError(UnprocessableError):
+    """A question that policy does not let anybody ask; nothing was searched for it."""
+
+    code = "question_blocked"
+    title = "The question is not answered"
+
+    def __init__(self, categories: Iterable[Category]) -> None:
+        super().__init__(
+            f"Policy does not allow this question ({_named(categories)}), so nothing was searched.",
+            remedy="Ask in other words. If this is a mistake, tell your administrator the number of this answer.",
+        )
+
+
+class UnsafeAnswerError(UnprocessableError):
+    """An answer that policy does not let anybody read."""
+
+    code = "answer_withheld"
+    title = "The answer is withheld"
+
+    def __init__(self, categories: Iterable[Category]) -> None:
+        super().__init__(
+            f"Policy does not allow this answer ({_named(categories)}), so it is withheld.",
+            remedy="Ask in other words. If this is a mistake, tell your administrator the number of this answer.",
+        )
+
+
+def _named(categories: Iterable[Category]) -> str:
+    return ", ".join(sorted({category.value for category in categories}))

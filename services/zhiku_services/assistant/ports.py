@@ -3,13 +3,14 @@
 `KnowledgeClient` is a `Knowledge`; `InferenceClient` and `ChatClient` together are an `Inference`.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from zhiku_platform.contracts.audit import LoggedReceipt
 from zhiku_platform.contracts.identity import Principal
 from zhiku_platform.contracts.inference import ChatDelta, ChatRequest, ModelList
 from zhiku_platform.contracts.knowledge import KnowledgeBase, SearchRequest, SearchResult
+from zhiku_platform.contracts.safety import Screening, StreamStep, StreamStepped, Surface
 
 
 class Knowledge(Protocol):
@@ -26,6 +27,14 @@ class AuditLog(Protocol):
     """Called from worker threads; `AuditClient` is one."""
 
     def logged_receipt(self, principal: Principal, answer_id: str) -> LoggedReceipt: ...
+
+
+class Safety(Protocol):
+    """Called from worker threads; `SafetyClient` is one."""
+
+    def screen(self, principal: Principal, surface: Surface, texts: Sequence[str]) -> Screening: ...
+
+    def step(self, principal: Principal, step: StreamStep) -> StreamStepped: ...
 
 
 class Inference(Protocol):

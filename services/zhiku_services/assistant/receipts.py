@@ -63,7 +63,7 @@ def receipt_of(
         releases=dict(draft.releases),
         passages=[_passage(found, set(passage_of.values())) for found in draft.read],
         model=_model(draft.model_use),
-        policy_decisions=[],
+        policy_decisions=_decisions(draft),
         state=state,
         mode=draft.mode,
         sentences=_sentences(draft, passage_of),
@@ -87,6 +87,17 @@ def receipt_of_interrupted(so_far: dict[str, Any], draft: Draft) -> Receipt:
             "problem": draft.problem.code if draft.problem else None,
         }
     )
+
+
+def _decisions(draft: Draft) -> list[str]:
+    """The safety policy that was asked, and what it decided: surface, category, severity, verdict."""
+    if draft.policy is None:
+        return []
+    decided = [
+        f"safety {one.surface} {one.category} {one.severity.name.lower()} {one.verdict}"
+        for one in sorted(draft.decisions)
+    ]
+    return [f"safety policy {draft.policy.version} {draft.policy.digest}", *decided]
 
 
 def _sentences(draft: Draft, passage_of: Mapping[int, str]) -> list[ReceiptSentence]:

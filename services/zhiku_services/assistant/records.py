@@ -205,7 +205,24 @@ def _close(session: Session, access: Access, asked: Asked, draft: Draft, state: 
     receipt = receipt_of(access, asked.answer_id, asked.conversation_id, asked.created_at, draft, state)
     row = stored(receipt)
     AssistantRepository(session, access).add(row)
+    if draft.decisions:
+        record(session, AUDIT_OUTBOX, _found_event(access, asked, draft))
     record(session, AUDIT_OUTBOX, _given_event(access, asked, draft, state, row.sha256))
+
+
+def _found_event(access: Access, asked: Asked, draft: Draft) -> AuditEvent:
+    """What the safety policy decided; one entry of each list for each decision, and none of the words."""
+    decided = sorted(draft.decisions)
+    return event_of(
+        access,
+        "safety.found",
+        asked.answer_id,
+        surfaces=[one.surface.value for one in decided],
+        categories=[one.category.value for one in decided],
+        severities=[one.severity.name.lower() for one in decided],
+        verdicts=[one.verdict.value for one in decided],
+        policy=draft.policy.digest if draft.policy else None,
+    )
 
 
 def _given_event(access: Access, asked: Asked, draft: Draft, state: AnswerState, receipt: str) -> AuditEvent:

@@ -27,6 +27,7 @@ from zhiku_platform.errors import ZhikuError
 from zhiku_platform.telemetry import get_logger
 from zhiku_services.assistant.answering.draft import Draft
 from zhiku_services.assistant.answering.pipeline import Question, Tools, answer, bind_unfinished
+from zhiku_services.assistant.answering.safeguard import Safeguard
 from zhiku_services.assistant.errors import TooManyAnswersError
 from zhiku_services.assistant.models import AnswerRow
 from zhiku_services.assistant.ports import Knowledge
@@ -60,6 +61,7 @@ class RunningAnswer:
         self.draft = Draft(asked.question)
         self._question = question
         self._tools = tools
+        self._safeguard = Safeguard(self.draft, tools)
         self._records = records
         self._knowledge = knowledge
         self._limiter = CapacityLimiter(1)
@@ -161,13 +163,20 @@ class RunningAnswer:
         return AnswerState.DONE
 
     async def _write(self) -> None:
-        async with aclosing(answer(self._question, self.draft, self._tools)) as events:
+        written = answer(self._question, self.draft, self._tools)
+        async with aclosing(self._safeguard.watch(written)) as events:
             async for event in events:
                 self._publish(event)
 
     async def _keep_unfinished_sentence(self) -> None:
-        for event in await bind_unfinished(self.draft, self._tools):
-            self._publish(event)
+        """Keep what was begun when the answer was stopped; what cannot be checked now, or fails, is not kept."""
+        try:
+            async with aclosing(self._safeguard.watch(bind_unfinished(self.draft, self._tools))) as events:
+                async for event in events:
+                    self._publish(event)
+        except ZhikuError as error:
+            problem = error.problem()
+            self.draft.problem = AnswerProblem(code=problem.code, detail=problem.detail, remedy=problem.remedy)
 
     def _publish(self, event: AnswerEvent) -> None:
         self.draft.apply(event)

@@ -27,6 +27,7 @@ from zhiku_platform.contracts.assistant import (
 from zhiku_platform.contracts.identity import Principal
 from zhiku_platform.contracts.inference import ChatDelta, ChatRequest
 from zhiku_platform.contracts.knowledge import SearchRequest, SearchResult
+from zhiku_platform.contracts.safety import Screening, StreamStep, StreamStepped, Surface
 from zhiku_platform.contracts.wire import Page
 from zhiku_platform.db import Database, new_id, utc_now
 from zhiku_platform.errors import NotFoundError, UnprocessableError, ZhikuError
@@ -34,7 +35,7 @@ from zhiku_services.assistant.answering.pipeline import Question
 from zhiku_services.assistant.answering.profile import ModelProfile, profile_of
 from zhiku_services.assistant.errors import AnswerFinishedError
 from zhiku_services.assistant.models import AUDIT_OUTBOX, AnswerRow, ConversationRow
-from zhiku_services.assistant.ports import AuditLog, Inference, Knowledge
+from zhiku_services.assistant.ports import AuditLog, Inference, Knowledge, Safety
 from zhiku_services.assistant.records import Asked, AuditedRecords, StoredRecords, close_abandoned, title_of
 from zhiku_services.assistant.repository import AssistantRepository
 from zhiku_services.assistant.running import HEARTBEAT_S, RunningAnswer, RunningAnswers
@@ -58,13 +59,16 @@ class Assistant:
     knowledge: Knowledge
     inference: Inference
     audit: AuditLog
+    safety: Safety
     running: RunningAnswers
     calls: CapacityLimiter
 
 
-def build_assistant(database: Database, knowledge: Knowledge, inference: Inference, audit: AuditLog) -> Assistant:
+def build_assistant(
+    database: Database, knowledge: Knowledge, inference: Inference, audit: AuditLog, safety: Safety
+) -> Assistant:
     """Put the service together; call it where an event loop can be assumed later, not necessarily now."""
-    return Assistant(database, knowledge, inference, audit, RunningAnswers(), CapacityLimiter(_CALLS_AT_ONCE))
+    return Assistant(database, knowledge, inference, audit, safety, RunningAnswers(), CapacityLimiter(_CALLS_AT_ONCE))
 
 
 # Conversations
@@ -366,6 +370,13 @@ class _ServiceTools:
             if ids
             else set()
         )
+
+    async def screen(self, surface: Surface, texts: Sequence[str]) -> Screening:
+        screen = self._assistant.safety.screen
+        return await _in_thread(self._assistant, partial(screen, self._principal, surface, texts))
+
+    async def step(self, step: StreamStep) -> StreamStepped:
+        return await _in_thread(self._assistant, partial(self._assistant.safety.step, self._principal, step))
 
     async def model(self) -> ModelProfile | None:
         """The chat model to use; None if there is none, or the inference service does not say."""

@@ -28,6 +28,7 @@ from zhiku_platform.clients.directory import DirectoryClient
 from zhiku_platform.clients.governance import GovernanceClient, sample_answers
 from zhiku_platform.clients.inference import ChatClient, InferenceClient
 from zhiku_platform.clients.knowledge import KnowledgeClient
+from zhiku_platform.clients.safety import SafetyClient
 from zhiku_platform.contracts.audit import ProducedEvent
 from zhiku_platform.contracts.identity import Principal
 from zhiku_platform.contracts.inference import ChatDelta, ChatRequest, ModelList, TextKind
@@ -56,6 +57,7 @@ from zhiku_services.ingestion.parsing.pool import ParserPool
 from zhiku_services.knowledge import app as knowledge
 from zhiku_services.knowledge.index_milvus import open_milvus
 from zhiku_services.knowledge.models import AUDIT_OUTBOX as KNOWLEDGE_OUTBOX
+from zhiku_services.safety import app as safety
 
 
 class Embedded:
@@ -135,6 +137,7 @@ class Embedded:
             pool=pool,
         )
         self.apps["ingestion"] = working.app
+        self.apps["safety"] = safety.create_app(settings)
         self._build_assistant(stack, passages, models)
         self._build_gateway(mirror)
         self._enter_lifespans(stack)
@@ -198,6 +201,7 @@ class Embedded:
             knowledge=passages,
             inference=_Inference(models, chat),
             audit=AuditClient(self._client("audit"), self._signer),
+            safety=SafetyClient(self._client("safety"), self._signer),
         )
 
     def _deliver_answers(self, events: Sequence[ProducedEvent]) -> None:

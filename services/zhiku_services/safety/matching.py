@@ -111,6 +111,8 @@ class Matcher:
             return length
         size = len(folded.chars)
         for first in range(max(0, size - self._longest), size):
+            if _goes_on(folded, first):
+                continue
             if self._automaton.match(folded.chars[first:]) and _is_near(folded, first, size - 1):
                 return folded.places[first]
         return length

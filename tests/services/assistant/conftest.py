@@ -1,7 +1,7 @@
 """The assistant service on SQLite, with a knowledge service in memory and a scripted model."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,15 @@ from zhiku_platform.contracts.assistant import Answer, AnswerEvent, DoneEvent
 from zhiku_platform.contracts.audit import LoggedReceipt
 from zhiku_platform.contracts.identity import Principal, Role
 from zhiku_platform.contracts.inference import ChatDelta, ChatRequest, ModelInfo, ModelList, ModelState
+from zhiku_platform.contracts.safety import (
+    Category,
+    Screening,
+    ScreenRequest,
+    Severity,
+    StreamStep,
+    StreamStepped,
+    Surface,
+)
 from zhiku_platform.db import Database
 from zhiku_platform.errors import ServiceUnavailableError
 from zhiku_platform.inprocess import AsyncInProcessTransport
@@ -22,9 +31,17 @@ from zhiku_platform.settings import Settings
 from zhiku_platform.testing.knowledge import LocalKnowledge
 from zhiku_services.assistant.app import close, create_app, open_database
 from zhiku_services.assistant.streaming import EVENTS
+from zhiku_services.safety.lexicon import Term
+from zhiku_services.safety.service import Safety
 
 LIN = Principal(sub="lin", tenant="acme", groups=frozenset({"engineering"}), roles=frozenset({Role.EMPLOYEE}))
 ZHAO = Principal(sub="zhao", tenant="acme", groups=frozenset({"finance"}), roles=frozenset({Role.EMPLOYEE}))
+
+TERMS = [
+    Term(text="online casino", category=Category.GAMBLING, severity=Severity.MEDIUM),
+    Term(text="赌博", category=Category.GAMBLING, severity=Severity.MEDIUM),
+    Term(text="sell heroin", category=Category.DRUGS, severity=Severity.HIGH),
+]
 
 Script = Callable[[ChatRequest], AsyncIterator[str]]
 Numbered = tuple[int, AnswerEvent]
@@ -100,6 +117,26 @@ class OutboxLog:
 
 
 @dataclass
+class LocalSafety:
+    """The safety service's own rules on a few terms, without its process; `is_down` is one that does not answer."""
+
+    rules: Safety = field(default_factory=lambda: Safety(TERMS))
+    is_down: bool = False
+
+    def screen(self, principal: Principal, surface: Surface, texts: Sequence[str]) -> Screening:
+        self._require_up()
+        return self.rules.screen(ScreenRequest(surface=surface, texts=list(texts)))
+
+    def step(self, principal: Principal, step: StreamStep) -> StreamStepped:
+        self._require_up()
+        return self.rules.step(step)
+
+    def _require_up(self) -> None:
+        if self.is_down:
+            raise ServiceUnavailableError("The safety service does not answer.", remedy="Try again in a moment.")
+
+
+@dataclass
 class Assistant:
     """The service's app, its parts, and calls as one principal or another."""
 
@@ -108,6 +145,7 @@ class Assistant:
     knowledge: LocalKnowledge
     inference: ScriptedInference
     log: OutboxLog
+    safety: LocalSafety
     open_clients: list[httpx2.AsyncClient] = field(default_factory=list)
 
     def client(self, principal: Principal = LIN) -> httpx2.AsyncClient:
@@ -218,8 +256,13 @@ def inference() -> ScriptedInference:
 
 
 @pytest.fixture
+def safety() -> LocalSafety:
+    return LocalSafety()
+
+
+@pytest.fixture
 def make_assistant(
-    tmp_path: Path, knowledge: LocalKnowledge, inference: ScriptedInference
+    tmp_path: Path, knowledge: LocalKnowledge, inference: ScriptedInference, safety: LocalSafety
 ) -> Iterator[Callable[[], Assistant]]:
     """Build the service on the same database again and again, as restarts do."""
     databases: list[Database] = []
@@ -229,8 +272,10 @@ def make_assistant(
         database = open_database(settings)
         databases.append(database)
         log = OutboxLog(database)
-        app = create_app(settings, database=database, knowledge=knowledge, inference=inference, audit=log)
-        return Assistant(app, database, knowledge, inference, log)
+        app = create_app(
+            settings, database=database, knowledge=knowledge, inference=inference, audit=log, safety=safety
+        )
+        return Assistant(app, database, knowledge, inference, log, safety)
 
     yield make
     for database in databases:

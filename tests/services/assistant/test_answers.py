@@ -50,7 +50,7 @@ async def test_events_come_in_order_and_add_up_to_the_answer(assistant: Assistan
     draft = replay(LEAVE, kinds[:-1])
     assert draft.sentences == answer.sentences
     assert draft.citations == answer.citations
-    assert set(answer.timings_ms) == {"searching", "reading", "writing"}
+    assert set(answer.timings_ms) == {"screening", "searching", "reading", "writing"}
 
 
 async def test_every_citation_precedes_the_sentence_that_uses_it(assistant: Assistant) -> None:

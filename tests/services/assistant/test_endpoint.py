@@ -27,7 +27,7 @@ from zhiku_services.inference.embedding import Embedder
 from zhiku_services.inference.errors import ModelMissingError
 from zhiku_services.inference.service import Models
 
-from .conftest import Assistant, OutboxLog, ScriptedInference
+from .conftest import Assistant, LocalSafety, OutboxLog, ScriptedInference
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -122,9 +122,11 @@ async def make(tmp_path: Path, knowledge: LocalKnowledge) -> AsyncIterator[Make]
             ),
         )
         database = open_database(settings)
-        log = OutboxLog(database)
-        app = create_app(settings, database=database, knowledge=knowledge, inference=inference, audit=log)
-        made.append((Assistant(app, database, knowledge, ScriptedInference(), log), models))
+        log, safety = OutboxLog(database), LocalSafety()
+        app = create_app(
+            settings, database=database, knowledge=knowledge, inference=inference, audit=log, safety=safety
+        )
+        made.append((Assistant(app, database, knowledge, ScriptedInference(), log, safety), models))
         return made[-1][0]
 
     yield build

@@ -169,7 +169,7 @@ async def test_another_process_follows_and_stops_through_the_database(
     writer.inference.runs(made.script)
     answer_id = await hang_up_after_start(writer)
     await eventually(lambda: made.is_waiting)
-    reader = Assistant(writer.app, writer.database, writer.knowledge, writer.inference, writer.log)
+    reader = Assistant(writer.app, writer.database, writer.knowledge, writer.inference, writer.log, writer.safety)
     registry = writer.app.state.assistant.running
     # The same database seen by a process that does not write the answer itself.
     hidden, registry._running = registry._running, {}

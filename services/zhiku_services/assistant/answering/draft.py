@@ -16,6 +16,7 @@ from zhiku_platform.contracts.assistant import (
     TextEvent,
 )
 from zhiku_platform.contracts.knowledge import FoundPassage
+from zhiku_platform.contracts.safety import Category, Finding, PolicyMark, Severity, Surface, Verdict
 from zhiku_services.assistant.answering.binding import Binder
 
 
@@ -34,6 +35,16 @@ class ModelUse:
     completion_tokens: int | None = None
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Decision:
+    """What policy decided about something that was found, without the words."""
+
+    surface: Surface
+    category: Category
+    severity: Severity
+    verdict: Verdict
+
+
 @dataclass(slots=True)
 class Draft:
     """The state of one answer; `apply` is the reducer that every reader of the stream uses.
@@ -41,7 +52,8 @@ class Draft:
     `query` is what was searched in the end, `read` what that found,
     and `releases` maps each knowledge base searched to the release that was. `source_hashes` maps the passages used
     to the hashes of their content. `model_use` stands whatever became of the model's words. `unfinished` is the
-    start of a sentence, with what can bind it should the answer be stopped here.
+    start of a sentence, with what can bind it should the answer be stopped here. `decisions` are those of `policy`,
+    each once.
     """
 
     question: str
@@ -61,6 +73,8 @@ class Draft:
     model_use: ModelUse | None = None
     unfinished: str = ""
     binder: Binder | None = None
+    policy: PolicyMark | None = None
+    decisions: set[Decision] = field(default_factory=set)
 
     def apply(self, event: AnswerEvent) -> None:
         """Take in one event."""
@@ -79,6 +93,11 @@ class Draft:
                 self.preview = ""
             case _:
                 pass
+
+    def decide(self, surface: Surface, findings: Iterable[Finding], policy: PolicyMark) -> None:
+        """Note what was found and what policy says to it."""
+        self.policy = policy
+        self.decisions.update(Decision(surface, one.category, one.severity, one.verdict) for one in findings)
 
     def forget_unfinished(self) -> None:
         """Let go of the sentence that was begun: the model writes no more."""

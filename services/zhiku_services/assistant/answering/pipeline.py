@@ -22,6 +22,7 @@ from zhiku_platform.contracts.assistant import (
 )
 from zhiku_platform.contracts.inference import ChatDelta, ChatMessage, ChatRequest
 from zhiku_platform.contracts.knowledge import FoundPassage, Passage, SearchResult
+from zhiku_platform.contracts.safety import Screening, StreamStep, StreamStepped, Surface, Verdict
 from zhiku_platform.errors import ZhikuError
 from zhiku_services.assistant.answering.binding import Binder, speaks_other_language
 from zhiku_services.assistant.answering.draft import Draft, ModelUse
@@ -46,6 +47,7 @@ from zhiku_services.assistant.answering.wording import (
     tongue_of,
 )
 from zhiku_services.assistant.answering.words import terms
+from zhiku_services.assistant.errors import UnsafeQuestionError
 
 SEARCH_LIMIT: Final = 8
 _NEAREST: Final = 2
@@ -72,6 +74,10 @@ class Tools(Protocol):
     async def search(self, query: str, knowledge_base_ids: Sequence[str], limit: int) -> SearchResult: ...
 
     async def readable(self, passage_ids: Sequence[str]) -> set[str]: ...
+
+    async def screen(self, surface: Surface, texts: Sequence[str]) -> Screening: ...
+
+    async def step(self, step: StreamStep) -> StreamStepped: ...
 
     async def model(self) -> ModelProfile | None: ...
 
@@ -100,9 +106,12 @@ async def answer(question: Question, draft: Draft, tools: Tools) -> AsyncGenerat
     The caller applies the events to `draft`; everything else in it is set here.
 
     Raises:
-        ZhikuError: the search failed. A failing model is no error: the answer then quotes.
+        UnsafeQuestionError: policy does not allow the question; nothing was searched.
+        ZhikuError: the search or the safety service failed. A failing model is no error: the answer then quotes.
     """
     clock = _Clock(draft)
+    question = await _screened_question(question, draft, tools)
+    clock.lap("screening")
     tongue = tongue_of(question.text)
     profile = await tools.model()
     rewrite: Rewrite | None = None
@@ -120,8 +129,9 @@ async def answer(question: Question, draft: Draft, tools: Tools) -> AsyncGenerat
     draft.releases = dict(attempt.found.releases)
     draft.query, draft.read = attempt.query, list(attempt.found.passages)
     clock.lap("searching")
+    attempt, quote_only = await _screened_passages(attempt, emphasised, draft, tools)
     yield PhaseEvent(phase="reading", passages=len(attempt.found.passages))
-    job = _Job(attempt.query, attempt.found, attempt.scored, draft, tools, tongue)
+    job = _Job(attempt.query, attempt.found, attempt.scored, draft, tools, tongue, quote_only)
     is_worth_it = is_answerable(attempt.query, attempt.found, attempt.scored)
     clock.lap("reading")
     if not is_worth_it:
@@ -134,9 +144,46 @@ async def answer(question: Question, draft: Draft, tools: Tools) -> AsyncGenerat
     clock.lap("writing")
 
 
+async def _screened_question(question: Question, draft: Draft, tools: Tools) -> Question:
+    """The question, with those before it that policy allows."""
+    screening = await tools.screen(Surface.QUESTION, [question.text, *question.earlier])
+    now, *before = screening.results
+    draft.decide(Surface.QUESTION, now.findings, screening.policy)
+    if now.verdict is Verdict.BLOCK:
+        raise UnsafeQuestionError(one.category for one in now.findings if one.verdict is Verdict.BLOCK)
+    allowed = [
+        text for text, screened in zip(question.earlier, before, strict=True) if screened.verdict is not Verdict.BLOCK
+    ]
+    return replace(question, earlier=tuple(allowed))
+
+
+async def _screened_passages(
+    attempt: "_Attempt", emphasised: frozenset[str], draft: Draft, tools: Tools
+) -> tuple["_Attempt", frozenset[str]]:
+    """What was found without the passages that policy leaves out, and which of the rest no model is given."""
+    if not attempt.found.passages:
+        return attempt, frozenset()
+    texts = ["\n".join([*found.passage.heading_path, found.passage.text]) for found in attempt.found.passages]
+    screening = await tools.screen(Surface.DOCUMENT, texts)
+    blocked: set[str] = set()
+    quote_only: set[str] = set()
+    for found, screened in zip(attempt.found.passages, screening.results, strict=True):
+        draft.decide(Surface.DOCUMENT, screened.findings, screening.policy)
+        if screened.verdict is Verdict.BLOCK:
+            blocked.add(found.passage.id)
+        elif screened.verdict in {Verdict.REVIEW, Verdict.MASK}:
+            quote_only.add(found.passage.id)
+    if not blocked:
+        return attempt, frozenset(quote_only)
+    kept = [found for found in attempt.found.passages if found.passage.id not in blocked]
+    draft.read = list(kept)
+    left = attempt.found.model_copy(update={"passages": kept})
+    return _attempt(attempt.query, left, emphasised), frozenset(quote_only)
+
+
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """What there is to write from, and where it goes."""
+    """What there is to write from, and where it goes; the passages in `quote_only` are given to no model."""
 
     query: str
     found: SearchResult
@@ -144,6 +191,7 @@ class _Job:
     draft: Draft
     tools: Tools
     tongue: Tongue
+    quote_only: frozenset[str]
 
     @property
     def passages(self) -> Sequence[FoundPassage]:
@@ -237,27 +285,32 @@ async def _write(job: _Job, profile: ModelProfile | None) -> AsyncIterator[Answe
 
 
 def _can_write(profile: ModelProfile, job: _Job) -> bool:
-    """Whether the model speaks the language of the question and of the best passage."""
-    language = job.passages[0].passage.language
+    """Whether the model speaks the language of the question and of the best passage that it may be given."""
+    chosen = _passages_to_show(job, profile)
+    if not chosen:
+        return False
+    language = chosen[0].passage.language
     return profile.speaks(job.tongue) and (language == "other" or profile.speaks(language))
 
 
-async def bind_unfinished(draft: Draft, tools: Tools) -> list[AnswerEvent]:
+async def bind_unfinished(draft: Draft, tools: Tools) -> AsyncGenerator[AnswerEvent]:
     """Bind the start of a sentence at which an answer was stopped, so that what was shown can stay.
 
-    Empty if there is none, or nothing supports it.
+    Nothing comes if there is none, or nothing supports it.
     """
     if draft.binder is None:
-        return []
+        return
     words, named = take_markers(draft.unfinished)
     words = neutralise(words)
     if len(terms(words)) < 2:
-        return []
+        return
     try:
-        return await bind_sentence(words, named, draft.binder, draft, tools)
+        bound = await bind_sentence(words, named, draft.binder, draft, tools)
     except ZhikuError:
         # Rights cannot be checked now, and what cannot be checked is not shown.
-        return []
+        return
+    for event in bound:
+        yield event
 
 
 # Generated answers
@@ -287,9 +340,9 @@ async def _generate(job: _Job, profile: ModelProfile) -> AsyncIterator[AnswerEve
 def _passages_to_show(job: _Job, profile: ModelProfile) -> list[FoundPassage]:
     """The passages for the prompt: all in order for a capable model, for a small one that of the best sentence."""
     if profile.follows_instructions:
-        return list(job.passages)
-    best = max(job.scored, key=lambda item: item.score)
-    return [job.passages[best.unit.passage]]
+        return [found for found in job.passages if found.passage.id not in job.quote_only]
+    best = job.passages[max(job.scored, key=lambda item: item.score).unit.passage]
+    return [] if best.passage.id in job.quote_only else [best]
 
 
 async def _model_text(stream: AsyncIterator[ChatDelta], profile: ModelProfile, draft: Draft) -> AsyncGenerator[str]:
