@@ -166,7 +166,7 @@ def test_a_knowledge_base_is_deleted_once_two_others_agree(page: Page, browser: 
     wait_for_document(zhao, f"/api/v1/knowledge-bases/{made}")
     sign_in(page, "zhao")
     page.goto(f"/knowledge-bases/{made}")
-    page.get_by_role("button", name="Actions").first.click()
+    page.get_by_test_id("kb-actions").click()
     page.get_by_test_id("kb-delete").click()
     page.get_by_test_id("reason").fill("The projects ended last year.")
     page.get_by_test_id("reason-submit").click()

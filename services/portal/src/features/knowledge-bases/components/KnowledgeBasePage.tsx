@@ -126,7 +126,7 @@ function Actions({ knowledgeBase }: { knowledgeBase: KnowledgeBase }) {
       {knowledgeBase.role === "owner" && (
         <Menu position="bottom-end">
           <Menu.Target>
-            <ActionIcon variant="default" size={36} aria-label={t("common.actions")}>
+            <ActionIcon variant="default" size={36} aria-label={t("common.actions")} data-testid="kb-actions">
               <IconDots size={18} />
             </ActionIcon>
           </Menu.Target>
