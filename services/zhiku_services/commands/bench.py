@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -85,18 +86,23 @@ def start(as_json: AsJson = False) -> None:
 def embedding(
     data: Annotated[Path, typer.Argument(help="A folder of evaluation sets, with `retrieval/` in it.")],
     documents: Annotated[int | None, typer.Option(help="Only the first so many documents of each set.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Measure the embedding model on each engine: nDCG@10 and passages per second, as a Markdown table."""
     from zhiku_services.inference.bench import as_markdown, bench_embedding
     from zhiku_services.inference.catalogue import resolve_embedding
 
     results = bench_embedding(resolve_embedding(settings_for(None)), data, documents=documents, report=_say)
-    typer.echo(as_markdown(results))
+    if as_json:
+        print_json({"engines": [asdict(result) for result in results]})
+    else:
+        typer.echo(as_markdown(results))
 
 
 @app.command()
 def parsing(
     folders: Annotated[list[Path], typer.Argument(help="Folders of documents; `groundtruth` below holds references.")],
+    as_json: AsJson = False,
 ) -> None:
     """Read every file as ingestion does, storing nothing; show by format what is read, what is not and why."""
     from zhiku_platform.text.tokens import TokenCounter
@@ -108,7 +114,11 @@ def parsing(
         _say(f"{result.path}: {result.code or f'{result.passages} passages'}{found}, {result.seconds:.1f} s")
 
     counter = TokenCounter(resolve_embedding(settings_for(None)).folder)
-    typer.echo(as_markdown(bench_parsing(folders, count_tokens=counter.count, report=say)))
+    formats = bench_parsing(folders, count_tokens=counter.count, report=say)
+    if as_json:
+        print_json({"formats": {extension: asdict(one) for extension, one in formats.items()}})
+    else:
+        typer.echo(as_markdown(formats))
 
 
 def _say(line: str) -> None:

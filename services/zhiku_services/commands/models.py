@@ -3,17 +3,21 @@
 import typer
 
 from zhiku_services.commands.home import AsJson, Home, services, settings_for
-from zhiku_services.commands.output import console, print_json, print_table
+from zhiku_services.commands.output import console, errors, print_json, print_table
 
 app = typer.Typer(help="The models of this machine.", no_args_is_help=True)
 
 
 @app.command()
-def fetch(home: Home = None) -> None:
+def fetch(home: Home = None, as_json: AsJson = False) -> None:
     """Fetch the bundled models and check them against their pinned digests."""
+    from zhiku_services.inference.catalogue import BUNDLED
     from zhiku_services.inference.fetch import fetch as fetch_models
 
-    fetch_models(settings_for(home).models_folder, report=console.print)
+    folder = settings_for(home).models_folder
+    fetch_models(folder, report=(errors if as_json else console).print)
+    if as_json:
+        print_json({"models": [{"id": spec.id, "folder": str(spec.folder(folder))} for spec in BUNDLED]})
 
 
 @app.command("list")
