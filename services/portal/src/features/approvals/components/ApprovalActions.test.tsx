@@ -1,4 +1,4 @@
-import { screen } from "@testing-library/react";
+import { screen, waitFor } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { afterEach, expect, test, vi } from "vitest";
 import type { Approval } from "@/api/types";
@@ -60,6 +60,17 @@ test("a refusal needs a reason", async () => {
   expect(submit).toBeDisabled();
   await userEvent.type(screen.getByTestId("reason"), ", no longer");
   expect(submit).toBeEnabled();
+});
+
+test("a reason is kept while it is written, and forgotten once it has arrived", async () => {
+  vi.stubGlobal("fetch", async () => Response.json(approval({ state: "refused" })));
+  await show(<ApprovalActions approval={approval()} />);
+  const drafts = () => Object.values({ ...localStorage });
+  await userEvent.click(screen.getByTestId("approval-refuse"));
+  await userEvent.type(await screen.findByTestId("reason"), "The archive has no copy");
+  expect(drafts()).toContain("The archive has no copy");
+  await userEvent.click(screen.getByTestId("reason-submit"));
+  await waitFor(() => expect(drafts()).not.toContain("The archive has no copy"));
 });
 
 test("what is done elsewhere says where its approval goes", async () => {

@@ -84,7 +84,14 @@ function Refuse({ approval, opened, onClose }: StepProps) {
       draft={`refuse.${approval.id}`}
       pending={refuse.isPending}
       error={refuse.error}
-      onSubmit={(reason) => refuse.mutate(reason, { onSuccess: onClose })}
+      onSubmit={(reason, onDone) =>
+        refuse.mutate(reason, {
+          onSuccess: () => {
+            onDone();
+            onClose();
+          },
+        })
+      }
       onClose={onClose}
     />
   );

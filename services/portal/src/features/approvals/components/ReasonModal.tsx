@@ -17,7 +17,8 @@ interface Props {
   draft: string;
   pending: boolean;
   error: unknown;
-  onSubmit: (reason: string) => void;
+  /** `onDone` forgets the draft; call it once the reason has arrived. */
+  onSubmit: (reason: string, onDone: () => void) => void;
   onClose: () => void;
 }
 
@@ -47,7 +48,7 @@ function ReasonForm({ text, submit, draft, pending, error, onSubmit, onClose }: 
   };
   const send = (event: FormEvent) => {
     event.preventDefault();
-    onSubmit(reason.trim());
+    onSubmit(reason.trim(), () => writeDraft(name, ""));
   };
   return (
     <form onSubmit={send}>

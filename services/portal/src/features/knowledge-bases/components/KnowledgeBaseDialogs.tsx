@@ -106,10 +106,12 @@ export function DeleteKnowledgeBase({
         draft={`delete.${knowledgeBase.id}`}
         pending={ask.isPending}
         error={ask.error}
-        onSubmit={(reason) =>
+        onSubmit={(reason, onDone) =>
           ask.mutate(reason, {
-            onSuccess: ({ id }) =>
-              void navigate({ to: "/approvals/$approvalId", params: { approvalId: id } }),
+            onSuccess: ({ id }) => {
+              onDone();
+              void navigate({ to: "/approvals/$approvalId", params: { approvalId: id } });
+            },
           })
         }
         onClose={onClose}
