@@ -1,6 +1,6 @@
 """What the gateway refuses, and why."""
 
-from zhiku_platform.errors import ForbiddenError, NotSignedInError, UnprocessableError, ZhikuError
+from zhiku_platform.errors import ForbiddenError, NotSignedInError, ZhikuError
 
 
 class CrossSiteRequestError(ForbiddenError):
@@ -95,15 +95,6 @@ class DirectoryShrankError(ZhikuError):
             gone=gone,
             known=known,
         )
-
-
-class ForeignAddressError(UnprocessableError):
-    """`next` does not lead back into Zhiku."""
-
-    code = "foreign_address"
-
-    def __init__(self) -> None:
-        super().__init__("`next` must be a path of this site.", remedy="Use a path such as `/` or `/chat`.")
 
 
 class ProviderUnavailableError(ZhikuError):

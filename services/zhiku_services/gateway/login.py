@@ -9,23 +9,18 @@ from zhiku_platform.contracts.identity import DirectoryUser
 from zhiku_services.gateway import provider_logouts, sessions
 from zhiku_services.gateway.directory_sync import DirectorySync, StaticDirectory
 from zhiku_services.gateway.door import Door
-from zhiku_services.gateway.errors import DirectoryUnavailableError, ForeignAddressError, LoginRefusedError
+from zhiku_services.gateway.errors import DirectoryUnavailableError, LoginRefusedError
 from zhiku_services.gateway.models import UserRow
 from zhiku_services.gateway.oidc import Identity, Login
 
 # One slash and then neither a second one nor a backslash, which browsers read as one; nothing invisible.
+_LONGEST_PATH = 2000
 _LOCAL_PATH = re.compile(r"/(?![/\\])[^\\\x00-\x20\x7f]*")
 
 
 def local_path(address: str) -> str:
-    """`address`, if it leads back into this site.
-
-    Raises:
-        ForeignAddressError: it would lead elsewhere.
-    """
-    if len(address) > 2000 or not _LOCAL_PATH.fullmatch(address):
-        raise ForeignAddressError
-    return address
+    """`address`, if it leads back into this site, or else the first page: nobody is kept out for a link gone wrong."""
+    return address if len(address) <= _LONGEST_PATH and _LOCAL_PATH.fullmatch(address) else "/"
 
 
 async def finish(
