@@ -26,7 +26,7 @@ from zhiku_platform.db import new_id
 from zhiku_platform.text.document import Paragraph, ParsedDocument
 from zhiku_platform.text.passages import index_text, passages
 from zhiku_platform.text.tokens import TokenCounter
-from zhiku_services.commands import privacy
+from zhiku_services.commands import privacy, safety
 from zhiku_services.commands.ask import ask_and_wait
 from zhiku_services.commands.home import DEFAULT_USER, AsJson, Home, settings_for
 from zhiku_services.commands.output import errors, print_json, print_table
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Measure quality.", no_args_is_help=True)
 app.command("pii")(privacy.eval_pii)
+app.command("safety")(safety.eval_safety)
 
 _EMBED_AT_ONCE = 64
 

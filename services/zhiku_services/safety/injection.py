@@ -56,7 +56,12 @@ RULES: Final = (
         rf"\b(?:ignore|disregard|forget|override|neglect|overlook|bypass|discard|drop)\b(?: \w+){{0,3}}? {_THEIRS}"
         rf"(?: \w+){{0,4}}? {_ORDERS}\b",
     ),
-    _rule(_INJECTION, _HIGH, r"\b(?:forget|ignore|disregard) (?:everything|all (?:that|of that|the above|above))\b"),
+    _rule(
+        _INJECTION,
+        _HIGH,
+        r"\b(?:forget|ignor(?:e|ing)|disregard(?:ing)?)(?: about)?"
+        r" (?:everything|all (?:that|of that|the above|above))\b",
+    ),
     _rule(
         _INJECTION,
         _HIGH,
@@ -88,6 +93,15 @@ RULES: Final = (
         r"\b(?:send|post|forward|exfiltrate|append|upload|leak)\b(?: \w+){0,6}?"
         r" (?:conversation|chat history|system prompt|api keys?|credentials)\b(?: \w+){0,6}? (?:to|at|as) ",
     ),
+    _rule(
+        _INJECTION,
+        _HIGH,
+        r"\b(?:focus|concentrate) on (?:your|the|this) new (?:tasks?|assignment)\b"
+        r"|\bnew (?:tasks?|instructions) (?:now )?follow\b|\b(?:change|replace|rewrite) your instructions\b"
+        r"|\b(?:leave|remove|forget|abandon)(?: about)? all (?:the |your )?(?:previous|prior) (?:tasks?|information)\b"
+        r"|\bwhat (?:is|was) written (?:above|at the (?:very )?beginning)\b|\brepeat after me\b"
+        r"|\b(?:instead|just) output\b|\bignore (?:the )?above and\b",
+    ),
     _rule(_JAILBREAK, _HIGH, r"\b(?:do anything now|dan mode|jailbroken|jailbreak mode|anti ?dan)\b"),
     _rule(_JAILBREAK, _HIGH, r"\bdeveloper mode (?:enabled|output|on|activated)\b"),
     _rule(_JAILBREAK, _HIGH, r"\b(?:stay|remain|stop being|break|staying) in character\b|\bstay a dan\b"),
@@ -104,13 +118,16 @@ RULES: Final = (
     _rule(
         _JAILBREAK,
         _MEDIUM,
-        r"\b(?:from now on|henceforth|now)(?: \w+){0,2}? you (?:are|will be|will act|act|must act|are going to)\b"
+        r"\b(?:from now on|henceforth|now)(?: \w+){0,2}? you (?:are|will be|will act|act|must act)\b"
+        r"(?! (?:ready|able|done|set|connected|logged|in|on|at|using|running|all|not))"
         r"|\byou are now (?:a|an|the|my|in|going|free)\b|\byou are going to (?:act|pretend|play|be)\b",
     ),
     _rule(
         _JAILBREAK,
         _MEDIUM,
         r"\bi (?:want|need|would like) you to (?:act|pretend|play|roleplay|behave|be)\b"
+        r"|\b(?:pretend|roleplay) (?:that )?(?:to be|you (?:are|can))\b"
+        r"|\bact as an? (?:\w+ )?(?:interpreter|terminal|console)\b"
         r"|(?:^|\n|\bplease )(?:act|pretend|behave|roleplay) (?:as|like|to be|you are|that you)\b",
     ),
     _rule(
