@@ -84,9 +84,14 @@ class Finding:
     @property
     def sensitivity(self) -> Sensitivity:
         """The class of the finding's type."""
-        if self.type in _PUBLIC:
-            return Sensitivity.PUBLIC
-        return Sensitivity.PERSONAL if self.type in _PERSONAL else Sensitivity.SENSITIVE
+        return sensitivity_of(self.type)
+
+
+def sensitivity_of(entity: Entity) -> Sensitivity:
+    """The class that values of a type belong to."""
+    if entity in _PUBLIC:
+        return Sensitivity.PUBLIC
+    return Sensitivity.PERSONAL if entity in _PERSONAL else Sensitivity.SENSITIVE
 
 
 def is_a(found: str, wanted: str) -> bool:
