@@ -59,7 +59,8 @@ def load(path: Path) -> list[SafetyItem]:
     if path.suffix == ".csv":
         return [_from_row(row, number, path.name) for number, row in enumerate(csv.DictReader(text.splitlines()), 2)]
     items: list[SafetyItem] = []
-    for number, line in enumerate(text.splitlines(), 1):
+    # Only a line feed ends a line of JSON: strings may hold the other separators as they are.
+    for number, line in enumerate(text.split("\n"), 1):
         try:
             items += [SafetyItem.model_validate(json.loads(line))] if line.strip() else []
         except (ValueError, ValidationError) as error:

@@ -29,8 +29,8 @@ def test_found_and_wrongly_found_are_counted_by_label() -> None:
 
 def test_json_lines_and_known_tables_are_read(tmp_path: Path) -> None:
     lines = tmp_path / "texts.jsonl"
-    lines.write_text('{"text": "a", "surface": "document", "label": "safe"}\n\n', encoding="utf-8")
-    assert load(lines) == [SafetyItem(text="a", surface=Surface.DOCUMENT, label="safe")]
+    lines.write_text('{"text": "a\u2028b", "surface": "document", "label": "safe"}\n\n', encoding="utf-8")
+    assert load(lines) == [SafetyItem(text="a\u2028b", surface=Surface.DOCUMENT, label="safe")]
     cold = tmp_path / "cold.csv"
     cold.write_text("\ufeff,split,topic,label,TEXT\n1,dev,race,1,甲\n2,dev,race,0,乙\n", encoding="utf-8")
     assert [item.label for item in load(cold)] == ["unsafe", "safe"]
