@@ -97,8 +97,9 @@ def anonymise(
     """Replace what the policy does not keep.
 
     `findings` are in order and do not overlap, as `Analyzer.find` gives them. `language`, `zh` or `en`, is that of
-    masks; a token is in the language of its value. What stands inside a mask or a spoken token of ours stays, so
-    that a text may be read twice. A type that quarantines is masked too: nobody gets it by asking for less.
+    masks; a token is in the language of its value. What stands inside a mask or a `TOKEN` of ours stays. That a
+    number is a token its shape does not prove: who keeps the tokens gives such a value itself as its token. A type
+    that quarantines is masked too: nobody gets it by asking for less.
 
     Raises:
         KeyError: a value of `to_pseudonymise` has no token.

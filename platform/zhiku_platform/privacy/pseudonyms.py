@@ -35,8 +35,12 @@ TOKEN = re.compile(
     "(?:"
     + "|".join([*(zh for zh, _ in _SPOKEN.values()), *(f"{en} " for _, en in _SPOKEN.values())])
     + f")[{_LETTERS}]{{2}}[{_ALPHABET}]{{{_CODE_LENGTH - 3}}}[{_LETTERS}](?![A-Za-z0-9])"
+    + rf"|(?<![A-Za-z0-9._%+-])user-[{_ALPHABET.lower()}]{{{_CODE_LENGTH}}}@redacted\.invalid(?!\.?[A-Za-z0-9-])"
 )
-"""A token of a type without a format. No number or document of a person is written with such letters at its ends."""
+"""A token that its shape alone gives away: of a type without a format, and an e-mail address that no host can have.
+
+No number or document of a person is written with such letters at its ends.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,5 +103,7 @@ def test_what_people_write_is_not_taken_for_a_token() -> None:
     numbers = [f"人员{rng.randint(10**7, 10**8 - 1)}" for _ in range(2000)]
     texts = [item.text for item in structured(40, 5, "glued")]
 
-    assert not [text for text in [*numbers, *texts, "人员P2345678", "密钥BCDF5GHJ"] if TOKEN.search(text)]
+    others = ["人员P2345678", "密钥BCDF5GHJ", "li.user-bcdf5ghj@redacted.invalid", "user-bcdf5ghj@redacted.invalid.org"]
+
+    assert not [text for text in [*numbers, *texts, *others] if TOKEN.search(text)]
     assert TOKEN.fullmatch(pseudonym(KEY, value_of(Entity.PERSON, "李明")))
