@@ -152,6 +152,15 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(Entity.CREDIT_CARD, "credit-card", _CARD_NUMBER, NUMBER, 0.95, check.is_credit_card, never_after_labels=True),
     Rule(
+        Entity.CREDIT_CARD,
+        "card-near",  # Maestro's numbers have 12 digits or more, and people mistype any
+        rf"{_LEFT}\d(?:[ \-.]?\d){{11,18}}{_RIGHT}",
+        NUMBER,
+        0.7,
+        near=r"\b(?:credit|debit|bank|this|my|your|her|his|the|new|old) cards?\b|(?<!\bID )(?<!identity )\bcard (?:number|no)\b|\bMaestro\b",
+        never_after_labels=True,
+    ),
+    Rule(
         Entity.CN_BANK_CARD,
         "cn-bank-account",
         rf"{_LEFT}\d(?:[ \-]?\d){{11,20}}{_RIGHT}",

