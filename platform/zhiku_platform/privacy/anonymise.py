@@ -1,7 +1,7 @@
 """Applies a policy to what was found in a text."""
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -75,10 +75,7 @@ class Anonymised:
         return self._place(start, at_end=False), self._place(end, at_end=True)
 
     def _place(self, offset: int, *, at_end: bool) -> int:
-        before = bisect_right(self.replacements, offset, key=lambda each: each.start)
-        # At its very start, a replacement has not been passed yet.
-        if before and self.replacements[before - 1].start == offset:
-            before -= 1
+        before = bisect_left(self.replacements, offset, key=lambda each: each.start)
         moved = offset + sum(len(each.text) - (each.end - each.start) for each in self.replacements[:before])
         if before and offset < (last := self.replacements[before - 1]).end:
             return moved + last.end - offset - (0 if at_end else len(last.text))
