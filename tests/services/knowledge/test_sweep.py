@@ -37,6 +37,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/internal/readable-passages"): {"passage_ids": ["{passage_id}"]},
     ("POST", "/internal/readable-documents"): {"document_ids": ["{document_id}"]},
     ("POST", "/api/v1/knowledge-bases"): {"name": "Merger"},
+    ("POST", "/api/v1/knowledge-bases/{knowledge_base_id}/deletion"): {"reason": "It is no longer needed"},
 }
 FOR_SERVICES = {
     ("POST", "/internal/publish"),
