@@ -110,11 +110,12 @@ def delete_with_approval(
     access: CanManage, request: Request, knowledge_base_id: str, why: ApprovalReason, approval: GivenApproval = None
 ) -> Response:
     """Delete a knowledge base that you own with all it holds, once two others have approved exactly that."""
-    approvals = _approvals(request)
     if approval is None:
+        # First what is to be deleted: for whom it does not exist, nothing else is missing either.
         with _database(request).read() as session:
             subject = deletion.describe(access, knowledge_base_id, session)
-        return waiting(approvals.ask(access, subject, why.reason))
+        return waiting(_approvals(request).ask(access, subject, why.reason))
+    approvals = _approvals(request)
     with _database(request).write() as session:
         claim = deletion.delete(access, knowledge_base_id, session, approvals=approvals, approval_id=approval)
     approvals.complete(access, claim)
