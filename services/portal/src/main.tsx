@@ -9,7 +9,7 @@ import { createRoot } from "react-dom/client";
 import { makeQueryClient } from "./app/query-client";
 import { makeRouter } from "./app/router";
 import { AnswerStreamsProvider, makeAnswerStreams } from "./features/answers/hooks/answer-streams-context";
-import "./i18n";
+import { startLanguage } from "./i18n";
 import { theme } from "./theme/theme";
 import "./theme/tokens.css";
 import "./theme/global.css";
@@ -19,20 +19,25 @@ const queries = makeQueryClient();
 const streams = makeAnswerStreams(queries);
 const colorSchemes = localStorageColorSchemeManager({ key: "zhiku.color-scheme" });
 
-createRoot(document.querySelector("#root")!).render(
-  <StrictMode>
-    <MantineProvider
-      theme={theme}
-      defaultColorScheme="auto"
-      colorSchemeManager={colorSchemes}
-      withCssVariables={false}
-      withGlobalClasses={false}
-    >
-      <QueryClientProvider client={queries}>
-        <AnswerStreamsProvider value={streams}>
-          <RouterProvider router={router} />
-        </AnswerStreamsProvider>
-      </QueryClientProvider>
-    </MantineProvider>
-  </StrictMode>,
-);
+async function start(): Promise<void> {
+  await startLanguage();
+  createRoot(document.querySelector("#root")!).render(
+    <StrictMode>
+      <MantineProvider
+        theme={theme}
+        defaultColorScheme="auto"
+        colorSchemeManager={colorSchemes}
+        withCssVariables={false}
+        withGlobalClasses={false}
+      >
+        <QueryClientProvider client={queries}>
+          <AnswerStreamsProvider value={streams}>
+            <RouterProvider router={router} />
+          </AnswerStreamsProvider>
+        </QueryClientProvider>
+      </MantineProvider>
+    </StrictMode>,
+  );
+}
+
+void start();

@@ -24,6 +24,9 @@ export type Sentence = Schemas["Sentence"];
 export type ApiKey = Schemas["ApiKey"];
 export type ApiKeyScope = Schemas["ApiKeyScope"];
 export type Approval = Schemas["Approval"];
+export type Case = Schemas["Case"];
+export type CaseState = Schemas["CaseState"];
+export type CaseKind = Schemas["CaseKind"];
 export type ApprovalState = Schemas["ApprovalState"];
 export type ModelInfo = Schemas["ModelInfo"];
 

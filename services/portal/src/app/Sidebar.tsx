@@ -2,6 +2,7 @@ import { ActionIcon, UnstyledButton } from "@mantine/core";
 import {
   IconBooks,
   IconChecks,
+  IconEyeCheck,
   IconKey,
   IconPencilPlus,
   IconSearch,
@@ -12,6 +13,7 @@ import { Link } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { WaitingCount } from "@/features/approvals/components/WaitingCount";
 import { ConversationList } from "@/features/conversations/components/ConversationList";
+import { useMay } from "@/features/session/hooks/useSession";
 import { AccountMenu } from "@/features/session/components/AccountMenu";
 import { LinkButton } from "@/ui/links";
 import { Seal } from "@/ui/Seal";
@@ -24,6 +26,7 @@ interface Props {
 
 export function Sidebar({ onPalette, onClose }: Props) {
   const { t } = useTranslation();
+  const mayReview = useMay("review:decide");
   return (
     <div className={classes.sidebar}>
       <nav aria-label={t("nav.main")} className={classes.nav}>
@@ -73,6 +76,12 @@ export function Sidebar({ onPalette, onClose }: Props) {
           {t("nav.approvals")}
           <WaitingCount />
         </Link>
+        {mayReview && (
+          <Link to="/reviews" className={classes.link} data-testid="nav-reviews">
+            <IconEyeCheck size={18} />
+            {t("nav.reviews")}
+          </Link>
+        )}
         <Link to="/api-keys" className={classes.link} data-testid="nav-api-keys">
           <IconKey size={18} />
           {t("nav.apiKeys")}

@@ -113,6 +113,21 @@ const approval = createRoute({
   component: lazyRouteComponent(() => import("@/features/approvals/components/ApprovalPage"), "ApprovalPage"),
 });
 
+const reviews = createRoute({
+  getParentRoute: () => shell,
+  path: "/reviews",
+  component: lazyRouteComponent(() => import("@/features/reviews/components/ReviewsPage"), "ReviewsPage"),
+  validateSearch: (raw: Record<string, unknown>): { shown?: string | undefined } => ({
+    shown: text(raw["shown"]),
+  }),
+});
+
+const review = createRoute({
+  getParentRoute: () => shell,
+  path: "/reviews/$caseId",
+  component: lazyRouteComponent(() => import("@/features/reviews/components/CasePage"), "CasePage"),
+});
+
 const apiKeys = createRoute({
   getParentRoute: () => shell,
   path: "/api-keys",
@@ -136,6 +151,8 @@ const routeTree = root.addChildren([
     search,
     approvals,
     approval,
+    reviews,
+    review,
     apiKeys,
     settings,
   ]),

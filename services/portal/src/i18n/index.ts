@@ -1,12 +1,15 @@
 import i18next from "i18next";
 import { initReactI18next } from "react-i18next";
-import en from "./en.json";
-import zh from "./zh-CN.json";
 
 export const LANGUAGES = ["zh-CN", "en"] as const;
 export type Language = (typeof LANGUAGES)[number];
 
 const KEY = "zhiku.language";
+/** Each language is a file of its own, so that nobody loads both. */
+const LOAD = {
+  en: async () => (await import("./en.json")).default,
+  "zh-CN": async () => (await import("./zh-CN.json")).default,
+} satisfies Record<Language, () => Promise<object>>;
 
 function stored(): string | null {
   try {
@@ -26,12 +29,25 @@ export function currentLanguage(): Language {
   return i18next.language === "zh-CN" ? "zh-CN" : "en";
 }
 
+async function load(language: Language): Promise<void> {
+  if (!i18next.hasResourceBundle(language, "translation"))
+    i18next.addResourceBundle(language, "translation", await LOAD[language]());
+}
+
 export async function setLanguage(language: Language): Promise<void> {
   try {
     localStorage.setItem(KEY, language);
   } catch {
     // Storage is blocked: the choice lasts as long as the page.
   }
+  await load(language);
+  await i18next.changeLanguage(language);
+}
+
+/** Make the words of the reader's language ready; nothing is shown before. */
+export async function startLanguage(): Promise<void> {
+  const language = initialLanguage();
+  await load(language);
   await i18next.changeLanguage(language);
 }
 
@@ -40,9 +56,9 @@ i18next.on("languageChanged", (language) => {
 });
 
 void i18next.use(initReactI18next).init({
-  resources: { en: { translation: en }, "zh-CN": { translation: zh } },
-  lng: initialLanguage(),
-  fallbackLng: "en",
+  resources: {},
+  // Both languages say the same things; a test sees to it.
+  fallbackLng: false,
   interpolation: { escapeValue: false },
   returnNull: false,
 });

@@ -2,6 +2,12 @@ import "@testing-library/jest-dom/vitest";
 import { cleanup, configure } from "@testing-library/react";
 import { afterEach, vi } from "vitest";
 import { page } from "@/features/session/hooks/useSession";
+import { i18next } from "@/i18n";
+import en from "@/i18n/en.json";
+import zh from "@/i18n/zh-CN.json";
+
+i18next.addResourceBundle("en", "translation", en);
+i18next.addResourceBundle("zh-CN", "translation", zh);
 
 // A page is loaded when it is first opened, which takes its time on a busy machine.
 configure({ asyncUtilTimeout: 5_000 });

@@ -6,8 +6,8 @@ import type { Approval } from "@/api/types";
 import { ConfirmModal } from "@/ui/ConfirmModal";
 import { useApprove, useDeleteApproved, useRefuse, useWithdraw } from "../hooks/useApprovals";
 import { actionName } from "../lib/action-name";
-import classes from "./ApprovalPage.module.css";
-import { ReasonModal } from "./ReasonModal";
+import classes from "@/ui/Cards.module.css";
+import { ReasonModal } from "@/ui/ReasonModal";
 
 type Step = Approval["may"][number];
 

@@ -13,7 +13,7 @@ import { ProblemAlert } from "@/ui/ProblemAlert";
 import { useApproval } from "../hooks/useApprovals";
 import { actionName } from "../lib/action-name";
 import { ApprovalActions } from "./ApprovalActions";
-import classes from "./ApprovalPage.module.css";
+import classes from "@/ui/Cards.module.css";
 import { StateBadge } from "./StateBadge";
 
 export function ApprovalPage() {

@@ -10,7 +10,7 @@ import { PageFrame } from "@/ui/PageFrame";
 import { ProblemAlert } from "@/ui/ProblemAlert";
 import { useApprovals, type Whose } from "../hooks/useApprovals";
 import { actionName } from "../lib/action-name";
-import classes from "./ApprovalsPage.module.css";
+import classes from "@/ui/RowList.module.css";
 import { StateBadge } from "./StateBadge";
 
 /** What waits for the reader, what they asked for and, for who decides, all there is. */

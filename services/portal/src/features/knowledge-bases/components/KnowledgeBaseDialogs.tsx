@@ -4,7 +4,7 @@ import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { ProblemError } from "@/api/problem";
 import type { KnowledgeBase } from "@/api/types";
-import { ReasonModal } from "@/features/approvals/components/ReasonModal";
+import { ReasonModal } from "@/ui/ReasonModal";
 import { useAskToDelete } from "@/features/approvals/hooks/useApprovals";
 import { ConfirmModal } from "@/ui/ConfirmModal";
 import { ProblemAlert } from "@/ui/ProblemAlert";

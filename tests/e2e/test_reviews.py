@@ -1,0 +1,45 @@
+"""A sampled answer comes to a reviewer, who takes the case in a browser and decides it."""
+
+import os
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, expect
+
+from .conftest import Running
+from .test_tour import browser, page, pytestmark, sign_in
+
+__all__ = ["browser", "page", "pytestmark"]
+
+
+def look(page: Page, name: str) -> None:
+    if folder := os.environ.get("ZHIKU_SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+
+
+def test_a_reviewer_takes_a_sampled_answer_and_decides(page: Page, browser: Browser, zhiku: Running) -> None:
+    approver = zhiku.signed_in("fang")
+    rule = approver.post("/api/v1/sampling-rules", json={"per_mille": 1000})
+    assert rule.status_code == 201
+    answer = zhiku.ask("lin", "How long is a sabbatical?")
+    assert approver.delete(f"/api/v1/sampling-rules/{rule.json()['id']}").status_code == 204
+
+    sign_in(page, "chen")
+    page.get_by_test_id("nav-reviews").click()
+    expect(page.get_by_test_id("case-item").first).to_be_visible(timeout=30_000)
+    look(page, "reviews")
+    page.get_by_test_id("case-item").get_by_role("link").first.click()
+    expect(page.get_by_text(answer["id"])).to_be_visible(timeout=30_000)
+    expect(page.get_by_test_id("case-integrity")).to_be_visible(timeout=30_000)
+    assert "lin" not in page.inner_text("main")
+    page.get_by_test_id("case-claim").click()
+    look(page, "case")
+    for narrow, scheme in ((360, "light"), (1280, "dark")):
+        page.set_viewport_size({"width": narrow, "height": 800})
+        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        look(page, f"case-{narrow}-{scheme}")
+    page.get_by_test_id("case-confirm").click()
+    page.get_by_test_id("reason").fill("It quotes the handbook word for word")
+    page.get_by_test_id("reason-submit").click()
+    expect(page.get_by_test_id("case-opinion")).to_be_visible(timeout=30_000)
+    state = page.get_by_test_id("case-state").get_attribute("data-state")
+    assert state in {"decided", "second"}, "one opinion is enough, or the lot wants a second one"
