@@ -8,6 +8,7 @@ in half at random with seed 1; the rules were written without reading either hal
 """
 
 import csv
+import importlib
 import json
 import random
 import re
@@ -64,7 +65,7 @@ def attacks(data: Path) -> Iterator[tuple[str, list[str]]]:
 
 def deepset(data: Path, out: Path) -> None:
     try:
-        from pyarrow import parquet
+        parquet: Any = importlib.import_module("pyarrow.parquet")
     except ModuleNotFoundError:
         sys.stderr.write("pyarrow is missing; deepset's prompt injections are left out\n")
         return
