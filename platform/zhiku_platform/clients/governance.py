@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from zhiku_platform.access import service_principal
 from zhiku_platform.clients.base import ServiceClient
-from zhiku_platform.contracts.audit import ProducedEvent
-from zhiku_platform.contracts.cases import AnswerToSample, Case, NewCase, Sampled
+from zhiku_platform.contracts.audit import AuditEvent, ProducedEvent
+from zhiku_platform.contracts.cases import AnswerToSample, Case, CaseKind, NewCase, Sampled, Severity
 from zhiku_platform.contracts.governance import Approval, BreakGlass, Claim, NewApproval, UseApproval
 from zhiku_platform.contracts.identity import Principal
 
@@ -48,14 +48,44 @@ class GovernanceClient(ServiceClient):
         return self._call(principal, "POST", "/internal/approvals/break-glass", Claim, new)
 
 
-def sample_answers(client: GovernanceClient, events: Sequence[ProducedEvent]) -> None:
-    """Draw, for each answer that these events tell of, whether a reviewer looks at it; again is the same lot."""
+def put_before_people(client: GovernanceClient, events: Sequence[ProducedEvent]) -> None:
+    """Open the cases that these events of the assistant call for; the same event twice opens one case.
+
+    A question or an answer that policy refused or wants looked at, an appeal, and answers by lot.
+    """
     for event in (produced.event for produced in events):
+        service = service_principal("assistant", event.tenant)
         if event.action == "answer.given":
             bases = event.details.get("knowledge_bases")
-            answer = AnswerToSample(
-                answer_id=event.subject,
-                knowledge_base_ids=bases if isinstance(bases, list) else [],
-                person=event.actor,
-            )
-            client.sample(service_principal("assistant", event.tenant), answer)
+            where = bases if isinstance(bases, list) else []
+            answer = AnswerToSample(answer_id=event.subject, knowledge_base_ids=where, person=event.actor)
+            client.sample(service, answer)
+        elif event.action == "answer.appealed":
+            case = _case(event, CaseKind.APPEAL, Severity.MEDIUM)
+            client.open_case(service, case.model_copy(update={"note": event.sealed.get("reason")}))
+        elif event.action == "safety.found" and not _LOOKED_AT.isdisjoint(_listed(event, "verdicts")):
+            severity = max(_listed(event, "severities"), key=[*Severity].index, default=Severity.LOW)
+            client.open_case(service, _case(event, CaseKind.SAFETY_FINDING, Severity(severity)))
+
+
+_LOOKED_AT = frozenset({"review", "block"})
+"""Verdicts of content safety that a person looks at afterwards."""
+
+
+def _case(event: AuditEvent, kind: CaseKind, severity: Severity) -> NewCase:
+    policy = event.details.get("policy")
+    return NewCase(
+        kind=kind,
+        severity=severity,
+        source_id=event.subject,
+        subject_kind="answer",
+        subject_id=event.subject,
+        categories=sorted(set(_listed(event, "categories"))),
+        policy_digest=policy if isinstance(policy, str) else None,
+        person=event.actor,
+    )
+
+
+def _listed(event: AuditEvent, name: str) -> list[str]:
+    found = event.details.get(name)
+    return found if isinstance(found, list) else []

@@ -210,6 +210,12 @@ class Reconstruction(Message):
     readable: list[str]
 
 
+class NewAppeal(Message):
+    """Why policy was wrong to withhold an answer."""
+
+    reason: PlainText = Field(min_length=10, max_length=500)
+
+
 class RevealRequest(Message):
     reason: PlainText = Field(min_length=10, max_length=500)
 

@@ -101,6 +101,9 @@ ACTIONS: Mapping[str, EventKind] = MappingProxyType(
             SubjectKind.OTHER, _USE, "Somebody was refused an address, so many times.", OnOutage.COUNT
         ),
         "access.explained": EventKind(SubjectKind.OTHER, _READ, "Somebody asked who sees what, and why."),
+        "answer.appealed": EventKind(
+            SubjectKind.ANSWER, _USE, "Who asked appealed against what policy withheld; the reason is sealed."
+        ),
         "answer.given": EventKind(SubjectKind.ANSWER, _USE, "An answer was finished; its passages are named."),
         "answer.interrupted": EventKind(
             SubjectKind.ANSWER, _USE, "An answer ended with its process; what was shown is named."

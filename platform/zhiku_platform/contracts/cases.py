@@ -50,7 +50,7 @@ class NewCase(Message):
     """What a service asks people to look at, by ids alone: the text stays where it is, and is read there, masked.
 
     `source_id` names the finding or appeal, so that asking twice opens one case. `person` is who it is about: they
-    never decide on it, and who does is not told their name.
+    never decide on it, and who does is not told their name. `note` is what they themselves say, as in an appeal.
     """
 
     kind: CaseKind
@@ -62,6 +62,7 @@ class NewCase(Message):
     categories: list[Name] = Field(default=[], max_length=50)
     policy_digest: str | None = Field(default=None, max_length=64)
     person: Name | None = None
+    note: Text | None = None
 
 
 class Decided(Message):
@@ -74,7 +75,9 @@ class Decided(Message):
 
 
 class Note(Message):
-    by: str
+    """`by` is None for what the person says whom the case is about."""
+
+    by: str | None
     text: str
     at: datetime
 

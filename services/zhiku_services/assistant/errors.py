@@ -40,6 +40,14 @@ class ReceiptTouchedError(ConflictError):
         )
 
 
+class NothingToAppealError(ConflictError):
+    code = "nothing_to_appeal"
+    title = "Nothing was withheld"
+
+    def __init__(self) -> None:
+        super().__init__("Policy withheld nothing here.", remedy="Ask again, or tell your administrator what is wrong.")
+
+
 class TooManyAnswersError(TooManyRequestsError):
     code = "too_many_answers"
     title = "Too many answers at once"
@@ -57,7 +65,7 @@ class UnsafeQuestionError(UnprocessableError):
     def __init__(self, categories: Iterable[Category]) -> None:
         super().__init__(
             f"Policy does not allow this question ({_named(categories)}), so nothing was searched.",
-            remedy="Ask in other words. If this is a mistake, tell your administrator the number of this answer.",
+            remedy="Ask in other words. If this is a mistake, appeal, or tell your administrator this answer's number.",
         )
 
 
@@ -70,7 +78,7 @@ class UnsafeAnswerError(UnprocessableError):
     def __init__(self, categories: Iterable[Category]) -> None:
         super().__init__(
             f"Policy does not allow this answer ({_named(categories)}), so it is withheld.",
-            remedy="Ask in other words. If this is a mistake, tell your administrator the number of this answer.",
+            remedy="Ask in other words. If this is a mistake, appeal, or tell your administrator this answer's number.",
         )
 
 

@@ -12,6 +12,7 @@ from zhiku_platform.contracts.assistant import (
     Conversation,
     ConversationChange,
     ConversationDetail,
+    NewAppeal,
     NewConversation,
     NewQuestion,
     Reconstruction,
@@ -104,6 +105,12 @@ async def resume_answer(
 async def stop_answer(access: CanAsk, request: Request, answer_id: str) -> Answer:
     """Stop one of your answers; what is written of it stays."""
     return await service.stop_answer(access, answer_id, _assistant(request))
+
+
+@router.post("/answers/{answer_id}/appeal", status_code=204)
+def appeal(access: CanAsk, session: WriteSession, answer_id: str, new: NewAppeal) -> None:
+    """Appeal against what policy withheld of one of your answers; a person looks at it."""
+    service.appeal(access, answer_id, new, session)
 
 
 @router.get("/answers/{answer_id}/receipt")

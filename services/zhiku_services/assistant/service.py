@@ -21,6 +21,7 @@ from zhiku_platform.contracts.assistant import (
     ConversationChange,
     ConversationDetail,
     DoneEvent,
+    NewAppeal,
     NewConversation,
     NewQuestion,
 )
@@ -33,7 +34,12 @@ from zhiku_platform.db import Database, new_id, utc_now
 from zhiku_platform.errors import NotFoundError, UnprocessableError, ZhikuError
 from zhiku_services.assistant.answering.pipeline import Question
 from zhiku_services.assistant.answering.profile import ModelProfile, profile_of
-from zhiku_services.assistant.errors import AnswerFinishedError
+from zhiku_services.assistant.errors import (
+    AnswerFinishedError,
+    NothingToAppealError,
+    UnsafeAnswerError,
+    UnsafeQuestionError,
+)
 from zhiku_services.assistant.models import AUDIT_OUTBOX, AnswerRow, ConversationRow
 from zhiku_services.assistant.ports import AuditLog, Inference, Knowledge, Safety
 from zhiku_services.assistant.records import Asked, AuditedRecords, StoredRecords, close_abandoned, title_of
@@ -45,6 +51,7 @@ from zhiku_services.assistant.visibility import look, passages_of, past_events, 
 T = TypeVar("T")
 Events = AsyncIterator[tuple[int, AnswerEvent] | None]
 
+_WITHHELD: Final = frozenset({UnsafeQuestionError.code, UnsafeAnswerError.code})
 _CONTEXT_QUESTIONS: Final = 6
 _POLL_EVERY_S: Final = 0.3
 # A question may be put with rights that a moment later are gone, so what was asked long ago is read anew each time.
@@ -298,6 +305,24 @@ async def stop_answer(access: Access, answer_id: str, assistant: Assistant) -> A
         async for _ in _follow_stored(access, answer_id, row.last_event, assistant):
             pass
     return await _in_thread(assistant, partial(get_answer, access, answer_id, assistant))
+
+
+def appeal(access: Access, answer_id: str, new: NewAppeal, session: Session) -> None:
+    """Put what policy withheld before a person; appealing again changes nothing.
+
+    Raises:
+        NotFoundError: the answer is missing, or another user's.
+        NothingToAppealError: policy withheld nothing of it.
+    """
+    row = AssistantRepository(session, access).answer(answer_id)
+    if row is None:
+        raise NotFoundError("answer")
+    problem = (row.problem or {}).get("code")
+    if problem not in _WITHHELD:
+        raise NothingToAppealError
+    event = event_of(access, "answer.appealed", answer_id, conversation=row.conversation_id, problem=problem)
+    sealed = {"sealed": {"reason": new.reason}, "group": row.conversation_id}
+    record(session, AUDIT_OUTBOX, event.model_copy(update=sealed))
 
 
 def _ask_to_stop(access: Access, answer_id: str, database: Database) -> None:

@@ -25,7 +25,7 @@ from zhiku_platform.audit import Deliver, OutboxRelay
 from zhiku_platform.blobs import FolderBlobStore
 from zhiku_platform.clients.audit import AuditClient
 from zhiku_platform.clients.directory import DirectoryClient
-from zhiku_platform.clients.governance import GovernanceClient, sample_answers
+from zhiku_platform.clients.governance import GovernanceClient, put_before_people
 from zhiku_platform.clients.inference import ChatClient, InferenceClient
 from zhiku_platform.clients.knowledge import KnowledgeClient
 from zhiku_platform.clients.safety import SafetyClient
@@ -207,7 +207,7 @@ class Embedded:
     def _deliver_answers(self, events: Sequence[ProducedEvent]) -> None:
         """To the log first; what then fails is delivered again, which changes nothing there."""
         self._audit.intake.append(events)
-        sample_answers(self._governance(), events)
+        put_before_people(self._governance(), events)
 
     def _build_directory(self, stack: ExitStack) -> Database:
         """The mirror's face for other services; return the gateway's database, which holds the mirror."""

@@ -44,6 +44,8 @@ _MOST_OPINIONS = 3
 SECOND_OPINIONS = 0.1
 """The share of cases that two people decide apart; those of high severity and appeals all are."""
 _COUNTED = 5_000
+_PERSON = ""
+"""Who wrote a note, if that is whom the case is about: they are not named."""
 
 
 class CaseTakenError(ConflictError):
@@ -72,7 +74,7 @@ def open_case(access: Access, new: NewCase, secret: bytes, session: Session, *, 
         return _case(known, access, repository, now)
     case_id = new_id("case")
     row = CaseRow(
-        **new.model_dump(mode="json"),
+        **new.model_dump(mode="json", exclude={"note"}),
         id=case_id,
         tenant=access.tenant,
         state=CaseState.OPEN,
@@ -88,6 +90,9 @@ def open_case(access: Access, new: NewCase, secret: bytes, session: Session, *, 
         if raced is None:
             raise
         return _case(raced, access, repository, now)
+    if new.note is not None:
+        session.flush()
+        session.add(CaseNoteRow(id=new_id("note"), case_id=row.id, author=_PERSON, text=new.note, at=now))
     _record(access, session, "review.opened", row, case_kind=new.kind, severity=new.severity)
     return _case(row, access, repository, now)
 
@@ -383,7 +388,11 @@ def _case(row: CaseRow, access: Access, repository: CaseRepository, now: datetim
     is_taken = _is_taken(row, now)
     # A note could tell the second reviewer what the first one thought.
     hides = row.state == CaseState.SECOND and row.first != access.principal.sub
-    notes = [] if hides else [Note(by=each.author, text=each.text, at=each.at) for each in repository.notes(row.id)]
+    notes = [
+        Note(by=each.author or None, text=each.text, at=each.at)
+        for each in repository.notes(row.id)
+        if not hides or each.author == _PERSON
+    ]
     return Case(
         id=row.id,
         kind=CaseKind(row.kind),

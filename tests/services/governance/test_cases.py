@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from sqlalchemy.exc import DBAPIError
 
 from zhiku_platform.access import service_principal
+from zhiku_platform.clients.governance import put_before_people
+from zhiku_platform.contracts.audit import AuditEvent, ProducedEvent
 from zhiku_platform.contracts.cases import AnswerToSample, CaseKind, NewCase, Severity, Verdict
 from zhiku_platform.contracts.identity import Principal, Role
 from zhiku_platform.errors import RemoteProblemError
@@ -254,3 +256,35 @@ def test_kappa_is_cohens() -> None:
 
 def test_an_approver_reviews_as_well(governance: Governance) -> None:
     assert decide(governance, HE, opened(governance))["state"] == "decided"
+
+
+def happened(action: str, subject: str, why: str = "", /, **details: Any) -> ProducedEvent:
+    event = AuditEvent(action=action, tenant="acme", actor="lin", subject=subject, details=details)
+    return ProducedEvent(event=event.model_copy(update={"sealed": {"reason": why}, "group": "g"} if why else {}))
+
+
+def test_what_the_assistant_tells_the_log_is_put_before_people_once(governance: Governance) -> None:
+    found = {"surfaces": ["question"], "categories": ["injection"], "severities": ["high"]}
+    events = [
+        happened("safety.found", "ans_1", **found, verdicts=["block"], policy="a" * 64),
+        happened("safety.found", "ans_2", **found, verdicts=["warn"], policy="a" * 64),
+        happened("answer.appealed", "ans_1", "It was a quotation", problem="question_blocked"),
+        happened("answer.given", "ans_3", knowledge_bases=["kb_1"]),
+        happened("conversation.created", "cnv_1"),
+    ]
+    for _ in range(2):
+        put_before_people(governance.client, events)
+    items = get(governance, CHEN, "review-cases")["items"]
+    assert [(item["kind"], item["severity"], item["subject_id"], item["categories"]) for item in items] == [
+        ("safety_finding", "high", "ans_1", ["injection"]),
+        ("appeal", "medium", "ans_1", []),
+    ]
+    # What lin says stands with the appeal, without the name, also for who gives the second opinion.
+    appeal = items[1]["id"]
+    decide(governance, CHEN, appeal, Verdict.DISMISSED)
+    for who in (CHEN, QIN):
+        assert [(note["by"], note["text"]) for note in get(governance, who, f"review-cases/{appeal}")["notes"]] == [
+            (None, "It was a quotation")
+        ]
+    # It is about lin, who decides on neither.
+    assert get(governance, LIN.model_copy(update={"roles": REVIEWER}), "review-cases")["items"] == []

@@ -24,6 +24,26 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  "/api/v1/answers/{answer_id}/appeal": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Appeal
+     * @description Appeal against what policy withheld of one of your answers; a person looks at it.
+     */
+    post: operations["appeal_api_v1_answers__answer_id__appeal_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   "/api/v1/answers/{answer_id}/receipt": {
     parameters: {
       query?: never;
@@ -2368,6 +2388,14 @@ export interface components {
       /** Scopes */
       scopes: components["schemas"]["ApiKeyScope"][];
     };
+    /**
+     * NewAppeal
+     * @description Why policy was wrong to withhold an answer.
+     */
+    NewAppeal: {
+      /** Reason */
+      reason: string;
+    };
     /** NewAuditView */
     NewAuditView: {
       filter: components["schemas"]["AuditFilter"];
@@ -2467,7 +2495,10 @@ export interface components {
       /** Name */
       name: string;
     };
-    /** Note */
+    /**
+     * Note
+     * @description `by` is None for what the person says whom the case is about.
+     */
     Note: {
       /**
        * At
@@ -2475,7 +2506,7 @@ export interface components {
        */
       at: string;
       /** By */
-      by: string;
+      by: string | null;
       /** Text */
       text: string;
     };
@@ -3368,6 +3399,39 @@ export interface operations {
         content: {
           "application/json": components["schemas"]["Answer"];
         };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  appeal_api_v1_answers__answer_id__appeal_post: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        answer_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["NewAppeal"];
+      };
+    };
+    responses: {
+      /** @description Successful Response */
+      204: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content?: never;
       };
       /** @description An error */
       default: {

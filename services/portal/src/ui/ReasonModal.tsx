@@ -13,6 +13,8 @@ interface Props {
   title: string;
   text: string;
   submit: string;
+  /** Who reads the reason; approvers, unless said otherwise. */
+  help?: string;
   /** What the draft of the reason is kept under, should the reader have to sign in again in between. */
   draft: string;
   pending: boolean;
@@ -37,7 +39,7 @@ export function ReasonModal(props: Props) {
   );
 }
 
-function ReasonForm({ text, submit, draft, pending, error, onSubmit, onClose }: Props) {
+function ReasonForm({ text, submit, help, draft, pending, error, onSubmit, onClose }: Props) {
   const { t } = useTranslation();
   const session = useSession();
   const name = draftName(session.data?.sub, draft);
@@ -56,7 +58,7 @@ function ReasonForm({ text, submit, draft, pending, error, onSubmit, onClose }: 
         <Text>{text}</Text>
         <Textarea
           label={t("approvals.reason")}
-          description={t("approvals.reasonHelp")}
+          description={help ?? t("approvals.reasonHelp")}
           required
           autosize
           minRows={2}

@@ -1,5 +1,6 @@
 import { Badge, Group, Text, Tooltip } from "@mantine/core";
 import { IconPlayerStop, IconQuote, IconSearchOff, IconSparkles } from "@tabler/icons-react";
+import { lazy, Suspense } from "react";
 import { useTranslation } from "react-i18next";
 import type { Answer, AnswerMode, Citation } from "@/api/types";
 import { SourceList } from "@/features/citations/components/SourceList";
@@ -11,6 +12,9 @@ import { copyText, unfinishedText, usedCitations } from "../lib/answer-text";
 import { AnswerBody } from "./AnswerBody";
 import classes from "./AnswerView.module.css";
 import { NoEvidence } from "./NoEvidence";
+
+const AppealButton = lazy(() => import("./AppealButton"));
+const WITHHELD = new Set(["question_blocked", "answer_withheld"]);
 
 interface Props {
   answer: Answer;
@@ -96,7 +100,16 @@ export function ModeBadge({ mode }: { mode: AnswerMode | null }) {
 function Failure({ answer, onAskAgain }: Pick<Props, "answer" | "onAskAgain">) {
   const { code, detail, remedy } = answer.problem ?? { code: "interrupted", detail: "", remedy: "" };
   const error = new ProblemError(0, code, detail, remedy);
-  return <ProblemAlert error={error} {...(onAskAgain && { onRetry: onAskAgain })} />;
+  return (
+    <>
+      <ProblemAlert error={error} {...(onAskAgain && { onRetry: onAskAgain })} />
+      {WITHHELD.has(code) && (
+        <Suspense fallback={null}>
+          <AppealButton answerId={answer.id} />
+        </Suspense>
+      )}
+    </>
+  );
 }
 
 function AnswerFooter({ answer, hasText }: { answer: Answer; hasText: boolean }) {

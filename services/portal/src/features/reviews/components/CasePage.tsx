@@ -153,7 +153,7 @@ function Opinions({ found }: { found: Case }) {
       )}
       {found.notes.map((note) => (
         <Text key={note.at} size="sm" className={classes.reason ?? ""}>
-          {note.by} · {format.dateTime(note.at)}: {note.text}
+          {note.by ?? t("reviews.person")} · {format.dateTime(note.at)}: {note.text}
         </Text>
       ))}
     </section>
