@@ -64,8 +64,9 @@ def put_before_people(client: GovernanceClient, events: Sequence[ProducedEvent])
             case = _case(event, CaseKind.APPEAL, Severity.MEDIUM)
             client.open_case(service, case.model_copy(update={"note": event.sealed.get("reason")}))
         elif event.action == "safety.found" and not _LOOKED_AT.isdisjoint(_listed(event, "verdicts")):
-            severity = max(_listed(event, "severities"), key=[*Severity].index, default=Severity.LOW)
-            client.open_case(service, _case(event, CaseKind.SAFETY_FINDING, Severity(severity)))
+            found = [Severity(severity) for severity in _listed(event, "severities")]
+            worst = max(found, key=[*Severity].index, default=Severity.LOW)
+            client.open_case(service, _case(event, CaseKind.SAFETY_FINDING, worst))
 
 
 _LOOKED_AT = frozenset({"review", "block"})
