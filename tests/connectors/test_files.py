@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -250,3 +251,18 @@ def test_only_folders_below_a_root_are_allowed(tmp_path: Path) -> None:
             allowed_folder(FilesConfig(folder=refused), roots)
     with pytest.raises(FatalSourceError):
         allowed_folder(FilesConfig(folder=tmp_path / "open"), ())
+
+
+def test_what_lies_in_an_unlistable_folder_is_hidden(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its readers cannot be told: an ACL file in it or above it may say something else by now."""
+    folder.put("open/plan.txt")
+    scandir = os.scandir
+
+    def refuse(path: Any) -> Any:
+        if Path(path).name == "open":
+            raise PermissionError
+        return scandir(path)
+
+    monkeypatch.setattr("os.scandir", refuse)
+    skipped = folder.skipped()["open"]
+    assert (skipped.code, skipped.existing, skipped.is_folder) == ("folder_unreadable", "hide", True)

@@ -73,9 +73,10 @@ class FilesConnector:
                     f"The folder of this source cannot be listed ({type(error).__name__}).",
                     remedy="Check that Zhiku may read it.",
                 ) from error
+            # Its own ACL file cannot be read either, and one above it may have been narrowed since.
             yield self._skip(
                 folder, "folder_unreadable", "The folder cannot be listed.", "Check that Zhiku may read it.",
-                existing="keep", is_folder=True,
+                existing="hide", is_folder=True,
             )  # fmt: skip
             return
         acl = folder_acl(folder, inherited)
@@ -111,7 +112,7 @@ class FilesConnector:
         try:
             found = item.stat(follow_symlinks=False)
         except OSError:
-            return self._skip(path, "entry_unreadable", "It went away during the listing.", "Nothing.", existing="keep")
+            return self._skip(path, "entry_unreadable", "It went away during the listing.", "Nothing.", existing="hide")
         if not stat.S_ISREG(found.st_mode):
             return self._skip(path, "not_a_file", "It is not a regular file.", "Put a file here instead.")
         name = self._name(path)
