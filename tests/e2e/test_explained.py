@@ -28,5 +28,5 @@ def test_an_owner_is_told_who_reads_a_document(zhiku: Running) -> None:
         told = zhao.get(f"/api/v1/documents/{document['id']}/readers").json()
         assert told["is_directory_known"] is True
         names = {each["sub"] for each in told["readers"]}
-        assert names == ({"chen", "lin", "zhao"} if document["readers"] is None else {"zhao"})
+        assert names == ({"chen", "fang", "lin", "wu", "zhao"} if document["readers"] is None else {"zhao"})
     assert documents
