@@ -22,25 +22,41 @@ _TAG: Final = re.compile(
     r"(?=[\s/>])[^<>]*>?",
     re.IGNORECASE | re.DOTALL,
 )
-_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]+://+|\bwww\.|(?:mailto|xmpp):", re.IGNORECASE)
+# Renderers begin a link at these words wherever no Latin letter stands before, so beside Chinese or `_` as well.
+_SCHEME: Final = re.compile(
+    r"[a-z][a-z0-9+.-]+://+|(?<![a-z0-9])www\.|(?:mailto|xmpp|javascript|vbscript):"
+    r"|(?<![a-z0-9])data:(?=[a-z]+/|[;,])|(?<![\w:/])//+(?=[\w-]+\.)",
+    re.IGNORECASE,
+)
 _OPENING: Final = re.compile(r"<(?=\s*[/!?A-Za-z])")
 _LEFT_OVER: Final = re.compile(r"\]\s*[(\[]|!\[")
+_DEFINES: Final = re.compile(r"\](?=:)")
 _MARKER: Final = re.compile(r"\s*[\[【](?:\d{1,2}(?:\s*[,，、]\s*\d{1,2})*)[\]】]")
 _MARKER_START: Final = re.compile(r"(?:\s*[\[【]\d{1,2}(?:\s*[,，、]\s*\d{1,2})*[\]】])+[.。]?")
-_HELD: Final = re.compile(r"[!\[<【`]|(?:h|ht|htt|https?|https?:.*|w|ww|www.*|[a-z]+:/*)$", re.IGNORECASE)
+_HELD: Final = re.compile(
+    r"[!\[<【`]|(?:w|ww|www.*|h|ht|htt|https?|[a-z][a-z0-9+.-]*:(?:/.*)?|(?:mailto|xmpp|javascript|vbscript):.*"
+    r"|(?<![a-z0-9])data:(?:[a-z]+/|[;,]).*|//.*)$",
+    re.IGNORECASE | re.DOTALL,
+)
+_ROUNDS: Final = 8
 
 
 def neutralise(text: str) -> str:
     """Take images, links, HTML and addresses out of a text; the words of a link stay.
 
-    Doing it until nothing changes keeps one removal from building what another should have removed.
+    Doing it until nothing changes keeps one removal from building what another should have removed. What is nested
+    deeper than anybody writes loses its brackets and colons altogether.
     """
-    for _ in range(8):
+    for _ in range(_ROUNDS):
         cleaned = _neutralise_once(text)
         if cleaned == text:
             break
         text = cleaned
+    else:
+        text = re.sub(r"[\[\]!:/]|www\.", " ", text)
     text = re.sub(r"[\[\]!]", "", text) if _LEFT_OVER.search(text) else text
+    # A definition of a link needs the two to touch, also in a list or a quote.
+    text = _DEFINES.sub("] ", text)
     # What reads like a tag and is none, as in `Map<String>` or `n < m`, stays legible and opens nothing.
     return _OPENING.sub("＜", text)
 

@@ -163,7 +163,8 @@ async def _screened_passages(
     """What was found without the passages that policy leaves out, and which of the rest no model is given."""
     if not attempt.found.passages:
         return attempt, frozenset()
-    texts = ["\n".join([*found.passage.heading_path, found.passage.text]) for found in attempt.found.passages]
+    read = [found.passage for found in attempt.found.passages]
+    texts = ["\n".join([passage.document_title, *passage.heading_path, passage.text]) for passage in read]
     screening = await tools.screen(Surface.DOCUMENT, texts)
     blocked: set[str] = set()
     quote_only: set[str] = set()

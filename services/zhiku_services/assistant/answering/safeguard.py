@@ -6,6 +6,7 @@ from typing import Final, Protocol
 
 from zhiku_platform.contracts.assistant import (
     AnswerEvent,
+    Citation,
     CitationEvent,
     ResetEvent,
     SentenceEvent,
@@ -77,18 +78,33 @@ class Safeguard:
         return done.released
 
     async def _settle(self, event: SentenceEvent) -> list[AnswerEvent]:
-        citations, self._citations = self._citations, []
-        for citation in citations:
-            quoted = await self._screen.step(StreamStep(piece=citation.citation.quote, is_final=True))
-            self._draft.decide(Surface.ANSWER, quoted.findings, quoted.policy)
-            if quoted.verdict in _HIDDEN:
+        offered, self._citations = self._citations, []
+        citations: list[CitationEvent] = []
+        for citation in offered:
+            if (allowed := await self._quotable(citation.citation)) is None:
                 self._preview = StreamStep(context=self._said)
                 return []
+            citations.append(CitationEvent(citation=allowed))
         done = await self._take(StreamStep(context=self._said, piece=event.sentence.text, is_final=True))
         self._said = f"{done.context} "[-CONTEXT_CHARS:]
         self._preview = StreamStep(context=self._said)
         sentence = event.sentence.model_copy(update={"text": done.released})
         return [*citations, event.model_copy(update={"sentence": sentence})]
+
+    async def _quotable(self, citation: Citation) -> Citation | None:
+        """A citation, its titles masked as policy wants; None if policy hides the quote, or blocks a title."""
+        if (await self._look(citation.quote)).verdict in _HIDDEN:
+            return None
+        titles = [await self._look(title) for title in (citation.document, *citation.heading_path)]
+        if any(title.verdict is Verdict.BLOCK for title in titles):
+            return None
+        document, *headings = [title.released for title in titles]
+        return citation.model_copy(update={"document": document, "heading_path": headings})
+
+    async def _look(self, text: str) -> StreamStepped:
+        done = await self._screen.step(StreamStep(piece=text, is_final=True))
+        self._draft.decide(Surface.ANSWER, done.findings, done.policy)
+        return done
 
     async def _take(self, step: StreamStep) -> StreamStepped:
         done = await self._screen.step(step)

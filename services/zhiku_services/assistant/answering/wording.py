@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final, Literal
 
 from zhiku_platform.text.language import detect_language
+from zhiku_services.assistant.answering.markup import neutralise
 
 Tongue = Literal["zh", "en"]
 
@@ -43,14 +44,17 @@ def nothing_found(tongue: Tongue, searched: Sequence[str]) -> str:
     """Say that nothing answers, and what was searched."""
     if not searched:
         return f"{_NOTHING[tongue]}{_NOWHERE[tongue]}" if tongue == "zh" else f"{_NOTHING[tongue]} {_NOWHERE[tongue]}"
+    # Whoever names a knowledge base or a document writes what others read, so names are as untrusted as texts.
+    names = [neutralise(name) for name in searched]
     if tongue == "zh":
-        return f"{_NOTHING[tongue]}已搜索：{'、'.join(searched)}。"
-    return f"{_NOTHING[tongue]} Searched: {', '.join(searched)}."
+        return f"{_NOTHING[tongue]}已搜索：{'、'.join(names)}。"
+    return f"{_NOTHING[tongue]} Searched: {', '.join(names)}."
 
 
 def nearest_document(tongue: Tongue, title: str) -> str:
     """Name a document that comes near."""
-    return f"内容最接近的文件：《{title}》。" if tongue == "zh" else f"The nearest document is “{title}”."
+    name = neutralise(title)
+    return f"内容最接近的文件：《{name}》。" if tongue == "zh" else f"The nearest document is “{name}”."
 
 
 def join_sentences(sentences: Sequence[str]) -> str:
