@@ -25,13 +25,21 @@ describe("model text", () => {
     "<style>body{background:url(https://evil.example)}</style>",
     '<iframe src="https://evil.example"></iframe>',
     "[![x](https://evil.example/p.png)](https://evil.example)",
+    "> [a]: //evil.example/leak.png\n\n![a]",
+    "[a](data:text/html;base64,PHNjcmlwdD4=) <javascript:alert(1)> <leak@evil.example>",
+    "www.evil.example https://evil.example mailto:leak@evil.example",
+    "<svg onload=alert(1)><a xlink:href='//evil.example'>x</a></svg>",
+    '<form action="//evil.example"><input name=q autofocus></form><object data="//evil.example">',
     "# Heading\n\n- [a](https://evil.example)\n\n> quote",
   ])("%j loads nothing and leads nowhere", (text) => {
-    const container = rendered(text);
-    expect(container.querySelectorAll("a, img, script, style, iframe, svg, object, link, form")).toHaveLength(
-      0,
-    );
-    for (const element of container.querySelectorAll("*")) expect(element.getAttributeNames()).toEqual([]);
+    // A stream shows every beginning of a text for a moment.
+    for (let end = 1; end <= text.length; end++) {
+      const container = rendered(text.slice(0, end));
+      expect(
+        container.querySelectorAll("a, img, script, style, iframe, svg, object, link, form, input"),
+      ).toHaveLength(0);
+      for (const element of container.querySelectorAll("*")) expect(element.getAttributeNames()).toEqual([]);
+    }
   });
 
   test("a link keeps its words", () => {
