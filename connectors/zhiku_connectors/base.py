@@ -47,11 +47,10 @@ class Capabilities:
     """What a connector can do.
 
     `lists_everything`: a listing without a checkpoint names every entry, so that what it does not name is
-    gone. `has_acl`: entries carry readers of their own.
+    gone.
     """
 
     lists_everything: bool
-    has_acl: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, NewType, Protocol
 
@@ -45,8 +46,8 @@ class BlobStore(Protocol):
         """Remove the blob; a missing one is no error."""
         ...
 
-    def names(self) -> Iterator[BlobName]:
-        """Every blob that is held, in no order."""
+    def names(self, *, stored_before: datetime | None = None) -> Iterator[BlobName]:
+        """Every blob that is held, or those last stored before a time, in no order."""
         ...
 
 
@@ -92,13 +93,22 @@ class FolderBlobStore:
     def delete(self, name: BlobName) -> None:
         self._place(name).unlink(missing_ok=True)
 
-    def names(self) -> Iterator[BlobName]:
-        return (BlobName(path.name) for path in self._folder.glob("??/*") if _NAME.fullmatch(path.name))
+    def names(self, *, stored_before: datetime | None = None) -> Iterator[BlobName]:
+        for path in self._folder.glob("??/*"):
+            if _NAME.fullmatch(path.name) and (stored_before is None or _is_older(path, stored_before)):
+                yield BlobName(path.name)
 
     def _place(self, name: BlobName) -> Path:
         if not _NAME.fullmatch(name):
             raise NotFoundError("stored file")
         return self._folder / name[:2] / name
+
+
+def _is_older(path: Path, than: datetime) -> bool:
+    try:
+        return path.stat().st_mtime < than.timestamp()
+    except FileNotFoundError:
+        return False
 
 
 def _sync_folder(folder: Path) -> None:

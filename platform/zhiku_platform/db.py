@@ -82,15 +82,16 @@ class Database:
             yield session
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
+    def write(self, *, wakes: bool = True) -> Iterator[Session]:
         """A transaction that commits at its end, and rolls back on any error.
 
-        On SQLite it takes the write lock at once, so that a read never has to be upgraded halfway.
+        On SQLite it takes the write lock at once, so that a read never has to be upgraded halfway. Without `wakes`
+        nobody is called after it: for those who are woken themselves.
         """
         with self._alone(), Session(self._writer, expire_on_commit=False) as session:
             yield session
             session.commit()
-        for callback in self._after_commit:
+        for callback in self._after_commit if wakes else ():
             callback()
 
     @contextmanager

@@ -122,7 +122,6 @@ def _create_celery(service: str, settings: Settings) -> Celery:
         task_ignore_result=True,
         task_reject_on_worker_lost=True,
         task_serializer="json",
-        task_time_limit=1800,
         visibility_timeout=3600,
         worker_hijack_root_logger=False,
         worker_prefetch_multiplier=1,
@@ -154,19 +153,25 @@ class Relay:
 
     def relay(self) -> int:
         """Send every waiting task; return how many. A crash between send and delete sends one twice."""
-        sent: list[str] = []
         with self._database.read() as session:
-            waiting = session.execute(select(self._outbox).order_by(self._outbox.c.id).limit(_BATCH)).all()
-        try:
-            for row in waiting:
-                self._queue.send(row.task, row.arguments)
+            if session.connection().execute(select(self._outbox.c.id).limit(1)).first() is None:
+                return 0
+        sent: list[str] = []
+        refused: Exception | None = None
+        with self._database.write(wakes=False) as session:
+            # Of several relays each takes its own rows.
+            query = select(self._outbox).order_by(self._outbox.c.id).limit(_BATCH).with_for_update(skip_locked=True)
+            for row in session.connection().execute(query).all():
+                try:
+                    self._queue.send(row.task, row.arguments)
+                except Exception as error:  # noqa: BLE001 - raised below: what the broker has is not sent again
+                    refused = error
+                    break
                 sent.append(row.id)
-        finally:
-            # What the broker has is not sent again, though it refused the rest.
-            # Not through `Database.write`: the relay must not wake itself.
             if sent:
-                with self._database.engine.begin() as connection:
-                    connection.execute(delete(self._outbox).where(self._outbox.c.id.in_(sent)))
+                session.connection().execute(delete(self._outbox).where(self._outbox.c.id.in_(sent)))
+        if refused is not None:
+            raise refused
         return len(sent)
 
     def _run(self) -> None:

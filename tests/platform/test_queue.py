@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import MetaData, select
+from sqlalchemy.schema import CreateSchema
 from sqlmodel import SQLModel
 
 from zhiku_platform.db import Database
 from zhiku_platform.queue import EmbeddedWorker, Queue, Relay, RetriableError, enqueue, task_outbox
 from zhiku_platform.settings import Settings
+from zhiku_platform.testing.servers import postgres_database, postgres_url
+
+__all__ = ["postgres_database", "postgres_url"]
 
 
 class Base(SQLModel):
@@ -91,3 +95,23 @@ def test_a_retriable_error_runs_the_task_again(database: Database, queue: Queue)
     queue.send("flaky", [7])
     wait_for(lambda: calls == [7, 7, 7])
     worker.stop()
+
+
+@pytest.mark.slow
+def test_of_several_relays_each_sends_its_own(postgres_database: str, queue: Queue) -> None:
+    database = Database("work", postgres_database, Base.metadata)
+    with database.engine.begin() as connection:
+        connection.execute(CreateSchema("work", if_not_exists=True))
+    Base.metadata.create_all(database.engine)
+    with database.write() as session:
+        enqueue(session, OUTBOX, "greet", "doc_1")
+    sent: list[str] = []
+
+    class Slow(Queue):
+        def send(self, task: str, arguments: list[str]) -> None:
+            sent.append(task)
+            assert Relay(database, OUTBOX, queue).relay() == 0
+
+    assert Relay(database, OUTBOX, Slow("work-slow", Settings())).relay() == 1
+    assert (sent, waiting(database)) == (["greet"], 0)
+    database.close()

@@ -9,6 +9,7 @@ import os
 import stat
 import unicodedata
 from collections.abc import Iterator
+from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -36,7 +37,7 @@ class FolderMissingError(FatalSourceError):
 class FilesConnector:
     """Reads below `folder`, which the caller has checked to be allowed."""
 
-    capabilities = Capabilities(lists_everything=True, has_acl=True)
+    capabilities = Capabilities(lists_everything=True)
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -61,7 +62,7 @@ class FilesConnector:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             os.close(handle)
             raise _unreadable("is not a regular file")
-        return os.fdopen(handle, "rb")
+        return _SourceFile(FileIO(handle, "rb"))
 
     def _walk(self, folder: Path, inherited: FolderAcl | UnknownAcl, *, is_root: bool = False) -> Iterator[Listed]:
         try:
@@ -134,6 +135,16 @@ class FilesConnector:
     ) -> Skipped:
         name = self._name(path)
         return Skipped(name, name, code, detail, remedy, existing=existing, is_folder=is_folder)
+
+
+class _SourceFile(BufferedReader):
+    """A file whose failures are the source's, and concern it alone: a bad sector, a share that went away."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        try:
+            return super().read(size)
+        except OSError as error:
+            raise _unreadable(f"cannot be read to its end ({type(error).__name__})") from error
 
 
 def _shown(character: str) -> str:

@@ -226,11 +226,12 @@ class PublishResult(Message):
 
 
 class RetireRequest(Message):
-    """Take a document out of the index and out of sight."""
+    """Take a document out of the index and out of sight; `only_unseen` takes no more than what no release holds."""
 
     tenant: str
     document_id: str
     fence: StrictInt
+    only_unseen: bool = False
 
 
 class Retired(Message):

@@ -90,6 +90,7 @@ class IngestionService:
         self.sweeper = Sweeper(
             database,
             timing,
+            blobs=blobs,
             knowledge=knowledge,
             worker=name,
             broker_forgets=settings.broker_url.startswith("memory://"),
@@ -106,11 +107,12 @@ class IngestionService:
         self.sweeper.start()
 
     def stop(self) -> None:
-        """End in order; what is still being worked on keeps its lease and is taken up again later."""
+        """End in order; what is still being worked on goes back into the queue and costs no attempt."""
         self._keeper.let_go()
         self.sweeper.stop()
         if self._embedded is not None:
             self._embedded.stop()
+        self._keeper.give_back()
         self._relay.stop()
         self._keeper.stop()
 

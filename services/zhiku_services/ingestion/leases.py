@@ -16,7 +16,7 @@ from sqlmodel import Session
 from zhiku_platform.contracts.ingestion import VersionState
 from zhiku_platform.db import Database, utc_now
 from zhiku_platform.telemetry import get_logger
-from zhiku_services.ingestion.lifecycle import Acl, lock_document
+from zhiku_services.ingestion.lifecycle import Acl, lock_document, requeue
 from zhiku_services.ingestion.models import Base, DocumentRow, VersionRow
 from zhiku_services.ingestion.states import WORKING, Trace, check_transition
 from zhiku_services.ingestion.timing import Timing
@@ -267,7 +267,20 @@ def held(session: Session, lease: Lease) -> tuple[DocumentRow, VersionRow]:
     return document, version
 
 
+def _give_back(session: Session, lease: Lease) -> None:
+    """Queue a version again that was not finished by no fault of its own; whoever still works on it is fenced off."""
+    document, version = held(session, lease)
+    document.fence += 1
+    version.fence = document.fence
+    version.attempt -= 1
+    requeue(session, version)
+
+
 _Written = tuple[VersionState, int, int | None]
+
+
+def _key(lease: Lease) -> tuple[str, int]:
+    return lease.version_id, lease.fence
 
 
 def _written(lease: Lease) -> _Written:
@@ -281,9 +294,11 @@ class LeaseKeeper:
         self._database = database
         self._timing = timing
         self._lock = threading.Lock()
-        self._held: dict[str, tuple[Lease, float, _Written]] = {}
+        # By fence as well: a version that was cancelled and taken up again is held twice for a while.
+        self._held: dict[tuple[str, int], tuple[Lease, float, _Written]] = {}
         self._stopping = threading.Event()
         self._is_letting_go = False
+        self._let_go: list[Lease] = []
         self._clock = 0.0
         self._thread = threading.Thread(target=self._run, name="ingestion-leases", daemon=True)
 
@@ -296,25 +311,44 @@ class LeaseKeeper:
             self._thread.join(timeout=10)
 
     def let_go(self) -> None:
-        """Have the work on every lease end soon; the leases run out, and the work is taken up again later."""
-        self._is_letting_go = True
+        """Have the work on every lease end soon, and on each that is still taken; `give_back` queues it again."""
         with self._lock:
-            held = [lease for lease, _, _ in self._held.values()]
-        for lease in held:
+            self._is_letting_go = True
+            self._let_go += [lease for lease, _, _ in self._held.values()]
+        for lease in self._let_go:
             lease.lose()
+
+    def give_back(self) -> int:
+        """Queue again what was let go, as if it had not been taken; return how many versions.
+
+        What cannot be given back is taken up again when its lease has run out.
+        """
+        given = 0
+        for lease in self._let_go:
+            try:
+                with self._database.write() as session:
+                    _give_back(session, lease)
+            except LeaseLostError:
+                continue
+            except OperationalError as error:
+                log.warning("lease_kept", version_id=lease.version_id, error=type(error).__name__)
+                continue
+            given += 1
+        return given
 
     @contextmanager
     def hold(self, lease: Lease) -> Generator[Lease, None, None]:
         """Keep `lease` alive inside."""
         with self._lock:
-            self._held[lease.version_id] = (lease, self._clock + self._timing.renew_s, _written(lease))
-        if self._is_letting_go:
-            lease.lose()
+            self._held[_key(lease)] = (lease, self._clock + self._timing.renew_s, _written(lease))
+            if self._is_letting_go:
+                self._let_go.append(lease)
+                lease.lose()
         try:
             yield lease
         finally:
             with self._lock:
-                self._held.pop(lease.version_id, None)
+                self._held.pop(_key(lease), None)
 
     def tick(self) -> None:
         """Write the heartbeats that are due: after `renew_s`, or at once where progress was made."""
@@ -339,8 +373,8 @@ class LeaseKeeper:
             log.warning("heartbeat_failed", version_id=lease.version_id, error=type(error).__name__)
             return
         with self._lock:
-            if lease.version_id in self._held:
-                self._held[lease.version_id] = (lease, self._clock + self._timing.renew_s, written)
+            if _key(lease) in self._held:
+                self._held[_key(lease)] = (lease, self._clock + self._timing.renew_s, written)
 
     def _run(self) -> None:
         while not self._stopping.wait(self._timing.progress_s):

@@ -94,7 +94,7 @@ def accept(session: Session, arrival: Arrival) -> Accepted:
     if document is None:
         document = _create(session, arrival)
     elif document.deleted_at is not None:
-        _revive(document, arrival)
+        _revive(session, document, arrival)
     document.fingerprint = arrival.fingerprint
     document.path = arrival.path
     if arrival.acl is not None:
@@ -132,9 +132,11 @@ def _create(session: Session, arrival: Arrival) -> DocumentRow:
     return document
 
 
-def _revive(document: DocumentRow, arrival: Arrival) -> None:
+def _revive(session: Session, document: DocumentRow, arrival: Arrival) -> None:
     """A deleted document comes back as if it were new: nothing of its old ACL or versions counts."""
+    _drop_blobs(session, document.id)
     document.deleted_at = None
+    document.created_at = utc_now()
     document.readers, document.level = None, 0
     document.acl_revision += 1
     document.current_version_id = document.indexed_version_id = None
@@ -157,13 +159,16 @@ def _holds_already(session: Session, document: DocumentRow, arrival: Arrival) ->
         return None
     if current.state in UNFINISHED:
         return None
+    _supersede(session, document, current)
     document.current_version_id = indexed.id
     return indexed
 
 
 def _add_version(session: Session, document: DocumentRow, arrival: Arrival) -> VersionRow:
     now = utc_now()
-    _supersede_current(session, document)
+    for before in _living(session, document):
+        if before.state != VersionState.INDEXED:
+            _supersede(session, document, before)
     version = VersionRow(
         id=new_id("ver"),
         document_id=document.id,
@@ -190,15 +195,20 @@ def _add_version(session: Session, document: DocumentRow, arrival: Arrival) -> V
     return version
 
 
-def _supersede_current(session: Session, document: DocumentRow) -> None:
-    current = version_of(session, document.current_version_id)
-    if current is None or current.state == VersionState.INDEXED:
-        return
-    _no_longer_indexed(document, current)
-    _move(current, VersionState.SUPERSEDED)
-    document.fence += 1
-    current.fence = document.fence
-    enqueue(session, TASK_OUTBOX, DROP_BLOB, current.blob)
+def _living(session: Session, document: DocumentRow) -> list[VersionRow]:
+    """The versions of a locked document that nothing has superseded, oldest first."""
+    query = select(VersionRow).where(
+        col(VersionRow.document_id) == document.id, col(VersionRow.state) != VersionState.SUPERSEDED
+    )
+    return list(session.exec(query.order_by(col(VersionRow.id)).execution_options(populate_existing=True)))
+
+
+def _supersede(session: Session, document: DocumentRow, version: VersionRow) -> None:
+    """End a version for good; a worker on it is fenced off."""
+    _no_longer_indexed(document, version)
+    _move(version, VersionState.SUPERSEDED)
+    _fence_off(document, version)
+    enqueue(session, TASK_OUTBOX, DROP_BLOB, version.blob)
 
 
 def change_acl(session: Session, document: DocumentRow, acl: Acl, *, actor: str) -> bool:
@@ -208,8 +218,9 @@ def change_acl(session: Session, document: DocumentRow, acl: Acl, *, actor: str)
         return False
     document.readers, document.level = readers, acl.level
     document.acl_revision += 1
-    if document.indexed_version_id is not None and document.pending != Pending.RETIRE:
-        _tell(session, document, Pending.ACL)
+    may_be_visible = document.indexed_version_id is not None or document.trace == Trace.FLIP
+    if may_be_visible and document.pending != Pending.RETIRE:
+        _tell(session, document, Pending.DISCARD if document.pending == Pending.DISCARD else Pending.ACL)
         event = AuditEvent(
             action="document.acl_changed",
             tenant=document.tenant,
@@ -237,8 +248,9 @@ def cancel(session: Session, document: DocumentRow, version: VersionRow, *, acto
     settle(session, document)
 
 
-def retry(session: Session, version: VersionRow, *, actor: str) -> None:
+def retry(session: Session, document: DocumentRow, version: VersionRow, *, actor: str) -> None:
     """Queue a stopped version again, with all its attempts."""
+    document.current_version_id = version.id
     version.attempt = version.lost = version.deferrals = 0
     version.deferred_since = version.not_before = None
     _clear_reason(version)
@@ -248,11 +260,9 @@ def retry(session: Session, version: VersionRow, *, actor: str) -> None:
 
 def delete(session: Session, document: DocumentRow, *, actor: str) -> None:
     """Delete a document: a worker on it is fenced off, and a task takes it out of index and blob store."""
-    current = version_of(session, document.current_version_id)
-    for version in (current, version_of(session, document.indexed_version_id)):
-        if version is not None and version.state != VersionState.SUPERSEDED:
-            _move(version, VersionState.SUPERSEDED)
-            _fence_off(document, version)
+    for version in _living(session, document):
+        _move(version, VersionState.SUPERSEDED)
+        _fence_off(document, version)
     document.fence += 1
     document.deleted_at = utc_now()
     document.indexed_version_id = None
@@ -325,8 +335,8 @@ def finish(session: Session, version: VersionRow, document: DocumentRow, *, acl_
 def settle(session: Session, document: DocumentRow) -> None:
     """Make the index hold what it should after a version ended without being indexed.
 
-    With an earlier version, that one goes through the queue again if the newer may have taken its place;
-    without one, the document is taken out.
+    With an earlier version, that one goes through the queue again if the newer may have taken its place, and
+    what the newer left unseen is dropped; without one, the document is taken out.
     """
     indexed = version_of(session, document.indexed_version_id)
     if indexed is None and document.trace != Trace.NONE:
@@ -335,6 +345,8 @@ def settle(session: Session, document: DocumentRow) -> None:
         document.current_version_id = indexed.id
         indexed.attempt = indexed.lost = indexed.deferrals = 0
         requeue(session, indexed)
+    elif indexed is not None and document.trace == Trace.PARTS and document.pending != Pending.RETIRE:
+        _tell(session, document, Pending.DISCARD)
     session.flush()
 
 
@@ -409,7 +421,23 @@ def mark_retired(session: Session, document_id: str, *, retire_fence: int) -> No
     if document.fence == retire_fence:
         document.trace = Trace.NONE
     if document.deleted_at is not None:
-        query = select(VersionRow.blob).where(col(VersionRow.document_id) == document_id).distinct()
-        for blob in session.exec(query):
-            enqueue(session, TASK_OUTBOX, DROP_BLOB, blob)
+        _drop_blobs(session, document_id)
     session.flush()
+
+
+def mark_discarded(session: Session, document_id: str, *, acl_revision: int, retire_fence: int) -> None:
+    """Note that the index holds no unseen parts older than this fence, and has this ACL."""
+    document = lock_document(session, document_id)
+    if document is None or document.pending != Pending.DISCARD:
+        return
+    if (document.acl_revision, document.retire_fence) == (acl_revision, retire_fence):
+        document.pending = Pending.NOTHING
+        if document.fence == retire_fence and document.trace == Trace.PARTS:
+            document.trace = Trace.NONE
+    session.flush()
+
+
+def _drop_blobs(session: Session, document_id: str) -> None:
+    query = select(VersionRow.blob).where(col(VersionRow.document_id) == document_id).distinct()
+    for blob in session.exec(query):
+        enqueue(session, TASK_OUTBOX, DROP_BLOB, blob)

@@ -197,7 +197,7 @@ def _announce(lease: Lease, worker: Worker, to: VersionState, trace: Trace) -> t
 class BlobMissingError(ParsingError):
     code = "blob_missing"
     title = "The stored file is gone"
-    usual_remedy = "Upload the file again."
+    usual_remedy = "Upload the file again; if it comes from a source, change it there and run a sync."
 
 
 def _blob_path(lease: Lease, worker: Worker) -> Path:

@@ -13,11 +13,12 @@ from zhiku_platform.queue import RetriableError
 from zhiku_platform.telemetry import get_logger
 from zhiku_services.ingestion import lifecycle
 from zhiku_services.ingestion.models import DocumentRow, VersionRow
-from zhiku_services.ingestion.states import Pending
+from zhiku_services.ingestion.states import Pending, Trace
 
 log = get_logger(__name__)
 
-_SETTLED = frozenset({"not_found", "stale_fence"})
+_GONE = "not_found"
+_SETTLED = frozenset({_GONE, "stale_fence"})
 """Answers after which there is nothing left to tell: the document is gone, or a later worker had it."""
 
 
@@ -36,11 +37,18 @@ def push(document_id: str, *, database: Database, knowledge: KnowledgeClient) ->
     except RemoteProblemError as error:
         if error.remote_code not in _SETTLED:
             raise RetriableError("knowledge refused", delay_s=10.0) from error
+        if error.remote_code == _GONE and document.pending == Pending.ACL and document.trace == Trace.FLIP:
+            # It may become visible any moment, with the ACL of before: the sweeper asks again.
+            return
     except ServiceUnavailableError as error:
         raise RetriableError("knowledge is away", delay_s=10.0) from error
     with database.write() as session:
         if document.pending == Pending.ACL:
             lifecycle.mark_acl_told(session, document_id, acl_revision=document.acl_revision)
+        elif document.pending == Pending.DISCARD:
+            lifecycle.mark_discarded(
+                session, document_id, acl_revision=document.acl_revision, retire_fence=document.retire_fence
+            )
         else:
             lifecycle.mark_retired(session, document_id, retire_fence=document.retire_fence)
     log.info("knowledge_told", document_id=document_id, what=document.pending)
@@ -48,12 +56,17 @@ def push(document_id: str, *, database: Database, knowledge: KnowledgeClient) ->
 
 def _tell(document: DocumentRow, knowledge: KnowledgeClient) -> None:
     principal = service_principal("ingestion", document.tenant)
-    if document.pending == Pending.ACL:
+    if document.pending in {Pending.ACL, Pending.DISCARD}:
         acl = DocumentAcl(readers=document.readers, level=document.level, revision=document.acl_revision)
         knowledge.set_acl(principal, document.id, acl)
-        return
-    request = RetireRequest(tenant=document.tenant, document_id=document.id, fence=document.retire_fence)
-    knowledge.retire(principal, request)
+    if document.pending in {Pending.RETIRE, Pending.DISCARD}:
+        request = RetireRequest(
+            tenant=document.tenant,
+            document_id=document.id,
+            fence=document.retire_fence,
+            only_unseen=document.pending == Pending.DISCARD,
+        )
+        knowledge.retire(principal, request)
 
 
 def drop_blob(blob: str, *, database: Database, blobs: BlobStore) -> None:

@@ -29,8 +29,12 @@ class IngestionRepository:
         return found if found is not None and found.tenant == self._access.tenant else None
 
     def version(self, version_id: str) -> VersionRow | None:
+        """A version of a document's present life: after a deletion it starts anew."""
         found = self._session.get(VersionRow, version_id)
-        return found if found is not None and found.tenant == self._access.tenant else None
+        document = None if found is None else self.document(found.document_id)
+        if found is None or document is None or found.created_at < document.created_at:
+            return None
+        return found
 
     def versions(
         self,
@@ -49,6 +53,7 @@ class IngestionRepository:
                 col(VersionRow.tenant) == self._access.tenant,
                 col(VersionRow.knowledge_base_id).in_(knowledge_base_ids),
                 col(DocumentRow.deleted_at).is_(None),
+                col(VersionRow.created_at) >= col(DocumentRow.created_at),
             )
         )
         if state is not None:
@@ -92,8 +97,9 @@ class IngestionRepository:
     def idempotent(self, key: str) -> IdempotencyRow | None:
         return self._session.get(IdempotencyRow, (self._access.tenant, self._access.principal.sub, key))
 
-    def source(self, source_id: str) -> SourceRow | None:
-        found = self._session.get(SourceRow, source_id)
+    def source(self, source_id: str, *, lock: bool = False) -> SourceRow | None:
+        """A source that is not deleted; with `lock`, no sync takes in anything of it until the commit."""
+        found = self._session.get(SourceRow, source_id, populate_existing=lock, with_for_update=lock or None)
         if found is None or found.tenant != self._access.tenant or found.deleted_at is not None:
             return None
         return found

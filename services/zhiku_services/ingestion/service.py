@@ -178,15 +178,20 @@ def retry(access: Access, version_id: str, session: Session, *, knowledge: Knowl
     """Queue a failed, quarantined or cancelled version again; editors only.
 
     Raises:
-        NotStoppedError: it is on its way, or indexed.
+        NotStoppedError: it is on its way, or indexed; or the version before it is on its way back.
         NewerVersionError: the document has a newer version.
     """
     repository, document, version = _editable_version(access, version_id, session, knowledge)
-    if document.current_version_id != version.id or document.deleted_at is not None:
+    if version.state == VersionState.SUPERSEDED:
         raise NewerVersionError("The document has a newer version.", remedy="Retry that one, or upload it again.")
     if version.state not in STOPPED:
         raise NotStoppedError(f"This version is {version.state}.", remedy="Wait for it, or cancel it first.")
-    lifecycle.retry(session, version, actor=access.principal.sub)
+    before = lifecycle.version_of(session, document.current_version_id)
+    if before is not None and before.state in UNFINISHED:
+        raise NotStoppedError(
+            "The version before this one is on its way back into the index.", remedy="Wait until it is there."
+        )
+    lifecycle.retry(session, document, version, actor=access.principal.sub)
     return _shown_all(access, repository, [version], knowledge)[0]
 
 

@@ -85,7 +85,10 @@ def list_sources(
 
 def delete_source(access: Access, source_id: str, session: Session, *, knowledge: KnowledgeClient) -> None:
     """Delete a source and every document that came from it."""
-    row = _editable(access, source_id, session, knowledge)
+    _editable(access, source_id, session, knowledge)
+    row = IngestionRepository(session, access).source(source_id, lock=True)
+    if row is None:
+        raise NotFoundError("source")
     row.deleted_at = utc_now()
     cursor = ""
     while found := documents_of_source(session, row.id, after=cursor, limit=_BATCH):

@@ -55,6 +55,8 @@ class Pending(StrEnum):
     NOTHING = ""
     ACL = "acl"
     RETIRE = "retire"
+    DISCARD = "discard"
+    """That parts which nobody sees are to go; the ACL is told with it."""
 
 
 class WrongTransitionError(AssertionError):

@@ -4,12 +4,14 @@ import threading
 from collections import defaultdict
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 
 from sqlalchemy import delete
 from sqlmodel import Session, col, or_, select
 
 from zhiku_platform.access import service_principal
 from zhiku_platform.audit import AuditEvent, record
+from zhiku_platform.blobs import BlobStore
 from zhiku_platform.clients.knowledge import KnowledgeClient
 from zhiku_platform.contracts.ingestion import Reason, SyncState, VersionState
 from zhiku_platform.db import Database, utc_now
@@ -38,13 +40,15 @@ _AFTER_PARSING = frozenset({VersionState.EMBEDDING, VersionState.PUBLISHING})
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """How many versions, syncs and documents one sweep took up again, and how many documents it dropped."""
+    """How many versions, syncs and documents one sweep took up again, and how many keys and documents it dropped."""
 
     lost: int = 0
     queued: int = 0
     syncs: int = 0
     pushes: int = 0
+    forgotten: int = 0
     dropped: int = 0
+    orphans: int = 0
 
 
 class Sweeper:
@@ -55,9 +59,18 @@ class Sweeper:
     """
 
     def __init__(
-        self, database: Database, timing: Timing, *, knowledge: KnowledgeClient, worker: str, broker_forgets: bool
+        self,
+        database: Database,
+        timing: Timing,
+        *,
+        blobs: BlobStore,
+        knowledge: KnowledgeClient,
+        worker: str,
+        broker_forgets: bool,
     ) -> None:
         self._database = database
+        self._blobs = blobs
+        self._collects_at = utc_now()
         self._knowledge = knowledge
         self._looks_at = utc_now()
         self._timing = timing
@@ -87,9 +100,17 @@ class Sweeper:
             lost=release_lost(self._database, self._timing, now=now),
             queued=enqueue_due(self._database, stale_before=stale, now=now),
             syncs=resume_syncs(self._database, self._timing, stale_before=stale, now=now),
-            pushes=repush(self._database, self._timing, now=now) + forget_keys(self._database, self._timing, now=now),
+            pushes=repush(self._database, self._timing, now=now),
+            forgotten=forget_keys(self._database, self._timing, now=now),
             dropped=self._drop_deleted(now),
+            orphans=self._drop_orphans(now),
         )
+
+    def _drop_orphans(self, now: datetime) -> int:
+        if now < self._collects_at:
+            return 0
+        self._collects_at = now + timedelta(seconds=self._timing.orphan_s)
+        return drop_orphans(self._database, self._blobs, self._timing, now=now)
 
     def _drop_deleted(self, now: datetime) -> int:
         if now < self._looks_at:
@@ -266,6 +287,25 @@ def drop_deleted(database: Database, knowledge: KnowledgeClient, *, now: datetim
         for start in range(0, len(listed), _BATCH):
             for knowledge_base_id in knowledge.deleted_knowledge_bases(principal, listed[start : start + _BATCH]):
                 dropped += _drop(database, tenant, knowledge_base_id, now)
+    return dropped
+
+
+def drop_orphans(database: Database, blobs: BlobStore, timing: Timing, *, now: datetime) -> int:
+    """Remove bytes that were stored and never accepted; return how many.
+
+    The task looks again, under the lock of whoever accepts the same bytes at this moment.
+    """
+    names = blobs.names(stored_before=now - timedelta(seconds=timing.orphan_s))
+    dropped = 0
+    while batch := list(islice(names, _BATCH)):
+        with database.read() as session:
+            known = set(session.exec(select(VersionRow.blob).where(col(VersionRow.blob).in_(batch)).distinct()))
+        orphans = [name for name in batch if name not in known]
+        if orphans:
+            with database.write() as session:
+                for name in orphans:
+                    enqueue(session, TASK_OUTBOX, lifecycle.DROP_BLOB, name)
+        dropped += len(orphans)
     return dropped
 
 

@@ -7,8 +7,9 @@ run again. Deletions come last, and only after a listing that was complete.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, col, delete, select
 
 from zhiku_connectors.base import (
@@ -30,7 +31,7 @@ from zhiku_platform.telemetry import get_logger
 from zhiku_services.ingestion import lifecycle, service
 from zhiku_services.ingestion.errors import BadPathError, BlobGoneError
 from zhiku_services.ingestion.leases import LeaseLostError
-from zhiku_services.ingestion.lifecycle import NOBODY, Acl, Arrival
+from zhiku_services.ingestion.lifecycle import NOBODY, Accepted, Acl, Arrival
 from zhiku_services.ingestion.models import AUDIT_OUTBOX, DocumentRow, SourceRow, SyncRow, SyncSkipRow
 from zhiku_services.ingestion.repository import documents_of_source
 from zhiku_services.ingestion.states import backoff_s
@@ -41,6 +42,7 @@ log = get_logger(__name__)
 
 _BATCH = 500
 _MAX_SKIPS_KEPT = 10_000
+_ADMISSIONS = 3
 
 OpenConnector = Callable[[str, dict[str, str | int | bool]], Connector]
 
@@ -49,6 +51,12 @@ class SourceEmptyError(FatalSourceError):
     """A listing without a single entry would delete everything."""
 
     code = "source_empty"
+
+
+class SyncBrokenError(ConnectorError):
+    """What no connector foresaw: a full disk, or a defect."""
+
+    code = "internal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +80,7 @@ class _Run:
     attempt: int
     source: SourceRow
     renew_at: float
+    started_at: datetime
     seen: set[str] = field(default_factory=set)
     kept_folders: list[str] = field(default_factory=list)
     checkpoint: str | None = None
@@ -96,6 +105,17 @@ def run(sync_id: str, syncer: Syncer) -> None:
         _fail(claimed, syncer, error, again=claimed.attempt < syncer.timing.max_attempts)
     except (ConnectorError, BlobGoneError) as error:
         _fail(claimed, syncer, error, again=False)
+    except OperationalError:
+        # Without the database nothing can be written: the lease ends by itself, and the sweeper goes on.
+        raise
+    except Exception as error:  # noqa: BLE001
+        # The worker's outermost loop: a defect of ours, or of the machine, is a failed attempt of this sync.
+        log.warning("sync_broke", sync_id=sync_id, error=type(error).__name__)
+        broken = SyncBrokenError(
+            f"Zhiku failed at this sync ({type(error).__name__}).",
+            remedy="Run it again; if it stays so, give an administrator the id of this sync.",
+        )
+        _fail(claimed, syncer, broken, again=claimed.attempt < syncer.timing.max_attempts)
 
 
 def _claim(sync_id: str, syncer: Syncer) -> _Run | None:
@@ -119,7 +139,10 @@ def _claim(sync_id: str, syncer: Syncer) -> _Run | None:
         # An attempt that broke off will find these again.
         session.exec(delete(SyncSkipRow).where(col(SyncSkipRow.sync_id) == sync.id))
         session.flush()
-        return _Run(sync.id, sync.fence, sync.attempt, source, _renewal(syncer))
+        return _Run(
+            sync.id, sync.fence, sync.attempt, source, _renewal(syncer), sync.started_at,
+            added=sync.added, changed=sync.changed, deleted=sync.deleted,
+        )  # fmt: skip
 
 
 def _renewal(syncer: Syncer) -> float:
@@ -129,7 +152,9 @@ def _renewal(syncer: Syncer) -> float:
 def _held(session: Session, run: _Run) -> SyncRow:
     query = select(SyncRow).where(col(SyncRow.id) == run.sync_id).with_for_update()
     sync = session.exec(query.execution_options(populate_existing=True)).one()
-    source = session.get(SourceRow, run.source.id, populate_existing=True)
+    # Locked, so that no document is accepted beside the deletion of its source.
+    shared = select(SourceRow).where(col(SourceRow.id) == run.source.id).with_for_update(read=True)
+    source = session.exec(shared.execution_options(populate_existing=True)).one_or_none()
     if sync.fence != run.fence or sync.state != SyncState.RUNNING or source is None or source.deleted_at is not None:
         raise LeaseLostError(run.sync_id)
     sync.added, sync.changed, sync.unchanged = run.added, run.changed, run.unchanged
@@ -181,14 +206,34 @@ def _take(run: _Run, entry: Entry, connector: Connector, syncer: Syncer) -> None
         return
     try:
         checked_path(entry.path)
-        with connector.open(entry) as content:
-            blob = syncer.blobs.put(content, max_bytes=syncer.max_bytes)
+        accepted = _accept(run, entry, acl, connector, syncer)
     except (SkippableEntryError, PayloadTooLargeError, BadPathError) as error:
         # Its readers are known and its bytes are not: what is indexed stays, with the readers of now.
         if known is not None:
             _apply_acl(known.id, acl, run, syncer)
         _note(run, syncer, path=entry.path, code=error.code, detail=error.detail, remedy=error.remedy)
         return
+    if accepted.unchanged:
+        run.unchanged += 1
+    elif accepted.is_new_document:
+        run.added += 1
+    else:
+        run.changed += 1
+
+
+def _accept(run: _Run, entry: Entry, acl: Acl, connector: Connector, syncer: Syncer) -> Accepted:
+    """Store an entry's bytes and accept them; again if the last document with the same bytes went meanwhile."""
+    for _ in range(_ADMISSIONS - 1):
+        try:
+            return _accept_once(run, entry, acl, connector, syncer)
+        except BlobGoneError:
+            log.info("blob_stored_again", sync_id=run.sync_id)
+    return _accept_once(run, entry, acl, connector, syncer)
+
+
+def _accept_once(run: _Run, entry: Entry, acl: Acl, connector: Connector, syncer: Syncer) -> Accepted:
+    with connector.open(entry) as content:
+        blob = syncer.blobs.put(content, max_bytes=syncer.max_bytes)
     arrival = Arrival(
         tenant=run.source.tenant,
         knowledge_base_id=run.source.knowledge_base_id,
@@ -205,13 +250,7 @@ def _take(run: _Run, entry: Entry, connector: Connector, syncer: Syncer) -> None
     )
     with syncer.database.write() as session:
         _held(session, run)
-        accepted = service.admit(session, arrival, blobs=syncer.blobs)
-    if accepted.unchanged:
-        run.unchanged += 1
-    elif accepted.is_new_document:
-        run.added += 1
-    else:
-        run.changed += 1
+        return service.admit(session, arrival, blobs=syncer.blobs)
 
 
 def _document(session: Session, source: SourceRow, key: str) -> DocumentRow | None:
@@ -229,8 +268,17 @@ def _keep(run: _Run, known: DocumentRow, acl: Acl, syncer: Syncer) -> None:
     """Nothing to read; a changed ACL alone is applied without reading or embedding anything."""
     if _apply_acl(known.id, acl, run, syncer):
         run.changed += 1
-    else:
+    elif not _is_of_this_sync(run, known, syncer):
         run.unchanged += 1
+
+
+def _is_of_this_sync(run: _Run, known: DocumentRow, syncer: Syncer) -> bool:
+    """Tell whether an earlier attempt of this sync took in the document as it is, and has counted it."""
+    if run.attempt == 1:
+        return False
+    with syncer.database.read() as session:
+        version = lifecycle.version_of(session, known.current_version_id)
+    return version is not None and version.created_at >= run.started_at
 
 
 def _apply_acl(document_id: str, acl: Acl, run: _Run, syncer: Syncer) -> bool:

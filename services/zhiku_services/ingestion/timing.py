@@ -8,7 +8,8 @@ class Timing:
     """Seconds and counts of the state machine.
 
     A lease is renewed every `renew_s` and lost after `lease_s` of silence. A queued version is enqueued
-    again after `requeue_s`, in case the broker has lost its task.
+    again after `requeue_s`, in case the broker has lost its task. Bytes that no version ever referred to are
+    removed after `orphan_s`, and looked for as often.
     """
 
     lease_s: float = 60.0
@@ -25,3 +26,4 @@ class Timing:
     defer_longest_s: float = 300.0
     defer_total_s: float = 24 * 3600.0
     idempotency_s: float = 24 * 3600.0
+    orphan_s: float = 24 * 3600.0

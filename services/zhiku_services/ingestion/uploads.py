@@ -22,6 +22,8 @@ _FORM_BYTES = 1024 * 1024
 
 _TOKEN = re.compile(r"user:.{1,200}|group:.{1,200}|everyone")
 _MAX_READERS = 1000
+_PATH_BYTES = 2000
+"""Of UTF-8: PostgreSQL refuses an index entry above 2,704 bytes, and the path is unique with three short columns."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 UPLOAD_FORM: dict[str, Any] = {
@@ -63,6 +65,7 @@ async def receive(request: Request, blobs: BlobStore, *, max_bytes: int) -> Rece
         PayloadTooLargeError: reading stops at the first byte too many.
         MalformedUploadError, BadPathError, BadReadersError: the form is not what it should be.
     """
+    key = _checked_key(request.headers.get("Idempotency-Key"))
     form = await _form(request, max_bytes)
     try:
         file = form.get("file")
@@ -78,7 +81,7 @@ async def receive(request: Request, blobs: BlobStore, *, max_bytes: int) -> Rece
         media_type=file.content_type or "application/octet-stream",
         blob=blob,
         acl=acl,
-        idempotency_key=_checked_key(request.headers.get("Idempotency-Key")),
+        idempotency_key=key,
     )
 
 
@@ -120,12 +123,14 @@ def _base_name(file_name: str) -> str:
 
 
 def checked_path(path: str) -> str:
-    """Check where a document is to stand: a relative path without `..`, of at most 1,000 characters."""
+    """Check where a document is to stand: a relative path without `..`, within what a database can index."""
     parts = PurePosixPath(path).parts
-    if not parts or path.startswith("/") or ".." in parts or len(path) > 1000 or _CONTROL.search(path):
+    is_long = len(path) > 1000 or len(path.encode(errors="replace")) > _PATH_BYTES
+    if not parts or path.startswith("/") or ".." in parts or is_long or _CONTROL.search(path):
         raise BadPathError(
             "The path is not one that a document can have.",
-            remedy="Use a relative path without `..` and control characters, of at most 1,000 characters.",
+            remedy="Use a relative path without `..` and control characters, of at most 1,000 characters and "
+            f"{_PATH_BYTES:,} bytes.",
         )
     return "/".join(parts)
 

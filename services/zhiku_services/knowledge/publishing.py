@@ -131,7 +131,10 @@ def _let_in(access: Access, request: PublishRequest, session: Session, *, staged
 
 
 def retire(access: Access, request: RetireRequest, *, database: Database, index: VectorIndex) -> Retired:
-    """Delete a document from every release, in tables and index; out of sight from the commit on."""
+    """Delete a document from every release, in tables and index; out of sight from the commit on.
+
+    With `only_unseen`, delete what was staged of it and never entered a release.
+    """
     with database.write() as session:
         repository = PublicationRepository(session, access)
         document = repository.document(request.document_id)
@@ -139,8 +142,11 @@ def retire(access: Access, request: RetireRequest, *, database: Database, index:
             return Retired(document_id=request.document_id, passages=0)
         _check_fence(document, request.fence)
         document.fence = request.fence
-        passages = repository.retire(document)
-        record(session, AUDIT_OUTBOX, event_of(access, "document.retired", document.id, passages=passages))
+        if request.only_unseen:
+            passages = repository.drop_staged(document.id)
+        else:
+            passages = repository.retire(document)
+            record(session, AUDIT_OUTBOX, event_of(access, "document.retired", document.id, passages=passages))
     align_vectors(database, index)
     return Retired(document_id=request.document_id, passages=passages)
 

@@ -562,6 +562,14 @@ class PublicationRepository:
         self._session.flush()
         return len(ids)
 
+    def drop_staged(self, document_id: str) -> int:
+        """Delete the passages of a document that no release has held."""
+        is_staged = (col(PassageRow.document_id) == document_id) & (col(PassageRow.released_from) == OPEN_RELEASE)
+        ids = list(self._session.exec(select(PassageRow.id).where(is_staged)))
+        self.note_vectors(ids)
+        self._session.execute(delete(PassageRow).where(is_staged))
+        return len(ids)
+
     def note_vectors(self, passage_ids: Sequence[str]) -> None:
         """Note that the index must follow, in the transaction that changes the tables."""
         note_vectors(self._session, passage_ids)

@@ -1,5 +1,6 @@
 """The state machine, step by step, on each database; the test is the worker."""
 
+import io
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,17 +14,17 @@ from sqlmodel import col
 
 from zhiku_platform.contracts.ingestion import VersionState
 from zhiku_platform.db import Database, utc_now
-from zhiku_platform.errors import RemoteProblemError
+from zhiku_platform.errors import RemoteProblemError, ServiceUnavailableError
 from zhiku_platform.text.document import ParsedDocument
 from zhiku_services.ingestion import leases, pipeline, pushing, sweeper, tasks
 from zhiku_services.ingestion.leases import LeaseLostError
 from zhiku_services.ingestion.models import AUDIT_OUTBOX, TASK_OUTBOX, DocumentRow, VersionRow
 from zhiku_services.ingestion.parsing.errors import ParserCrashedError
 from zhiku_services.ingestion.pipeline import OnProgress
-from zhiku_services.ingestion.states import Trace
+from zhiku_services.ingestion.states import WORKING, Trace
 from zhiku_services.ingestion.timing import Timing
 
-from .conftest import EDITOR, House
+from .conftest import EDITOR, VIEWER, House
 
 CORRUPT_PDF = "%PDF-1.7\nthis is no pdf\n%%EOF\n"
 
@@ -283,6 +284,98 @@ def test_a_cancel_of_a_newer_version_brings_the_older_back(house: House) -> None
     assert house.found("canteen") == ["The canteen opens at noon."]
 
 
+def test_a_stopped_version_is_retried_once_the_older_is_back(house: House) -> None:
+    first = house.work(house.upload("The canteen opens at noon.").id)
+    second = house.upload("The canteen opens at eleven.")
+    cancel_after_publishing(house, second.id)
+    with pytest.raises(RemoteProblemError) as refused:
+        house.client.retry(EDITOR, second.id)
+    assert refused.value.remote_code == "not_stopped"
+    house.work(first.id)
+
+    assert house.client.retry(EDITOR, second.id).state == VersionState.QUEUED
+    house.work(second.id)
+
+    assert house.version(first.id).state == VersionState.SUPERSEDED
+    assert house.found("canteen") == ["The canteen opens at eleven."]
+
+
+def test_a_newer_version_ends_all_that_stopped_before_it(house: House) -> None:
+    first = house.work(house.upload("The canteen opens at noon.").id)
+    second = house.upload("The canteen opens at eleven.")
+    cancel_after_publishing(house, second.id)
+    third = house.upload("The canteen is closed.")
+    house.work(first.id)
+    house.work(third.id)
+
+    states = [house.version(version.id).state for version in (first, second, third)]
+    assert states == [VersionState.SUPERSEDED, VersionState.SUPERSEDED, VersionState.INDEXED]
+    assert house.found("canteen") == ["The canteen is closed."]
+
+
+def test_parts_of_a_cancelled_newer_version_are_dropped(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "PART", 1)
+    house.work(house.upload("The canteen opens at noon.", path="a.md").id)
+    second = house.upload("\n\n".join(f"# Day {n}\n\n" + "The canteen is closed. " * 60 for n in range(3)), path="a.md")
+    parts: list[str] = []
+
+    def cancel_at_the_second(path: str) -> None:
+        if path == "/internal/publish":
+            parts.append(path)
+            if len(parts) == 2:
+                house.client.cancel(EDITOR, second.id)
+
+    house.knowledge_switch.before = cancel_at_the_second
+    tasks.process(second.id, house.service.tasks)
+    document = document_of(house, second.document_id)
+    assert (document.trace, document.pending) == (Trace.PARTS, "discard")
+    house.knowledge_switch.calls.clear()
+    house.push(second.document_id)
+
+    assert "/internal/retire" in house.knowledge_switch.calls
+    document = document_of(house, second.document_id)
+    assert (document.trace, document.pending) == (Trace.NONE, "")
+    assert house.found("canteen") == ["The canteen opens at noon."]
+
+
+def test_readers_narrowed_before_the_worker_knows_that_all_can_see_it_are_told(house: House) -> None:
+    version = house.upload("The canteen opens at noon.")
+    context = house.service.tasks
+    publish = context.worker.knowledge.publish
+
+    class Silent:
+        def __getattr__(self, name: str) -> object:
+            return getattr(context.worker.knowledge, name)
+
+        def publish(self, *arguments: object) -> object:
+            publish(*arguments)  # type: ignore[arg-type]
+            raise ServiceUnavailableError("The answer was lost.", remedy="Wait.")
+
+    lease = pipeline.claim(version.id, context.worker)
+    assert lease is not None
+    pipeline.work(lease, replace(context.worker, knowledge=Silent()))  # type: ignore[arg-type]
+    assert house.found("canteen", by=VIEWER) != []
+
+    house.upload("The canteen opens at noon.", readers=["user:edda"])
+    house.push(version.document_id)
+
+    assert house.found("canteen", by=VIEWER) == []
+    assert house.found("canteen", by=EDITOR) != []
+    assert document_of(house, version.document_id).pending == ""
+
+
+def test_readers_narrowed_before_it_is_visible_stay_to_be_told(house: House) -> None:
+    version = house.upload("The canteen opens at noon.")
+    house.knowledge_switch.before = lambda path: _switch(house, path, on=False)
+    tasks.process(version.id, house.service.tasks)
+    house.knowledge_switch.on = True
+
+    house.upload("The canteen opens at noon.", readers=["user:edda"])
+    house.push(version.document_id)
+
+    assert document_of(house, version.document_id).pending == "acl"
+
+
 def cancel_after_publishing(house: House, version_id: str) -> None:
     """Cancel when the final part has reached the knowledge service and the worker does not know it yet."""
     context = house.service.tasks
@@ -338,6 +431,7 @@ def test_a_failed_newer_version_leaves_the_older_in_the_index(house: House) -> N
     assert newer.state == VersionState.FAILED
     assert house.found("canteen") == ["The canteen opens at noon."]
     assert house.upload("The canteen opens at noon.", path="a.txt").unchanged
+    assert house.version(newer.id).state == VersionState.SUPERSEDED
 
 
 def test_a_deleted_document_leaves_index_and_blob_store(house: House) -> None:
@@ -397,6 +491,23 @@ def test_a_document_deleted_and_uploaded_again_is_indexed_whichever_task_comes_f
     assert house.found("again") == ["Back again."]
 
 
+def test_a_document_that_came_back_shows_and_holds_nothing_of_before(house: House) -> None:
+    before = house.work(house.upload("Forget this.").id)
+    house.client.delete_document(EDITOR, before.document_id)
+    again = house.upload("Back again.")
+    house.push(before.document_id)
+    with house.database.read() as session:
+        sent = {(row.task, *row.arguments) for row in session.connection().execute(select(TASK_OUTBOX))}
+
+    listed = house.client.versions(EDITOR, knowledge_base_id=house.knowledge_base_id).items
+    assert [version.id for version in listed] == [again.id]
+    with pytest.raises(RemoteProblemError):
+        house.version(before.id)
+    assert ("ingestion.drop_blob", before.content_hash) in sent
+    tasks.drop_blob(before.content_hash, house.service.tasks)
+    assert list(house.blobs.names()) == [again.content_hash]
+
+
 def test_the_acl_of_a_deleted_document_does_not_come_back(house: House) -> None:
     version = house.upload("Back again.", readers=["user:edda"])
     house.client.delete_document(EDITOR, version.document_id)
@@ -441,6 +552,49 @@ def test_a_worker_that_was_lost_while_it_published_changes_nothing_visible(house
     assert taken == [1]
     assert house.version(version.id).state == VersionState.INDEXED
     assert house.found("canteen") == ["The canteen opens at noon."]
+
+
+def test_who_has_a_version_anew_and_who_lost_it_are_kept_apart(house: House) -> None:
+    version = house.upload("The canteen opens at noon.")
+    worker = house.service.tasks.worker
+    first = pipeline.claim(version.id, worker)
+    assert first is not None
+    with worker.keeper.hold(first):
+        house.client.cancel(EDITOR, version.id)
+        house.client.retry(EDITOR, version.id)
+        second = pipeline.claim(version.id, worker)
+        assert second is not None
+        with worker.keeper.hold(second):
+            second.done = first.done = 1
+            worker.keeper.tick()
+            second.check()
+            with pytest.raises(LeaseLostError):
+                first.check()
+
+
+def test_an_orderly_stop_costs_no_attempt(house: House) -> None:
+    version = house.upload("The canteen opens at noon.")
+    keeper = house.service.tasks.worker.keeper
+    tasks.process(version.id, with_parse(house, lambda _: keeper.let_go()))
+    assert house.version(version.id).state in WORKING
+
+    assert keeper.give_back() == 1
+
+    given = house.version(version.id)
+    assert (given.state, given.attempt, given.reason) == (VersionState.QUEUED, 0, None)
+
+
+def test_what_was_stored_and_never_accepted_is_removed(house: House) -> None:
+    version = house.upload("The canteen opens at noon.")
+    orphan = house.blobs.put(io.BytesIO(b"Nobody refers to this."), max_bytes=100)
+    timing = house.service.tasks.worker.timing
+    tomorrow = utc_now() + timedelta(seconds=timing.orphan_s + 60)
+
+    assert sweeper.drop_orphans(house.database, house.blobs, timing, now=utc_now()) == 0
+    assert sweeper.drop_orphans(house.database, house.blobs, timing, now=tomorrow) == 1
+    tasks.drop_blob(orphan.name, house.service.tasks)
+
+    assert list(house.blobs.names()) == [version.content_hash]
 
 
 def test_workers_lost_in_parsing_three_times_end_in_quarantine(house: House) -> None:

@@ -90,6 +90,7 @@ def test_too_much_is_refused_and_leaves_nothing(house: House) -> None:
         ({"path": "a/../../b"}, "bad_path"),
         ({"path": "a\u0000b"}, "bad_path"),
         ({"path": "x" * 1001}, "bad_path"),
+        ({"path": "路" * 667}, "bad_path"),
         ({"readers": "everyone"}, "bad_readers"),
         ({"readers": '["root"]'}, "bad_readers"),
         ({"readers": '"everyone"'}, "bad_readers"),
@@ -104,6 +105,12 @@ def test_a_form_that_is_wrong_is_refused_by_name(house: House, form: dict[str, o
     refused = post(house, EDITOR, **form)
 
     assert (refused.status_code, refused.json()["code"]) == (422, code)
+    assert list(house.blobs.names()) == []
+
+
+@pytest.mark.parametrize("path", ["x" * 1000, "路" * 666])
+def test_the_longest_paths_are_taken(house: House, path: str) -> None:
+    assert post(house, EDITOR, path=path).status_code == 202
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,32 @@
 """Syncs of a folder, from the listing to what each user finds."""
 
+import errno
+import io
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from io import FileIO
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import pytest
-from sqlmodel import col, select
+from sqlmodel import Session, col, select
 
 from zhiku_connectors.base import RetriableSourceError
+from zhiku_connectors.files import connector as files_connector
+from zhiku_connectors.files.config import SUFFIXES
+from zhiku_platform.blobs import BlobName, BlobStore, StoredBlob
 from zhiku_platform.contracts.ingestion import NewSource, Source, Sync, SyncState, VersionState
 from zhiku_platform.db import Database, utc_now
 from zhiku_platform.errors import RemoteProblemError
-from zhiku_services.ingestion import sweeper, syncing, tasks
+from zhiku_services.ingestion import service, sweeper, syncing, tasks
 from zhiku_services.ingestion.leases import LeaseLostError
+from zhiku_services.ingestion.lifecycle import Accepted, Arrival
 from zhiku_services.ingestion.models import DocumentRow, SyncRow, VersionRow
+from zhiku_services.ingestion.parsing.preflight import EXTENSIONS
 from zhiku_services.ingestion.sources import open_connector
 from zhiku_services.ingestion.timing import Timing
 
@@ -207,6 +217,10 @@ def test_a_file_gone_between_listing_and_reading_is_skipped(
     assert counts(run(house, source)) == (1, 0, 0, 0, 1)
 
 
+def test_a_folder_offers_what_can_be_parsed() -> None:
+    assert frozenset(EXTENSIONS) == SUFFIXES
+
+
 def test_two_requests_while_one_waits_are_one_sync(house: House, source: Source) -> None:
     assert house.client.sync_source(OWNER, source.id).id == house.client.sync_source(OWNER, source.id).id
 
@@ -245,6 +259,107 @@ def test_a_source_that_is_away_is_tried_again(house: House, source: Source, file
     tasks.sync(sync.id, house.service.tasks)
 
     assert house.client.sync(OWNER, sync.id).state == SyncState.DONE
+
+
+def test_a_file_that_fails_while_it_is_read_is_skipped(
+    house: House, source: Source, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(files, a_txt="Alpha rules the first shelf.", b_txt="Beta rules the second shelf.")
+    real = FileIO.readinto
+
+    class Failing(FileIO):
+        def readinto(self, buffer: Any) -> int | None:
+            read = real(self, buffer)
+            if read and b"Alpha" in bytes(buffer[:read]):
+                raise OSError(errno.EIO, "Input/output error")
+            return read
+
+    monkeypatch.setattr(files_connector, "FileIO", Failing)
+
+    assert counts(run(house, source)) == (1, 0, 0, 0, 1)
+    assert house.found("shelf") == ["Beta rules the second shelf."]
+
+
+def test_what_nobody_foresaw_ends_a_sync_under_its_own_name(
+    house: House, source: Source, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(files, a_txt="Alpha.")
+
+    def full(*_: object, **__: object) -> object:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(house.blobs, "put", full)
+    sync = house.client.sync_source(OWNER, source.id)
+    states = []
+    for _ in range(3):
+        tasks.sync(sync.id, house.service.tasks)
+        states.append(house.client.sync(OWNER, sync.id).state)
+
+    assert states == [SyncState.QUEUED, SyncState.QUEUED, SyncState.FAILED]
+    reason = house.client.sync(OWNER, sync.id).reason
+    assert reason is not None
+    assert (reason.code, "OSError" in reason.detail) == ("internal", True)
+
+
+def test_bytes_that_go_while_they_are_accepted_are_stored_again(
+    house: House, source: Source, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(files, a_txt="Alpha rules the first shelf.")
+    real, goes = house.blobs.path, [True]
+
+    def vanish(name: BlobName) -> Path:
+        if goes.pop() if goes else False:
+            house.blobs.delete(name)
+        return real(name)
+
+    monkeypatch.setattr(house.blobs, "path", vanish)
+
+    assert counts(run(house, source)) == (1, 0, 0, 0, 0)
+
+
+def test_counts_are_of_all_attempts(house: House, source: Source, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(files, a_txt="Alpha rules the first shelf.")
+    run(house, source)
+    write(files, b_txt="Beta rules the second shelf.", c_txt="Gamma rules the third shelf.")
+    real = house.blobs.put
+
+    def full_at_gamma(content: BinaryIO, *, max_bytes: int) -> StoredBlob:
+        text = content.read()
+        if b"Gamma" in text:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(io.BytesIO(text), max_bytes=max_bytes)
+
+    monkeypatch.setattr(house.blobs, "put", full_at_gamma)
+    sync = house.client.sync_source(OWNER, source.id)
+    tasks.sync(sync.id, house.service.tasks)
+    monkeypatch.setattr(house.blobs, "put", real)
+    tasks.sync(sync.id, house.service.tasks)
+
+    assert counts(house.client.sync(OWNER, sync.id)) == (2, 0, 1, 0, 0)
+
+
+@pytest.mark.slow
+def test_nothing_is_taken_in_beside_the_deletion_of_its_source(
+    postgres_service_database: Database, make_house: Callable[..., House], files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = make_house(postgres_service_database)
+    source = house.client.create_source(OWNER, new_source(house, files))
+    write(files, a_txt="Alpha rules the first shelf.")
+    sync = house.client.sync_source(OWNER, source.id)
+    admit, deleting = service.admit, threading.Thread(target=house.client.delete_source, args=(OWNER, source.id))
+
+    def admit_beside(session: Session, arrival: Arrival, *, blobs: BlobStore) -> Accepted:
+        deleting.start()
+        deleting.join(timeout=1)
+        assert deleting.is_alive(), "the deletion did not wait for what is being accepted"
+        return admit(session, arrival, blobs=blobs)
+
+    monkeypatch.setattr(service, "admit", admit_beside)
+    tasks.sync(sync.id, house.service.tasks)
+    deleting.join(timeout=30)
+    settle(house)
+
+    assert house.found("shelf") == []
 
 
 def test_deleting_a_source_deletes_its_documents(house: House, source: Source, files: Path) -> None:

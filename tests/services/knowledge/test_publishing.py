@@ -19,8 +19,8 @@ def vectors(knowledge: Knowledge, kb: str, release: int = 10**6) -> int:
     return knowledge.index.count(Scope(tenant="acme", level=9, knowledge_bases=(whole,)))
 
 
-def retire(knowledge: Knowledge, document_id: str, fence: int) -> int:
-    request = RetireRequest(tenant="acme", document_id=document_id, fence=fence)
+def retire(knowledge: Knowledge, document_id: str, fence: int, *, only_unseen: bool = False) -> int:
+    request = RetireRequest(tenant="acme", document_id=document_id, fence=fence, only_unseen=only_unseen)
     response = knowledge.http.post(
         "/internal/retire", content=request.model_dump_json(), headers=knowledge.headers(INGESTION)
     )
@@ -52,6 +52,20 @@ def test_nothing_of_a_version_shows_before_its_final_part(knowledge: Knowledge) 
     assert documents.json()["items"] == []
     knowledge.publish(kb, "book", "Second half.", part=1, first_ordinal=1)
     assert sorted(knowledge.search(LIN, "half")) == ["First half.", "Second half."]
+
+
+def test_parts_of_a_version_that_never_came_are_dropped_alone(knowledge: Knowledge) -> None:
+    kb = knowledge.create("Handbook", "everyone")
+    knowledge.publish(kb, "leave", "Annual leave is 15 days.")
+    knowledge.publish(kb, "leave", "Annual leave is 20 days.", version="v2", fence=2, final=False)
+
+    assert retire(knowledge, "leave", 1, only_unseen=True) == 409
+    assert retire(knowledge, "leave", 3, only_unseen=True) == 200
+
+    with knowledge.database.read() as session:
+        assert session.exec(select(PassageRow.version_id)).all() == ["leave-v1"]
+    assert knowledge.search(LIN, "annual leave") == ["Annual leave is 15 days."]
+    assert vectors(knowledge, kb) == 1
 
 
 def test_the_old_version_shows_while_the_new_one_is_on_its_way(knowledge: Knowledge) -> None:
