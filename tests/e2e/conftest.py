@@ -145,7 +145,7 @@ def zhiku(command: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ru
             env=environment(),
         )
     try:
-        _wait_until_ready(url, process, home / "up.log")
+        wait_until_ready(url, process, home / "up.log")
         running = Running(home, url, process, time.monotonic() - started)
         _wait_until_indexed(running)
         yield running
@@ -156,7 +156,8 @@ def zhiku(command: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ru
         process.wait(timeout=30)
 
 
-def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait for what `/readyz` waits for, as long as the process lives."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         assert process.poll() is None, log.read_text(encoding="utf-8")
