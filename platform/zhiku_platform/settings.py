@@ -95,6 +95,15 @@ class Settings(BaseSettings):
     """An OpenAI-compatible endpoint, such as vLLM's `http://host:8000/v1`; None is the in-process engine."""
     chat_api_key: SecretStr | None = None
     chat_model: str | None = None
+    guard_base_url: str | None = None
+    """An OpenAI-compatible endpoint that serves a Qwen3Guard-Gen; None screens by terms and rules alone."""
+    guard_api_key: SecretStr | None = None
+    guard_model: str = "Qwen/Qwen3Guard-Gen-4B"
+    guard_timeout_s: float = Field(default=5, gt=0)
+    safety_policy: Path | None = None
+    """A file with the verdicts of content safety, see docs/safety.md; None is the policy that Zhiku ships."""
+    safety_terms: Path | None = None
+    """A file with terms of one's own, which `zhiku safety import` writes; None are the shipped ones alone."""
     embedding_model: str | None = None
     """A local folder or a hub id; None is the bundled model."""
     embedding_backend: Literal["auto", "torch", "onnx", "openvino"] = "auto"

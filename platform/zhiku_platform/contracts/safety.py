@@ -29,11 +29,19 @@ class Category(StrEnum):
     SEXUAL = "sexual"
     VIOLENCE = "violence"
     WEAPONS = "weapons"
+    ILLEGAL = "illegal"
+    """Against the law without violence; drugs, fraud, gambling and weapons have names of their own."""
+    PERSONAL_DATA = "personal_data"
+    UNETHICAL = "unethical"
+    POLITICAL = "political"
+    COPYRIGHT = "copyright"
     OTHER = "other"
     INJECTION = "injection"
     """Words that want to give the model other instructions than ours, or to learn those."""
     JAILBREAK = "jailbreak"
     """Words that want the model to play somebody to whom no rules apply."""
+    UNCHECKED = "unchecked"
+    """Nothing was found because the guard model did not answer, and policy lets such texts pass."""
 
 
 class Severity(IntEnum):
@@ -100,13 +108,15 @@ class Screening(Message):
 class StreamStep(Message):
     """A new piece of a stream, with all that the last step said, so that any replica can take it.
 
-    `context` are the last characters shown before `held`; nothing of it is shown again.
+    `context` are the last characters shown before `held`; nothing of it is shown again. With the `question` that it
+    answers, a final piece is put before the guard model too, if there is one; until then that holds everything back.
     """
 
     context: str = Field(default="", max_length=CONTEXT_CHARS)
     held: str = ""
     piece: str = ""
     is_final: bool = False
+    question: str = ""
 
 
 class StreamStepped(Message):

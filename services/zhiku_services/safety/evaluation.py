@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 
 from zhiku_platform.contracts.safety import ScreenRequest, StreamStep, Surface
 from zhiku_platform.contracts.wire import Message
-from zhiku_platform.errors import UnprocessableError
+from zhiku_services.safety.errors import SafetyDataError
 from zhiku_services.safety.lexicon import own_terms
 from zhiku_services.safety.service import Safety
 
@@ -29,13 +29,6 @@ class SafetyItem(Message):
     surface: Surface = Surface.QUESTION
     label: Literal["safe", "unsafe", "injection"]
     category: str = ""
-
-
-class SafetyDataError(UnprocessableError):
-    """A file that holds no labelled texts."""
-
-    code = "safety_data_malformed"
-    title = "The labelled texts cannot be read"
 
 
 @dataclass(slots=True)

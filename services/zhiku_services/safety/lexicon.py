@@ -12,7 +12,7 @@ from pypinyin import Style, lazy_pinyin
 
 from zhiku_platform.contracts.safety import Category, Severity
 from zhiku_platform.contracts.wire import Message
-from zhiku_platform.errors import UnprocessableError
+from zhiku_services.safety.errors import LexiconError
 from zhiku_services.safety.folding import fold
 
 _MOST_SPELT: Final = 4
@@ -42,21 +42,18 @@ class Form:
     apart: frozenset[int]
 
 
-class LexiconError(UnprocessableError):
-    """A list of terms that cannot be used."""
-
-    code = "lexicon_malformed"
-    title = "The list of terms cannot be used"
-
-
 def read_terms(path: Path) -> list[Term]:
     """Read terms, one JSON object a line.
 
     Raises:
-        LexiconError: a line is no term; the message names it.
+        LexiconError: the file cannot be read, or a line is no term; the message names it.
     """
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LexiconError(f"{path} cannot be read.", remedy="Name a file of terms in UTF-8.") from error
     terms: list[Term] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:

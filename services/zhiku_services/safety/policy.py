@@ -2,39 +2,69 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
 
 from zhiku_platform.contracts.safety import Category, PolicyMark, Severity, Surface, Verdict
+from zhiku_platform.contracts.wire import Message
+from zhiku_services.safety.errors import PolicyError
+from zhiku_services.safety.guard import Level
 from zhiku_services.safety.injection import RULES
 from zhiku_services.safety.lexicon import Term
 
-_BY_SEVERITY: Final[Mapping[Surface, Mapping[Severity, Verdict]]] = {
-    Surface.QUESTION: {Severity.LOW: Verdict.WARN, Severity.MEDIUM: Verdict.WARN, Severity.HIGH: Verdict.BLOCK},
-    Surface.DOCUMENT: {Severity.LOW: Verdict.ALLOW, Severity.MEDIUM: Verdict.WARN, Severity.HIGH: Verdict.WARN},
-    Surface.ANSWER: {Severity.LOW: Verdict.WARN, Severity.MEDIUM: Verdict.MASK, Severity.HIGH: Verdict.BLOCK},
-}
-_SPECIAL: Final[Mapping[tuple[Surface, Category], Mapping[Severity, Verdict]]] = {
-    # A passage may well describe an attack: people may read it in quotes, and no model is given it.
-    (Surface.DOCUMENT, category): dict.fromkeys(Severity, Verdict.REVIEW)
-    for category in (Category.INJECTION, Category.JAILBREAK)
-}
+SeverityName = Literal["low", "medium", "high"]
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """Verdicts; `special` comes before `by_severity`."""
+class SpecialVerdicts(Message):
+    """Verdicts for one category on one surface, which come before those by severity."""
 
-    version: str
-    by_severity: Mapping[Surface, Mapping[Severity, Verdict]]
-    special: Mapping[tuple[Surface, Category], Mapping[Severity, Verdict]]
+    surface: Surface
+    category: Category
+    verdicts: Mapping[SeverityName, Verdict]
+
+
+class GuardRules(Message):
+    """Which texts a guard model is asked about, how severe its words are, and what if it says nothing.
+
+    `refuse` ends the question or the answer with an error; `warn` lets it pass with a finding `unchecked`.
+    """
+
+    surfaces: frozenset[Surface] = frozenset({Surface.QUESTION, Surface.ANSWER})
+    controversial: SeverityName = "medium"
+    unsafe: SeverityName = "high"
+    if_unavailable: Literal["refuse", "warn"] = "refuse"
+
+    def severity(self, level: Level) -> Severity:
+        return _severity(self.unsafe if level is Level.UNSAFE else self.controversial)
+
+
+class Policy(Message):
+    """Verdicts; `special` comes before `verdicts`."""
+
+    version: Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[\w .-]+$")]
+    verdicts: Mapping[Surface, Mapping[SeverityName, Verdict]]
+    special: tuple[SpecialVerdicts, ...] = ()
+    guard: GuardRules = GuardRules()
+
+    @model_validator(mode="after")
+    def _leave_nothing_open(self) -> Self:
+        tables = [self.verdicts.get(surface, {}) for surface in Surface] + [rule.verdicts for rule in self.special]
+        if any(len(table) < len(Severity) for table in tables):
+            raise ValueError("every surface and every special rule names a verdict for low, medium and high")
+        return self
 
     def verdict(self, surface: Surface, category: Category, severity: Severity) -> Verdict:
-        return self.special.get((surface, category), self.by_severity[surface])[severity]
+        name = _name(severity)
+        for rule in self.special:
+            if (rule.surface, rule.category) == (surface, category):
+                return rule.verdicts[name]
+        return self.verdicts[surface][name]
 
-    def mark(self, terms: Iterable[Term]) -> PolicyMark:
-        """The policy's version, and a digest that changes with any verdict, rule or term."""
+    def mark(self, terms: Iterable[Term], guard: str | None = None) -> PolicyMark:
+        """The policy's version, and a digest that changes with any verdict, rule or term, and with the guard model."""
         content = {
             "version": self.version,
             "verdicts": [
@@ -43,6 +73,7 @@ class Policy:
                 for category in Category
                 for severity in Severity
             ],
+            "guard": [guard, sorted(self.guard.surfaces), *self.guard.model_dump(exclude={"surfaces"}).values()],
             "rules": [[rule.category, rule.severity, rule.pattern.pattern] for rule in RULES],
             "terms": [term.model_dump(mode="json") for term in terms],
         }
@@ -50,4 +81,36 @@ class Policy:
         return PolicyMark(version=self.version, digest=sha256(canonical.encode()).hexdigest())
 
 
-DEFAULT: Final = Policy("1", _BY_SEVERITY, _SPECIAL)
+def read_policy(path: Path) -> Policy:
+    """Read a policy from a file of JSON.
+
+    Raises:
+        PolicyError: it is none; the message says what is wrong with it, or that there is no file.
+    """
+    try:
+        return Policy.model_validate_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PolicyError(f"{path} cannot be read.", remedy="Correct `ZHIKU_SAFETY_POLICY`.") from error
+    except (ValidationError, UnicodeDecodeError) as error:
+        reason = error.errors(include_url=False)[0] if isinstance(error, ValidationError) else {"msg": "no UTF-8"}
+        place = ".".join(str(part) for part in reason.get("loc", ()))
+        raise PolicyError(
+            f"{path} is no safety policy: {place or 'the whole'}: {reason['msg']}.", remedy="See docs/safety.md."
+        ) from error
+
+
+def _name(severity: Severity) -> SeverityName:
+    names: Final[Mapping[Severity, SeverityName]] = {
+        Severity.LOW: "low",
+        Severity.MEDIUM: "medium",
+        Severity.HIGH: "high",
+    }
+    return names[severity]
+
+
+def _severity(name: SeverityName) -> Severity:
+    return Severity[name.upper()]
+
+
+DEFAULT: Final = read_policy(Path(__file__).parent / "policy.json")
+"""The policy that Zhiku ships."""

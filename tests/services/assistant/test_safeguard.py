@@ -1,7 +1,8 @@
 """What policy does not allow is not searched, given to no model and shown to nobody, wherever it is cut."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
 
 import pytest
 
@@ -14,9 +15,13 @@ from zhiku_platform.contracts.assistant import (
     TextEvent,
 )
 from zhiku_platform.contracts.inference import ChatRequest
+from zhiku_platform.contracts.safety import Category
 from zhiku_services.assistant.answering.draft import replay
+from zhiku_services.safety.errors import GuardUnavailableError
+from zhiku_services.safety.guard import Judgement, Level
+from zhiku_services.safety.service import Safety
 
-from .conftest import ZHAO, Assistant, Numbered, final
+from .conftest import TERMS, ZHAO, Assistant, Numbered, final
 
 pytestmark = pytest.mark.anyio
 
@@ -224,3 +229,48 @@ async def test_a_safety_service_that_goes_in_the_middle_ends_the_answer(assistan
     events, answer = await asked(assistant)
     assert answer.state is AnswerState.FAILED
     assert "31 March" not in shown(events)
+
+
+@dataclass
+class Judge:
+    """A guard model that finds violence in a word, and does not answer while it is down."""
+
+    word: str = "bombs"
+    is_down: bool = False
+    asked: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    name: str = "judge"
+
+    def judge(self, texts: Sequence[str], *, question: str = "") -> list[Judgement]:
+        if self.is_down:
+            raise GuardUnavailableError("The guard model failed.")
+        self.asked += [(question, text) for text in texts]
+        unsafe = Judgement(Level.UNSAFE, (Category.VIOLENCE,))
+        return [unsafe if self.word in text else Judgement(Level.SAFE) for text in texts]
+
+    def close(self) -> None:
+        """Hold nothing."""
+
+
+@pytest.fixture
+def judge(assistant: Assistant) -> Judge:
+    made = Judge()
+    assistant.safety.rules = Safety(TERMS, guard=made)
+    return made
+
+
+async def test_a_guard_model_reads_a_sentence_before_anybody_does(assistant: Assistant, judge: Judge) -> None:
+    assistant.inference.says(GOOD, "Unused bom", "bs days expire on 31 March [1].")
+    events, answer = await asked(assistant)
+    assert answer.problem is not None
+    assert (answer.problem.code, answer.text) == ("answer_withheld", "")
+    assert "bom" not in shown(events)
+    assert (LEAVE, "Employees get 15 days of annual leave.") in judge.asked
+
+
+async def test_without_its_guard_model_nothing_is_searched_or_shown(assistant: Assistant, judge: Judge) -> None:
+    judge.is_down = True
+    assistant.inference.says(GOOD)
+    _, answer = await asked(assistant)
+    assert answer.problem is not None
+    assert (answer.state, answer.problem.code, answer.text) == (AnswerState.FAILED, "guard_unavailable", "")
+    assert assistant.inference.requests == []

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from zhiku_platform.contracts.safety import Category, Severity, Surface
-from zhiku_services.safety.evaluation import SafetyDataError, SafetyItem, evaluate, load, own_disguises
+from zhiku_services.safety.errors import SafetyDataError
+from zhiku_services.safety.evaluation import SafetyItem, evaluate, load, own_disguises
 from zhiku_services.safety.lexicon import Term
 from zhiku_services.safety.service import Safety, open_safety
 

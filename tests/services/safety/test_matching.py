@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zhiku_platform.contracts.safety import Category, Severity
+from zhiku_services.safety.errors import LexiconError
 from zhiku_services.safety.folding import fold
-from zhiku_services.safety.lexicon import LexiconError, Term, own_terms, read_terms, sift
+from zhiku_services.safety.lexicon import Term, own_terms, read_terms, sift
 from zhiku_services.safety.matching import Match, Matcher, StreamGuard
 
 

@@ -85,7 +85,10 @@ class Safeguard:
                 self._preview = StreamStep(context=self._said)
                 return []
             citations.append(CitationEvent(citation=allowed))
-        done = await self._take(StreamStep(context=self._said, piece=event.sentence.text, is_final=True))
+        asked = self._draft.question
+        done = await self._take(
+            StreamStep(context=self._said, piece=event.sentence.text, is_final=True, question=asked)
+        )
         self._said = f"{done.context} "[-CONTEXT_CHARS:]
         self._preview = StreamStep(context=self._said)
         sentence = event.sentence.model_copy(update={"text": done.released})
