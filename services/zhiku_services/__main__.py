@@ -19,6 +19,7 @@ from zhiku_services.commands import (
     keycloak,
     models,
     openapi,
+    safety,
     search,
     up,
 )
@@ -41,6 +42,7 @@ app.add_typer(evaluate.app, name="eval")
 app.add_typer(bench.app, name="bench")
 app.add_typer(models.app, name="models")
 app.add_typer(audit.app, name="audit")
+app.add_typer(safety.app, name="safety")
 app.add_typer(keycloak.app, name="keycloak")
 app.add_typer(finetune.app, name="finetune")
 

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,7 +17,8 @@ from zhiku_services.safety.folding import fold
 
 _MOST_SPELT: Final = 4
 """Longer terms are not looked for in pinyin: each character doubles the ways to write them."""
-_LEAST: Final = 2
+LEAST_CHARS: Final = 2
+"""A shorter term would fire everywhere."""
 _LEAST_SPELT_OUT: Final = 3
 
 
@@ -89,28 +90,8 @@ def forms(phrase: str) -> Iterator[Form]:
         yield Form("".join(pieces), places, frozenset())
 
 
-def sift(
-    words: Iterable[str], category: Category, severity: Severity, ordinary: Iterable[str]
-) -> tuple[list[Term], list[str]]:
-    """Take over a public list: terms to use, and words that were left out.
-
-    Public lists hold single characters and everyday words. A word is left out that has fewer than two characters once
-    it is folded, or that occurs in one of the `ordinary` texts.
-    """
-    plain = [fold(text).chars for text in ordinary]
-    kept: list[Term] = []
-    left_out: list[str] = []
-    for word in dict.fromkeys(word.strip() for word in words if word.strip()):
-        chars = fold(word).chars
-        if len(chars) < _LEAST or len(word) > 100 or any(chars in text for text in plain):
-            left_out.append(word)
-        else:
-            kept.append(Term(text=word, category=category, severity=severity))
-    return kept, left_out
-
-
 def _check(term: Term, number: int, name: str) -> None:
-    if len(fold(term.text).chars) < _LEAST:
+    if len(fold(term.text).chars) < LEAST_CHARS:
         raise LexiconError(
             f"Line {number} of {name} has a term of fewer than two characters; it would fire everywhere.",
             remedy="Use a longer phrase.",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from zhiku_platform.contracts.safety import Category, Severity
 from zhiku_services.safety.errors import LexiconError
 from zhiku_services.safety.folding import fold
-from zhiku_services.safety.lexicon import Term, own_terms, read_terms, sift
+from zhiku_services.safety.lexicon import Term, own_terms, read_terms
 from zhiku_services.safety.matching import Match, Matcher, StreamGuard
 
 
@@ -211,9 +211,3 @@ def test_a_list_that_cannot_be_used_names_its_line(tmp_path: Path) -> None:
             read_terms(path)
     path.write_text(good + "\n", encoding="utf-8")
     assert [each.text for each in read_terms(path)] == ["赌博"]
-
-
-def test_a_public_list_is_taken_over_without_what_fires_on_ordinary_text() -> None:
-    kept, left_out = sift(["日", "股东", "地下赌场", "地下赌场", " ", "测试"], Category.OTHER, Severity.LOW, ORDINARY)
-    assert [each.text for each in kept] == ["地下赌场"]
-    assert left_out == ["日", "股东", "测试"]
