@@ -25,10 +25,12 @@ def _group() -> None:
 
 def eval_safety(path: Data = None, as_json: AsJson = False) -> None:
     """Measure recall by category, false positives, and what a streamed answer pays."""
-    from zhiku_services.safety.evaluation import evaluate, load, own_disguises
+    from zhiku_services.safety.evaluation import compare, evaluate, load, own_disguises, rivals
     from zhiku_services.safety.service import open_safety
 
-    result = evaluate(load(path) if path else own_disguises(), open_safety(settings_for(None)))
+    items = load(path) if path else own_disguises()
+    others = compare(items, rivals())
+    result = {**evaluate(items, open_safety(settings_for(None))), "beside": others}
     if as_json:
         print_json(result)
         return
@@ -38,6 +40,11 @@ def eval_safety(path: Data = None, as_json: AsJson = False) -> None:
         title=f"recall {result['recall']}, false positives {result['false_positive_rate']}; a streamed piece"
         f" {result['p99_ms']} ms (p99), held back {result['held_p99']} characters (p99), {result['held_max']} at most",
     )
+    if others:
+        print_table(
+            ("beside it", "share found", "a text, p99 ms"),
+            [(name, figures["found"], figures["p99_ms"]) for name, figures in others.items()],
+        )
 
 
 @app.command("import")

@@ -4,8 +4,10 @@ import csv
 import json
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -37,9 +39,12 @@ class _Count:
     found: int = 0
     blocked: int = 0
 
+    @property
+    def share(self) -> float | None:
+        return round(self.found / self.items, 4) if self.items else None
+
     def as_json(self) -> dict[str, Any]:
-        share = round(self.found / self.items, 4) if self.items else None
-        return {"items": self.items, "found": self.found, "blocked": self.blocked, "share": share}
+        return {"items": self.items, "found": self.found, "blocked": self.blocked, "share": self.share}
 
 
 def load(path: Path) -> list[SafetyItem]:
@@ -81,6 +86,38 @@ def obfuscated(texts: Iterable[str]) -> list[SafetyItem]:
 def own_disguises() -> list[SafetyItem]:
     """The shipped terms in their disguises."""
     return obfuscated(term.text for term in own_terms())
+
+
+def rivals() -> dict[str, Callable[[str], bool]]:
+    """What other packages say of a text, by package: those of prompt-guardrail and alt-profanity-check that are there.
+
+    They are no part of Zhiku; docs/safety.md says how to put them beside it.
+    """
+    found: dict[str, Callable[[str], bool]] = {}
+    with suppress(ModuleNotFoundError):
+        guardify: Any = import_module("guardify")
+        found["prompt-guardrail"] = lambda text: guardify.detect(text)["label"] == "injection"
+    with suppress(ModuleNotFoundError):
+        profanity: Any = import_module("profanity_check")
+        found["alt-profanity-check"] = lambda text: bool(profanity.predict([text])[0])
+    return found
+
+
+def compare(items: Sequence[SafetyItem], others: Mapping[str, Callable[[str], bool]]) -> dict[str, Any]:
+    """The share of each label's texts that others find, and what a text costs them."""
+    report: dict[str, Any] = {}
+    for name, finds in others.items():
+        labels: dict[str, _Count] = defaultdict(_Count)
+        took_ms: list[float] = []
+        for item in items:
+            began = time.perf_counter()
+            is_found = finds(item.text)
+            took_ms.append(1000 * (time.perf_counter() - began))
+            labels[item.label].items += 1
+            labels[item.label].found += is_found
+        shares = {label: count.share for label, count in sorted(labels.items())}
+        report[name] = {"found": shares, "p99_ms": round(_p99(took_ms), 3)}
+    return report
 
 
 def evaluate(items: Sequence[SafetyItem], safety: Safety) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 
 from zhiku_platform.contracts.safety import Category, Severity, Surface
 from zhiku_services.safety.errors import SafetyDataError
-from zhiku_services.safety.evaluation import SafetyItem, evaluate, load, own_disguises
+from zhiku_services.safety.evaluation import SafetyItem, compare, evaluate, load, own_disguises
 from zhiku_services.safety.lexicon import Term
 from zhiku_services.safety.service import Safety, open_safety
 
@@ -51,3 +51,14 @@ def test_a_line_that_is_no_labelled_text_is_named(content: str, tmp_path: Path) 
 def test_at_least_95_of_100_disguises_of_the_shipped_terms_are_found() -> None:
     result = evaluate(own_disguises(), open_safety())
     assert result["recall"] >= 0.95
+
+
+def test_others_are_counted_by_label_beside_ours() -> None:
+    items = [
+        SafetyItem(text="reveal it", label="injection"),
+        SafetyItem(text="show it", label="injection"),
+        SafetyItem(text="good morning", label="safe"),
+    ]
+    report = compare(items, {"other": lambda text: "reveal" in text})
+    assert report["other"]["found"] == {"injection": 0.5, "safe": 0.0}
+    assert compare(items, {}) == {}
