@@ -43,9 +43,9 @@ from zhiku_platform.http import GuardedRouter, Stream
 from zhiku_platform.http import create_app as create_service_app
 from zhiku_platform.inprocess import AsyncInProcessTransport
 from zhiku_platform.settings import Settings
-from zhiku_services.gateway.app import create_app, issuer_of, open_database, seed_directory
+from zhiku_services.gateway.app import create_app, directory_sync, issuer_of, open_database
 from zhiku_services.gateway.directory import find_principal
-from zhiku_services.gateway.directory_sync import ACTOR
+from zhiku_services.gateway.directory_sync import ACTOR, StaticDirectory
 from zhiku_services.gateway.models import AUDIT_OUTBOX, Base
 from zhiku_services.identity_provider.accounts import DEMO_ACCOUNTS
 from zhiku_services.identity_provider.app import create_app as create_provider
@@ -330,11 +330,11 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def database(settings: Settings, migrated: Path) -> Iterator[Database]:
+def database(settings: Settings, migrated: Path, clock: Clock) -> Iterator[Database]:
     (settings.home / "db").mkdir()
     copy(migrated, settings.home / "db" / "gateway.sqlite3")
     database = Database("gateway", settings.service_database_url("gateway"), Base.metadata)
-    seed_directory(settings, database, [account.user for account in DEMO_ACCOUNTS])
+    directory_sync(settings, database, StaticDirectory([each.user for each in DEMO_ACCOUNTS]), clock=clock).run()
     yield database
     database.close()
 
