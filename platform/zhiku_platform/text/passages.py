@@ -6,6 +6,7 @@ otherwise split between rows with its title and header repeated. `text` is verba
 slices of the blocks' text; only the white space between them and the bars between table cells are ours.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -21,6 +22,12 @@ _TITLE_CHARS = 80
 _PATH_CHARS = 160
 _SEPARATOR = " › "
 _MAX_REGIONS_PER_PAGE = 8
+# No text of a language has so many characters a token; some have without end, as runs of unknown characters.
+_CHARS_PER_TOKEN = 16
+# A tokenizer takes some hundred bytes a token: long texts are counted by stretches of so many characters.
+_STRETCH_CHARS = 30_000
+# A section of more pieces than this is packed in parts, so that not all its pieces are held at once.
+_MAX_PIECES = 50_000
 
 
 class CountTokens(Protocol):
@@ -61,15 +68,28 @@ def passages(
     """Cut `document` into passages in reading order, ordinals from 0.
 
     `title` is the one later given to `index_text`; the room it takes is reserved. No text is lost: every
-    word of every block stands in the text or in the heading path of a passage.
+    word of every block stands in the text or in the heading path of a passage. The time taken is linear in
+    the length of the text, whatever it is; `count_tokens` is called with at most some thousand characters.
     """
-    cutter = _Cutter(document.blocks, count_tokens, title, sizes or PassageSizes())
+    cutter = _Cutter(document.blocks, _by_stretches(count_tokens), title, sizes or PassageSizes())
     return [draft.model_copy(update={"ordinal": ordinal}) for ordinal, draft in enumerate(cutter.drafts())]
 
 
 def index_text(title: str, draft: PassageDraft) -> str:
     """Write what is embedded and searched for a passage: title and heading path, then its text."""
     return "\n".join(part for part in (_prefix(title, draft.heading_path), draft.text) if part)
+
+
+def _by_stretches(count: CountTokens) -> CountTokens:
+    """Count a long text by stretches: up to a token too many at each seam."""
+
+    def counted(text: str, /) -> int:
+        if len(text) <= _STRETCH_CHARS:
+            return count(text)
+        starts = range(0, len(text), _STRETCH_CHARS)
+        return sum(count(text[start : start + _STRETCH_CHARS]) for start in starts)
+
+    return counted
 
 
 def _prefix(title: str, path: Sequence[str]) -> str:
@@ -98,6 +118,7 @@ class _Cutter:
         self.title = title
         self.sizes = sizes
         self.paths = list(_heading_paths(blocks))
+        self.rooms: dict[tuple[str, ...], int] = {}
 
     def drafts(self) -> Iterator[PassageDraft]:
         """Yield passages without their final ordinal."""
@@ -123,22 +144,20 @@ class _Cutter:
         """Group blocks into runs under one heading, each beginning with the heading; tables stand alone."""
         run: list[_Atom] = []
         for number, block in enumerate(self.blocks):
-            if block.kind == "table":
-                if self._is_small(block):
-                    run += self._table_atoms(number)
-                    continue
+            if block.kind == "table" and not self._is_small(block):
                 if run:
                     yield run
                 run = []
                 yield _TableSection(number)
                 continue
-            if block.kind == "heading":
-                if any(not atom.is_heading for atom in run):
+            if block.kind == "heading" and run and not run[-1].is_heading:
+                yield run
+                run = []
+            for atom in self._atoms(number):
+                if len(run) >= _MAX_PIECES:
                     yield run
                     run = []
-                run.append(_Atom(number, 0, len(block.text), self.count(block.text), is_heading=True))
-                continue
-            run += self._text_atoms(number)
+                run.append(atom)
         if run:
             yield run
 
@@ -166,33 +185,41 @@ class _Cutter:
         block = self.blocks[number]
         return _table_text(block) if block.kind == "table" else block.text
 
-    def _text_atoms(self, number: int) -> list[_Atom]:
-        return [
-            _Atom(number, extent.start, extent.end, tokens)
-            for extent, tokens in self._extents(self._text(number), self._room(number))
-        ]
+    def _atom(self, number: int, extent: Extent, *, is_heading: bool = False) -> _Atom:
+        """Make an atom; one that has no token weighs one all the same, so that not endless many share a passage."""
+        tokens = self.count(self._text(number)[extent.start : extent.end])
+        return _Atom(number, extent.start, extent.end, max(1, tokens), is_heading)
 
-    def _table_atoms(self, number: int) -> list[_Atom]:
-        text = self._text(number)
-        return [_Atom(number, 0, len(text), self.count(text))] if text.strip() else []
+    def _atoms(self, number: int) -> Iterator[_Atom]:
+        """Yield the pieces of a block: a heading or a small table is one, other text what it has to be cut into."""
+        kind, text = self.blocks[number].kind, self._text(number)
+        if kind == "heading":
+            yield self._atom(number, Extent(0, len(text)), is_heading=True)
+        elif kind == "table":
+            if text.strip():
+                yield self._atom(number, Extent(0, len(text)))
+        else:
+            for extent in self._extents(text, self._room_for(self.paths[number])):
+                yield self._atom(number, extent)
 
-    def _room(self, number: int) -> int:
-        """Tokens left for the text of a passage that holds this block, at least half the limit."""
-        prefix = self.count(_prefix(self.title, self.paths[number]))
-        return max(self.sizes.limit // 2, self.sizes.limit - prefix - 2)
+    def _room_for(self, path: Sequence[str]) -> int:
+        """Tokens left for the text of a passage under these headings, at least half the limit."""
+        key = tuple(path)
+        if key not in self.rooms:
+            prefix = self.count(_prefix(self.title, path))
+            self.rooms[key] = max(self.sizes.limit // 2, self.sizes.limit - prefix - 2)
+        return self.rooms[key]
 
-    def _extents(self, text: str, room: int) -> Iterator[tuple[Extent, int]]:
+    def _extents(self, text: str, room: int) -> Iterator[Extent]:
         """Yield a short text whole, and a long one by sentences, each at most `room` tokens."""
         whole = _stripped(text, 0, len(text))
         if whole is None:
             return
-        tokens = self.count(text[whole.start : whole.end])
-        if tokens <= self.sizes.small:
-            yield whole, tokens
+        if _fits(text[whole.start : whole.end], self.sizes.small, self.count):
+            yield whole
             return
         for sentence in sentence_extents(text):
-            for extent in _fit(text, sentence, room, self.count):
-                yield extent, self.count(text[extent.start : extent.end])
+            yield from _fit(text, sentence, room, self.count)
 
     def _pack(self, atoms: Sequence[_Atom]) -> Iterator[PassageDraft]:
         """Pack the atoms of a run into passages of even size."""
@@ -203,18 +230,19 @@ class _Cutter:
         parts = 1 if total <= self.sizes.keep_whole else ceil(total / self.sizes.target)
         goal = total / parts
         current: list[_Atom] = []
+        bodies = False
         used = 0
         done = 0
         for atom in atoms:
             # Closing before or after this atom: whichever leaves the running total nearer to its share.
             over, under = used + atom.tokens - goal, goal - used
-            bodies = any(not held.is_heading for held in current)
             if bodies and parts > 1 and over > 0 and over > under and used >= goal / 2:
                 yield from self._emit(current)
                 done += used
-                current, used, parts = [], 0, max(1, parts - 1)
+                current, bodies, used, parts = [], False, 0, max(1, parts - 1)
                 goal = (total - done) / parts
             current.append(atom)
+            bodies = bodies or not atom.is_heading
             used += atom.tokens
         yield from self._emit(current)
 
@@ -222,23 +250,18 @@ class _Cutter:
         """Build a passage; where it exceeds the limit, build two. Trailing headings open the next one."""
         path = self._common_path(atoms)
         text = self._join(atoms, path)
-        tokens = self.count(text)
         room = self._room_for(path)
-        if tokens > room and len(atoms) > 1:
+        fits = _fits(text, room, self.count)
+        if not fits and len(atoms) > 1:
             middle = _middle(atoms)
             yield from self._emit(atoms[:middle])
             yield from self._emit(atoms[middle:])
             return
         # One atom exceeds the limit only if it is a heading: others were made to fit.
-        pieces = (
-            [text] if tokens <= room else [text[a:b] for a, b in _fit(text, Extent(0, len(text)), room, self.count)]
-        )
+        pieces = [text] if fits else [text[a:b] for a, b in _fit(text, Extent(0, len(text)), room, self.count)]
         page, regions = self._page(atoms), self._regions(atoms)
         for piece in filter(str.strip, pieces):
             yield _draft(PassageKind.TEXT, piece, self.count(piece), path=path, page=page, regions=regions)
-
-    def _room_for(self, path: Sequence[str]) -> int:
-        return max(self.sizes.limit // 2, self.sizes.limit - self.count(_prefix(self.title, path)) - 2)
 
     def _common_path(self, atoms: Sequence[_Atom]) -> list[str]:
         """The heading path that all atoms share; a passage of headings alone keeps its last one as text."""
@@ -326,9 +349,10 @@ class _Cutter:
     def _long_top(self, number: int, lead: Sequence[_Atom], table: Table, path: list[str]) -> Iterator[PassageDraft]:
         """Write a title too long to repeat as passages of its own."""
         yield from self._pack(lead)
-        for extent, tokens in self._extents(table.title, self._room(number)):
+        regions = _merge(table.title_boxes)
+        for extent in self._extents(table.title, self._room_for(self.paths[number])):
             text = table.title[extent.start : extent.end]
-            yield _draft(PassageKind.TEXT, text, tokens, path=path, page=table.page, regions=_merge(table.title_boxes))
+            yield _draft(PassageKind.TEXT, text, self.count(text), path=path, page=table.page, regions=regions)
 
     def _row_groups(
         self, rows: Sequence[str], first: int, top: Sequence[str], room: int
@@ -344,7 +368,7 @@ class _Cutter:
         goal = total if overhead + total <= room else self._goal(total, room - overhead)
         used = 0
         for row in range(first, len(rows)):
-            if overhead + sizes[row] > room:
+            if overhead + sizes[row] > room or len(rows[row]) > _CHARS_PER_TOKEN * (room - overhead):
                 if begin < row:
                     yield begin, row
                 whole = Extent(0, len(rows[row]))
@@ -363,7 +387,7 @@ class _Cutter:
         self, rows: Sequence[str], begin: int, end: int, top: Sequence[str], room: int
     ) -> Iterator[tuple[int, int | Extent]]:
         """Halve a range whose joined text counts more tokens than its rows did one by one."""
-        if self.count("\n".join([*top, *rows[begin:end]])) <= room:
+        if _fits("\n".join([*top, *rows[begin:end]]), room, self.count):
             yield begin, end
         elif end - begin > 1:
             middle = (begin + end) // 2
@@ -459,14 +483,16 @@ def _stripped(text: str, start: int, end: int) -> Extent | None:
 _CUT_AFTER = ("\n", "；", ";", "，", ",", "、", "：", ":", "|", ")", "）", " ")
 
 
+def _fits(text: str, room: int, count: CountTokens) -> bool:
+    return len(text) <= _CHARS_PER_TOKEN * room and count(text) <= room
+
+
 def _fit(text: str, extent: Extent, room: int, count: CountTokens) -> Iterator[Extent]:
     """Cut an extent into pieces of at most `room` tokens: between clauses, else words, else characters."""
     rest = _stripped(text, extent.start, extent.end)
     while rest is not None:
-        if count(text[rest.start : rest.end]) <= room:
-            yield rest
-            return
-        end = _cut(text, rest, _longest_prefix(text, rest, room, count))
+        longest = _longest_prefix(text, rest, room, count)
+        end = longest if longest == rest.end else _cut(text, rest, longest)
         piece = _stripped(text, rest.start, end)
         if piece is not None:
             yield piece
@@ -474,14 +500,23 @@ def _fit(text: str, extent: Extent, room: int, count: CountTokens) -> Iterator[E
 
 
 def _longest_prefix(text: str, extent: Extent, room: int, count: CountTokens) -> int:
-    """The greatest end (by bisection) at which the text from `extent.start` has at most `room` tokens."""
-    low, high = extent.start + 1, extent.end
-    while low < high:
-        middle = (low + high + 1) // 2
-        if count(text[extent.start : middle]) <= room:
+    """The greatest end (by bisection) at which the text from `extent.start` has at most `room` tokens.
+
+    Looks no further than a piece can reach: what comes later is not counted again for each piece.
+    """
+    start = extent.start
+    furthest = min(extent.end, start + _CHARS_PER_TOKEN * room)
+    low, high = start + 1, min(furthest, start + 2 * room)
+    while _fits(text[start:high], room, count):
+        if high == furthest:
+            return high
+        low, high = high, min(furthest, start + 2 * (high - start))
+    while low < high - 1:
+        middle = (low + high) // 2
+        if count(text[start:middle]) <= room:
             low = middle
         else:
-            high = middle - 1
+            high = middle
     return low
 
 
@@ -495,8 +530,9 @@ def _cut(text: str, extent: Extent, end: int) -> int:
     return end
 
 
-def _overlapping(block: TextBlock, atom: _Atom) -> list[Span]:
-    return [span for span in block.spans if span.start < atom.end and atom.start < span.end]
+def _overlapping(block: TextBlock, atom: _Atom) -> Sequence[Span]:
+    first = bisect_right(block.spans, atom.start, key=lambda span: span.end)
+    return block.spans[first : bisect_left(block.spans, atom.end, lo=first, key=lambda span: span.start)]
 
 
 def _merge(boxes: Iterable[Box]) -> list[Region]:

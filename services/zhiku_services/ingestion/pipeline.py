@@ -109,12 +109,22 @@ def _index(lease: Lease, worker: Worker) -> None:
         parsed = worker.parse(path, file_name=lease.file_name, on_progress=lease.report)
     lease.title = (parsed.title or "").strip()[:500] or lease.title
     with stage(_SERVICE, "passages"):
-        drafts = passages(parsed, count_tokens=worker.count_tokens, title=lease.title)
+        drafts = passages(parsed, count_tokens=_while_held(lease, worker.count_tokens), title=lease.title)
     if not drafts:
         raise NoPassagesError("The file holds no text that could be searched.")
     lease.passages, lease.pages = len(drafts), parsed.pages
     lease.enter(VersionState.EMBEDDING, total=len(drafts))
     _publish(lease, worker, drafts)
+
+
+def _while_held(lease: Lease, count: CountTokens) -> CountTokens:
+    """Count as long as the lease holds: to cut a long text takes minutes, and it may be cancelled."""
+
+    def counted(text: str, /) -> int:
+        lease.check()
+        return count(text)
+
+    return counted
 
 
 class NoPassagesError(ParsingError):

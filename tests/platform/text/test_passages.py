@@ -1,4 +1,5 @@
 import re
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import Phase, given, settings
@@ -183,3 +184,63 @@ def test_passages_of_plain_text_are_verbatim_slices_in_order(texts: list[str]) -
 @pytest.mark.parametrize("text", ["", "   ", "\n"])
 def test_blocks_without_text_give_no_passage(text: str) -> None:
     assert cut(Paragraph(text), Table(((text, text),))) == []
+
+
+def words(number: int) -> str:
+    return "\n".join(f"{n * 7919 % 10_007:05d}" for n in range(number))
+
+
+HARD: dict[str, Callable[[int], Sequence[Block]]] = {
+    "words without a sentence's end": lambda n: [Paragraph(words(n))],
+    "one word": lambda n: [Code("a" * n)],
+    "abbreviations": lambda n: [Paragraph("e.g. Foo " * n)],
+    "headings": lambda n: [Heading(f"Heading {number}", 1) for number in range(n)],
+    "a cell": lambda n: [Table((("Name", "Value"), ("x", words(n))))],
+    "a table's title": lambda n: [Table((("Name", "Value"), ("x", "y")), title=words(n))],
+    "nothing to be counted": lambda n: [Heading("\u200b", 1) if k % 2 else Paragraph("\u200b") for k in range(n)],
+}
+
+
+@pytest.mark.parametrize("shape", HARD)
+def test_cutting_costs_as_much_as_the_text_is_long(shape: str) -> None:
+    def cost(size: int) -> int:
+        counted = 0
+
+        def measure(text: str, /) -> int:
+            nonlocal counted
+            counted += 1 + len(text)
+            assert len(text) <= 30_000
+            return len(WORD.findall(text))
+
+        passages(ParsedDocument("text/plain", tuple(HARD[shape](size))), count_tokens=measure)
+        return counted
+
+    assert cost(40_000) <= 4.4 * cost(10_000)
+
+
+def test_a_passage_has_few_characters_even_where_all_are_one_token() -> None:
+    drafts = cut(Paragraph("\U00013000" * 5_000), Table((("Name", "Value"), ("x", "\U00013000" * 5_000))), sizes=SMALL)
+    assert max(len(draft.text) for draft in drafts) <= 16 * SMALL.limit
+    assert sum(draft.text.count("\U00013000") for draft in drafts) == 10_000
+
+
+def naive(text: str, room: int) -> list[str]:
+    """Cut off, again and again, the longest part that fits, back to the end of a clause or a word."""
+    pieces: list[str] = []
+    rest = text.strip()
+    while count(rest) > room:
+        longest = next(end for end in range(len(rest), 0, -1) if count(rest[:end]) <= room)
+        marks = "\n；;，,、：:|)） "
+        places = (rest.rfind(mark, longest // 2, longest) for mark in marks)
+        end = next((place + 1 for place in places if place > longest // 2), longest)
+        pieces.append(rest[:end].strip())
+        rest = rest[end:].strip()
+    return [*pieces, rest]
+
+
+@given(st.lists(st.sampled_from(["word", "w,", "年假，", "a\n", "b；", "(c)", "长"]), min_size=81, max_size=250))
+def test_a_sentence_too_long_is_cut_where_clauses_and_words_end(parts: list[str]) -> None:
+    text = " ".join(parts)
+    table = Table(((text,),), header_rows=0)
+    flat = " ".join(text.split())
+    assert [draft.text for draft in cut(table, sizes=SMALL)] == naive(flat, 78)

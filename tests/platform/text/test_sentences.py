@@ -1,3 +1,5 @@
+from typing import SupportsIndex
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,3 +38,27 @@ def test_no_character_but_white_space_lies_outside_a_sentence(text: str) -> None
 def test_sentences_are_ordered_and_do_not_overlap(text: str) -> None:
     places = [place for extent in sentence_extents(text) for place in extent]
     assert places == sorted(places)
+
+
+class Sliced(str):
+    """A text that counts the characters that are cut out of it."""
+
+    __slots__ = ("taken",)
+    taken: int
+
+    def __getitem__(self, place: SupportsIndex | slice) -> str:
+        part = super().__getitem__(place)
+        self.taken += len(part)
+        return part
+
+
+@pytest.mark.parametrize("pattern", ["e.g. Foo ", "A. ", "No. 12. ", "One. ", "Wait... what"])
+def test_a_sentence_costs_no_more_for_standing_in_a_long_text(pattern: str) -> None:
+    text = Sliced(pattern * 5_000)
+    text.taken = 0
+    assert sum(1 for _ in sentence_extents(text)) >= 1
+    assert text.taken <= 50 * len(text)
+
+
+def test_a_row_of_dots_is_looked_at_once() -> None:
+    assert split_sentences("." * 300_000 + "a") == ["." * 300_000 + "a"]

@@ -260,6 +260,25 @@ def test_cancel_fences_off_the_worker(house: House) -> None:
     assert actions(house) == ["document.accepted", "document.cancelled"]
 
 
+def test_who_has_lost_a_document_stops_cutting_it(house: House) -> None:
+    version = house.upload("One sentence. " * 1_000)
+    worker = house.service.tasks.worker
+    lease = pipeline.claim(version.id, worker)
+    assert lease is not None
+    counted = 0
+
+    def count(text: str, /) -> int:
+        nonlocal counted
+        counted += 1
+        if counted == 3:
+            lease.lose()
+        return worker.count_tokens(text)
+
+    pipeline.work(lease, replace(worker, count_tokens=count))
+
+    assert counted == 3
+
+
 def test_a_cancel_between_publishing_and_the_last_write_takes_the_document_out(house: House) -> None:
     version = house.upload("Never to be seen.")
 

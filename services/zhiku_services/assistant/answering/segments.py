@@ -32,10 +32,10 @@ class SentenceStream:
     def _first_end(self) -> int | None:
         text = self.unfinished
         line = text.find("\n")
-        extents = sentence_extents(text)
-        if not extents:
+        first = next(sentence_extents(text), None)
+        if first is None:
             return None
-        end = extents[0].end
+        end = first.end
         if 0 <= line < end:
             return line + 1
         rest = text[end:]
