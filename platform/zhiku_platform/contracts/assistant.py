@@ -8,6 +8,7 @@ from pydantic import Field, StrictBool
 
 from zhiku_platform.contracts.inference import ChatMessage
 from zhiku_platform.contracts.knowledge import Region
+from zhiku_platform.contracts.safety import Category
 from zhiku_platform.contracts.wire import Message, PlainText
 
 
@@ -83,9 +84,12 @@ class Sentence(Message):
 
 
 class AnswerProblem(Message):
+    """What went wrong with an answer; `categories` are those for which policy withheld it."""
+
     code: str
     detail: str
     remedy: str
+    categories: list[Category] = []
 
 
 class Answer(Message):

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StrictInt, model_validator
 
+from zhiku_platform.contracts.safety import Category
 from zhiku_platform.contracts.wire import Message, PlainText
 
 """Text that every database can store: PostgreSQL has no place for a NUL."""
@@ -268,7 +269,10 @@ class DocumentAcl(Message):
 
 
 class Passage(Message):
-    """A passage that the caller may read now."""
+    """A passage that the caller may read now.
+
+    `warnings` are what the safety policy warns of in it, told to callers of the API alone: services screen themselves.
+    """
 
     id: str
     document_id: str
@@ -282,6 +286,7 @@ class Passage(Message):
     regions: list[Region]
     language: Literal["zh", "en", "other"]
     content_hash: str
+    warnings: list[Category] = []
 
 
 class PassageChange(Message):

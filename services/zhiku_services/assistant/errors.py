@@ -56,31 +56,32 @@ class TooManyAnswersError(TooManyRequestsError):
         super().__init__(f"{limit} answers are being written at this moment.", remedy="Try again in a few seconds.")
 
 
-class UnsafeQuestionError(UnprocessableError):
+class WithheldError(UnprocessableError):
+    """Something that policy lets nobody ask or read, and the categories for which."""
+
+    def __init__(self, categories: Iterable[Category], *, what: str, instead: str) -> None:
+        self.categories = sorted(set(categories))
+        super().__init__(
+            f"Policy does not allow this {what} ({', '.join(self.categories)}), so {instead}.",
+            remedy="Ask in other words. If this is a mistake, appeal, or tell your administrator this answer's number.",
+        )
+
+
+class UnsafeQuestionError(WithheldError):
     """A question that policy does not let anybody ask; nothing was searched for it."""
 
     code = "question_blocked"
     title = "The question is not answered"
 
     def __init__(self, categories: Iterable[Category]) -> None:
-        super().__init__(
-            f"Policy does not allow this question ({_named(categories)}), so nothing was searched.",
-            remedy="Ask in other words. If this is a mistake, appeal, or tell your administrator this answer's number.",
-        )
+        super().__init__(categories, what="question", instead="nothing was searched")
 
 
-class UnsafeAnswerError(UnprocessableError):
+class UnsafeAnswerError(WithheldError):
     """An answer that policy does not let anybody read."""
 
     code = "answer_withheld"
     title = "The answer is withheld"
 
     def __init__(self, categories: Iterable[Category]) -> None:
-        super().__init__(
-            f"Policy does not allow this answer ({_named(categories)}), so it is withheld.",
-            remedy="Ask in other words. If this is a mistake, appeal, or tell your administrator this answer's number.",
-        )
-
-
-def _named(categories: Iterable[Category]) -> str:
-    return ", ".join(sorted({category.value for category in categories}))
+        super().__init__(categories, what="answer", instead="it is withheld")

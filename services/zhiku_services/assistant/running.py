@@ -28,7 +28,7 @@ from zhiku_platform.telemetry import get_logger
 from zhiku_services.assistant.answering.draft import Draft
 from zhiku_services.assistant.answering.pipeline import Question, Tools, answer, bind_unfinished
 from zhiku_services.assistant.answering.safeguard import Safeguard
-from zhiku_services.assistant.errors import TooManyAnswersError
+from zhiku_services.assistant.errors import TooManyAnswersError, WithheldError
 from zhiku_services.assistant.models import AnswerRow
 from zhiku_services.assistant.ports import Knowledge
 from zhiku_services.assistant.records import Asked, Records, write_draft
@@ -150,8 +150,7 @@ class RunningAnswer:
             await self._keep_unfinished_sentence()
             return AnswerState.STOPPED
         except ZhikuError as error:
-            problem = error.problem()
-            self.draft.problem = AnswerProblem(code=problem.code, detail=problem.detail, remedy=problem.remedy)
+            self.draft.problem = _problem_of(error)
             return AnswerState.FAILED
         except Exception as error:  # noqa: BLE001 - a worker's outermost loop: the answer ends as failed, with a reason
             # Only the type: an exception may quote what a user wrote.
@@ -175,8 +174,7 @@ class RunningAnswer:
                 async for event in events:
                     self._publish(event)
         except ZhikuError as error:
-            problem = error.problem()
-            self.draft.problem = AnswerProblem(code=problem.code, detail=problem.detail, remedy=problem.remedy)
+            self.draft.problem = _problem_of(error)
 
     def _publish(self, event: AnswerEvent) -> None:
         self.draft.apply(event)
@@ -251,6 +249,12 @@ class RunningAnswer:
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await to_thread.run_sync(work, limiter=self._limiter)
+
+
+def _problem_of(error: ZhikuError) -> AnswerProblem:
+    problem = error.problem()
+    categories = error.categories if isinstance(error, WithheldError) else []
+    return AnswerProblem(code=problem.code, detail=problem.detail, remedy=problem.remedy, categories=categories)
 
 
 class RunningAnswers:

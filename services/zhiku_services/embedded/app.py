@@ -117,6 +117,7 @@ class Embedded:
         blobs = FolderBlobStore(settings.blobs_folder)
         self._build_audit(stack)
         self.apps["inference"] = inference.create_app(settings)
+        self.apps["safety"] = safety.create_app(settings)
         models = InferenceClient(self._client("inference"), self._signer)
         mirror = self._build_directory(stack)
         self._build_governance(stack)
@@ -137,7 +138,6 @@ class Embedded:
             pool=pool,
         )
         self.apps["ingestion"] = working.app
-        self.apps["safety"] = safety.create_app(settings)
         self._build_assistant(stack, passages, models)
         self._build_gateway(mirror)
         self._enter_lifespans(stack)
@@ -188,6 +188,7 @@ class Embedded:
             embed=partial(_embed_query, models),
             people=DirectoryClient(self._client("directory"), self._signer),
             approvals=Approvals("knowledge", self._governance),
+            safety=SafetyClient(self._client("safety"), self._signer),
         )
 
     def _build_assistant(self, stack: ExitStack, passages: KnowledgeClient, models: InferenceClient) -> None:

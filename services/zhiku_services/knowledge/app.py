@@ -20,6 +20,7 @@ from zhiku_services.knowledge.ranking.words import warm_up
 from zhiku_services.knowledge.routes import internal, router
 from zhiku_services.knowledge.search import EmbedQuery
 from zhiku_services.knowledge.viewing import Views
+from zhiku_services.knowledge.warning import Safety
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -40,11 +41,12 @@ def create_app(
     embed: EmbedQuery,
     people: People | None = None,
     approvals: Approvals | None = None,
+    safety: Safety | None = None,
 ) -> FastAPI:
     """Build the service's app on what it is given; what an earlier stop left undone in the index is done first.
 
     `people` resolves groups in explanations; without it they are named as groups. Without `approvals` no knowledge
-    base that holds documents can be deleted.
+    base that holds documents can be deleted, and without `safety` nobody is warned of what a passage says.
     """
     align_vectors(database, index)
     app = create_service_app("knowledge", settings, [router, internal], database=database, lifespan=_running)
@@ -54,6 +56,7 @@ def create_app(
     app.state.views = Views(database)
     app.state.people = people
     app.state.approvals = approvals
+    app.state.safety = safety
     return app
 
 

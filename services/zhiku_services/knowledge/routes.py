@@ -40,7 +40,7 @@ from zhiku_platform.contracts.wire import SEARCHABLE, Page
 from zhiku_platform.db import Database, ReadSession, WriteSession
 from zhiku_platform.errors import ServiceUnavailableError
 from zhiku_platform.http import GuardedRouter
-from zhiku_services.knowledge import deletion, explaining, publishing, releases, search, service
+from zhiku_services.knowledge import deletion, explaining, publishing, releases, search, service, warning
 from zhiku_services.knowledge.repository import KnowledgeRepository
 from zhiku_services.knowledge.viewing import View, Views
 
@@ -247,7 +247,7 @@ def list_passages(
     with _database(request).read() as session:
         found, view = service.list_passages(access, document_id, session, cursor=cursor, limit=limit, page=page)
     _views(request).shown(access, view)
-    return found
+    return found.model_copy(update={"items": warning.warn(access, found.items, request.app.state.safety)})
 
 
 @router.get("/passages/{passage_id}")
@@ -256,7 +256,8 @@ def get_passage(access: CanReadDocuments, request: Request, passage_id: str) -> 
     with _database(request).read() as session:
         passage, view = service.get_passage(access, passage_id, session)
     _views(request).shown(access, view)
-    return passage
+    (warned,) = warning.warn(access, [passage], request.app.state.safety)
+    return warned
 
 
 @router.get("/documents/{document_id}/readers")
@@ -277,7 +278,8 @@ def run_search(access: CanSearch, request: Request, query: SearchRequest) -> Sea
     state: Any = request.app.state
     result = search.search(access, query, database=state.database, index=state.index, embed=state.embed)
     _views(request).found(access, query, result)
-    return search.for_callers(result, access, database=state.database)
+    result = search.for_callers(result, access, database=state.database)
+    return warning.warn_of_found(access, result, state.safety)
 
 
 @internal.post("/search")

@@ -18,11 +18,12 @@ def _safety(request: Request) -> Safety:
 
 
 CanAsk = Annotated[Access, require(Permission.ASK)]
+CanRead = Annotated[Access, require(Permission.DOCUMENT_READ)]
 Screens = Annotated[Safety, Depends(_safety)]
 
 
 @internal.post("/screen")
-def screen(_access: CanAsk, safety: Screens, request: ScreenRequest) -> Screening:
+def screen(_access: CanRead, safety: Screens, request: ScreenRequest) -> Screening:
     """Screen whole texts."""
     return safety.screen(request)
 

@@ -51,6 +51,7 @@ async def test_a_blocked_question_searches_nothing_and_says_why(assistant: Assis
     assert answer.state is AnswerState.FAILED
     assert answer.problem is not None
     assert answer.problem.code == "question_blocked"
+    assert answer.problem.categories == [Category.INJECTION]
     assert "injection" in answer.problem.detail
     assert not [event for _, event in events if isinstance(event, PhaseEvent)]
     assert assistant.inference.requests == []

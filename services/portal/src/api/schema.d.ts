@@ -1630,8 +1630,16 @@ export interface components {
      * @enum {string}
      */
     AnswerMode: "generated" | "extractive" | "no_evidence";
-    /** AnswerProblem */
+    /**
+     * AnswerProblem
+     * @description What went wrong with an answer; `categories` are those for which policy withheld it.
+     */
     AnswerProblem: {
+      /**
+       * Categories
+       * @default []
+       */
+      categories: components["schemas"]["Category"][];
       /** Code */
       code: string;
       /** Detail */
@@ -1876,6 +1884,29 @@ export interface components {
      * @enum {string}
      */
     CaseState: "open" | "second" | "escalated" | "decided";
+    /**
+     * Category
+     * @description What a finding is about.
+     * @enum {string}
+     */
+    Category:
+      | "abuse"
+      | "drugs"
+      | "fraud"
+      | "gambling"
+      | "self_harm"
+      | "sexual"
+      | "violence"
+      | "weapons"
+      | "illegal"
+      | "personal_data"
+      | "unethical"
+      | "political"
+      | "copyright"
+      | "other"
+      | "injection"
+      | "jailbreak"
+      | "unchecked";
     /**
      * Change
      * @enum {string}
@@ -2630,6 +2661,8 @@ export interface components {
     /**
      * Passage
      * @description A passage that the caller may read now.
+     *
+     *     `warnings` are what the safety policy warns of in it, told to callers of the API alone: services screen themselves.
      */
     Passage: {
       /** Content Hash */
@@ -2658,6 +2691,11 @@ export interface components {
       regions: components["schemas"]["Region"][];
       /** Text */
       text: string;
+      /**
+       * Warnings
+       * @default []
+       */
+      warnings: components["schemas"]["Category"][];
     };
     /**
      * PassageChange

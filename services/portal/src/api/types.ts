@@ -10,6 +10,7 @@ export type Document = Schemas["Document"];
 export type DocumentVersion = Schemas["DocumentVersion"];
 export type VersionState = Schemas["VersionState"];
 export type Passage = Schemas["Passage"];
+export type SafetyCategory = Schemas["Category"];
 export type Region = Schemas["Region"];
 export type SearchMode = Schemas["SearchMode"];
 export type FoundPassage = Schemas["FoundPassage"];

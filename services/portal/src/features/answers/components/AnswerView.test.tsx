@@ -1,7 +1,7 @@
 import { screen, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { describe, expect, test, vi } from "vitest";
-import type { Answer, Citation } from "@/api/types";
+import type { Answer, AnswerProblem, Citation } from "@/api/types";
 import { answer, citation } from "@/test/samples";
 import { show } from "@/test/render";
 import { AnswerView } from "./AnswerView";
@@ -113,7 +113,12 @@ describe("an answer", () => {
 
   test("a failed answer names code and remedy, and can be asked again", async () => {
     const again = vi.fn<() => void>();
-    const problem = { code: "model_unavailable", detail: "The model is gone.", remedy: "Wait a minute." };
+    const problem = {
+      code: "model_unavailable",
+      detail: "The model is gone.",
+      remedy: "Wait a minute.",
+      categories: [],
+    };
     await view(
       { state: "failed", mode: null, text: "", sentences: [], citations: [], problem },
       undefined,
@@ -125,5 +130,16 @@ describe("an answer", () => {
     expect(alert).toHaveTextContent("model_unavailable");
     await userEvent.click(within(alert).getByRole("button"));
     expect(again).toHaveBeenCalledOnce();
+  });
+
+  test("says for which categories it was withheld", async () => {
+    const problem: AnswerProblem = {
+      code: "question_blocked",
+      detail: "Policy does not allow this question.",
+      remedy: "Ask in other words.",
+      categories: ["drugs", "injection"],
+    };
+    await view({ state: "failed", mode: null, text: "", sentences: [], citations: [], problem });
+    expect(screen.getByTestId("safety-note")).toHaveTextContent("drugs and instructions to the model");
   });
 });

@@ -5,6 +5,7 @@ import { useTranslation } from "react-i18next";
 import type { Answer, AnswerMode, Citation } from "@/api/types";
 import { SourceList } from "@/features/citations/components/SourceList";
 import { ReceiptButton } from "@/features/receipts/components/ReceiptButton";
+import { SafetyNote } from "@/features/safety/components/SafetyNote";
 import { ProblemAlert } from "@/ui/ProblemAlert";
 import { CopyButton } from "@/ui/CopyButton";
 import { ProblemError } from "@/api/problem";
@@ -103,6 +104,7 @@ function Failure({ answer, onAskAgain }: Pick<Props, "answer" | "onAskAgain">) {
   return (
     <>
       <ProblemAlert error={error} {...(onAskAgain && { onRetry: onAskAgain })} />
+      {WITHHELD.has(code) && <SafetyNote kind="withheld" categories={answer.problem?.categories ?? []} />}
       {WITHHELD.has(code) && (
         <Suspense fallback={null}>
           <AppealButton answerId={answer.id} />

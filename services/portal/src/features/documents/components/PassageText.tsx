@@ -2,6 +2,7 @@ import { Text } from "@mantine/core";
 import type { Ref } from "react";
 import { useTranslation } from "react-i18next";
 import type { Passage } from "@/api/types";
+import { SafetyNote } from "@/features/safety/components/SafetyNote";
 import { markQuote } from "../lib/highlight";
 import { readTable } from "../lib/table";
 import { Marked } from "./Marked";
@@ -32,6 +33,7 @@ export function PassageText({ ref, passage, quote, isCurrent = false }: Props) {
       <Text size="xs" c="dimmed" mb={4}>
         {[t("doc.ordinal", { n: passage.ordinal + 1 }), ...passage.heading_path].join(" › ")}
       </Text>
+      <SafetyNote kind="warning" categories={passage.warnings} />
       <div lang={LANGUAGES[passage.language]}>
         {table ? (
           <PassageTable table={table} quote={quote} />

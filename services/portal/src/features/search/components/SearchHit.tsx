@@ -5,6 +5,7 @@ import type { FoundPassage } from "@/api/types";
 import { Marked } from "@/features/documents/components/Marked";
 import { usePlace } from "@/features/documents/hooks/usePlace";
 import { markWords } from "@/features/documents/lib/highlight";
+import { SafetyNote } from "@/features/safety/components/SafetyNote";
 import { useFormat } from "@/i18n/format";
 import classes from "./SearchPage.module.css";
 
@@ -31,6 +32,7 @@ export function SearchHit({ found, query }: { found: FoundPassage; query: string
           {place}
         </Text>
       )}
+      <SafetyNote kind="warning" categories={passage.warnings} />
       <Text className={classes.text ?? ""} lang={passage.language === "zh" ? "zh-CN" : "en"} lineClamp={5}>
         <Marked pieces={markWords(passage.text, query)} />
       </Text>
