@@ -121,6 +121,7 @@ def test_no_readers_means_nobody(folder: Folder) -> None:
         b"readers = [",
         b'readers = "group:hr"',
         b'readers = ["hr"]',
+        b'readers = ["user:a\\u0000b"]',
         b'readers = ["group:"]',
         b"readers = [1]",
         b'readers = ["group:hr", ""]',

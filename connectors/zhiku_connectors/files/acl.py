@@ -4,15 +4,18 @@ readers = ["group:hr", "user:alice"]   # leave out to keep what the folder above
 level = 2                              # 0 to 9; leave out likewise
 """
 
-import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
+from zhiku_platform.contracts.knowledge import AclToken
+
 ACL_FILE = ".zhiku-acl.toml"
 
 _MAX_BYTES = 64 * 1024
-_TOKEN = re.compile(r"user:.{1,200}|group:.{1,200}|everyone")
+_TOKENS: TypeAdapter[list[AclToken]] = TypeAdapter(list[AclToken])
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,8 @@ def parse_acl(content: bytes, inherited: FolderAcl) -> FolderAcl | UnknownAcl:
 
 
 def _are_tokens(readers: object) -> bool:
-    return isinstance(readers, list | tuple) and all(
-        isinstance(token, str) and _TOKEN.fullmatch(token) for token in readers
-    )
+    try:
+        _TOKENS.validate_python(readers)
+    except ValidationError:
+        return False
+    return True

@@ -8,11 +8,13 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from fastapi import Request
+from pydantic import TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from zhiku_platform.blobs import BlobStore, StoredBlob
+from zhiku_platform.contracts.knowledge import AclToken
 from zhiku_platform.errors import PayloadTooLargeError
 from zhiku_services.ingestion.errors import BadPathError, BadReadersError, MalformedUploadError
 from zhiku_services.ingestion.lifecycle import Acl
@@ -20,8 +22,9 @@ from zhiku_services.ingestion.lifecycle import Acl
 _FORM_BYTES = 1024 * 1024
 """Room for the form around the file."""
 
-_TOKEN = re.compile(r"user:.{1,200}|group:.{1,200}|everyone")
 _MAX_READERS = 1000
+_TOKENS: TypeAdapter[list[AclToken]] = TypeAdapter(list[AclToken])
+_MEDIA_TYPE = re.compile(r"[\w.+-]{1,100}/[\w.+-]{1,100}", re.ASCII)
 _PATH_BYTES = 2000
 """Of UTF-8: PostgreSQL refuses an index entry above 2,704 bytes, and the path is unique with three short columns."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
@@ -78,7 +81,7 @@ async def receive(request: Request, blobs: BlobStore, *, max_bytes: int) -> Rece
         await form.close()
     return ReceivedFile(
         path=path,
-        media_type=file.content_type or "application/octet-stream",
+        media_type=_media_type(file.content_type or ""),
         blob=blob,
         acl=acl,
         idempotency_key=key,
@@ -122,6 +125,12 @@ def _base_name(file_name: str) -> str:
     return re.split(r"[/\\]", file_name)[-1]
 
 
+def _media_type(declared: str) -> str:
+    """What the sender says, until the file has been looked at; without its parameters."""
+    name = declared.partition(";")[0].strip().lower()
+    return name if _MEDIA_TYPE.fullmatch(name) else "application/octet-stream"
+
+
 def checked_path(path: str) -> str:
     """Check where a document is to stand: a relative path without `..`, within what a database can index."""
     parts = PurePosixPath(path).parts
@@ -137,10 +146,11 @@ def checked_path(path: str) -> str:
 
 def checked_readers(readers: object) -> tuple[str, ...]:
     """Check a list of ACL tokens."""
-    if not isinstance(readers, list) or len(readers) > _MAX_READERS:
-        raise _bad_readers()
-    tokens = [token for token in readers if isinstance(token, str) and _TOKEN.fullmatch(token)]
-    if len(tokens) != len(readers):
+    try:
+        tokens = _TOKENS.validate_python(readers, strict=True)
+    except ValidationError as error:
+        raise _bad_readers() from error
+    if len(tokens) > _MAX_READERS:
         raise _bad_readers()
     return tuple(sorted(set(tokens)))
 
@@ -160,7 +170,7 @@ def _acl(readers: str | None, level: str | None) -> Acl | None:
         raise _bad_readers()
     try:
         tokens = None if readers is None else checked_readers(json.loads(readers))
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise _bad_readers() from error
     return Acl(tokens, int(level or 0))
 

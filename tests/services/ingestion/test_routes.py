@@ -95,11 +95,15 @@ def test_too_much_is_refused_and_leaves_nothing(house: House) -> None:
         ({"readers": '["root"]'}, "bad_readers"),
         ({"readers": '"everyone"'}, "bad_readers"),
         ({"readers": "[1]"}, "bad_readers"),
+        ({"readers": "1" * 5000}, "bad_readers"),
+        ({"readers": "[" * 200_000}, "bad_readers"),
+        ({"readers": '["user:a\\u0000b"]'}, "bad_readers"),
+        ({"readers": '["user:\\ud800"]'}, "bad_readers"),
         ({"level": "10"}, "bad_readers"),
         ({"level": "-1"}, "bad_readers"),
         ({"key": "k" * 201}, "malformed_upload"),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:40],
 )
 def test_a_form_that_is_wrong_is_refused_by_name(house: House, form: dict[str, object], code: str) -> None:
     refused = post(house, EDITOR, **form)
@@ -306,3 +310,25 @@ def test_problems_carry_a_remedy(house: House) -> None:
 
     assert json.dumps(problem["remedy"])
     assert problem["type"] == "urn:zhiku:error:bad_path"
+
+
+@pytest.mark.parametrize(
+    ("declared", "kept"),
+    [
+        ("text/x\x00y", "application/octet-stream"),
+        ("Text/Plain; charset=utf-8", "text/plain"),
+        ("", "application/octet-stream"),
+    ],
+)
+def test_what_a_sender_says_of_a_file_is_kept_if_it_is_a_media_type(house: House, declared: str, kept: str) -> None:
+    part = f'--x\r\ncontent-disposition: form-data; name="file"; filename="a.txt"\r\ncontent-type: {declared}\r\n\r\na'
+    answer = house.http.post(
+        f"/api/v1/knowledge-bases/{house.knowledge_base_id}/uploads",
+        headers={
+            PRINCIPAL_HEADER: house.signer.sign(EDITOR),
+            "Content-Type": "multipart/form-data; boundary=x",
+        },
+        content=f"{part}\r\n--x--\r\n".encode(),
+    )
+
+    assert (answer.status_code, answer.json()["media_type"]) == (202, kept)
