@@ -34,6 +34,11 @@ _CHINESE_ENCODINGS = ("gb18030", "big5hkscs")
 _LIKE_CP1252 = frozenset({"cp1250", "cp1254", "cp1257", "cp1258", "iso8859_15", "latin_1", "mac_roman", "cp850"})
 # Below this share of frequent characters among Han ones a text is not taken to be running Chinese.
 _MIN_FREQUENT = 0.12
+# Ours: with bytes that its encoding does not know, it has to read as Chinese beyond doubt.
+_MIN_FREQUENT_DAMAGED = 0.25
+# Ours: how many characters bear out an encoding against one that does not fit it; and where only the ends do not.
+_MIN_GOOD = 20
+_MIN_GOOD_CUT = 2
 
 
 class UndecodableTextError(ZhikuError):
@@ -50,28 +55,32 @@ class Decoded(NamedTuple):
 def decode(data: bytes) -> Decoded:
     """Decode a text file, without its byte order mark.
 
-    Tried in this order: byte order mark, UTF-8, UTF-16 without a mark, GB18030 and Big5 by how Chinese
-    the result reads, then what charset-normalizer finds.
+    Tried in this order: byte order mark, UTF-8, UTF-16 without a mark, UTF-8, GB18030 or Big5 with a few bytes
+    that do not belong to it, and what charset-normalizer finds. What cannot be decoded becomes U+FFFD.
 
     Raises:
         UndecodableTextError: no encoding gives readable text, or the bytes are no text.
     """
     for mark, encoding in _BOMS:
         if data.startswith(mark):
-            return Decoded(_strictly(data, encoding), encoding.removesuffix("-sig"))
+            return Decoded(_marked(data, encoding), encoding.removesuffix("-sig"))
     if (text := _try(data, "utf-8")) is not None and not _looks_binary(text):
         return Decoded(text, "utf-8")
-    for guess in (_utf16_without_mark, _chinese, _by_statistics):
+    for guess in (_utf16_without_mark, _damaged_utf8, _chinese, _by_statistics):
         if (found := guess(data)) is not None:
             return found
     raise _undecodable()
 
 
-def _strictly(data: bytes, encoding: str) -> str:
-    text = _try(data, encoding)
-    if text is None:
+def _marked(data: bytes, encoding: str) -> str:
+    text = data.decode(encoding, errors="replace")
+    if _bad(text) * _MIN_GOOD > len(text):
         raise _undecodable()
     return text
+
+
+def _bad(text: str) -> int:
+    return text.count("\ufffd")
 
 
 def _undecodable() -> UndecodableTextError:
@@ -90,6 +99,17 @@ def _try(data: bytes, encoding: str) -> str | None:
 def _looks_binary(text: str) -> bool:
     sample = text[:_SAMPLE_BYTES]
     return len(_CONTROL.findall(sample)) > max(1, len(sample) // 100)
+
+
+def _damaged_utf8(data: bytes) -> Decoded | None:
+    """Recognise UTF-8 with few bad bytes: other encodings hardly ever give a sequence of several bytes."""
+    text = data.decode("utf-8", errors="replace")
+    good = len(text) - len(text.encode("ascii", "ignore")) - _bad(text)
+    # A file may begin and end amid a character: a log that was rotated, a copy that broke off.
+    inner = _bad(text.strip("\ufffd"))
+    if good < (_MIN_GOOD * inner if inner else _MIN_GOOD_CUT) or _looks_binary(text):
+        return None
+    return Decoded(text, "utf-8")
 
 
 def _utf16_without_mark(data: bytes) -> Decoded | None:
@@ -114,11 +134,12 @@ def _utf16_without_mark(data: bytes) -> Decoded | None:
 def _chinese(data: bytes) -> Decoded | None:
     candidates: list[tuple[float, Decoded]] = []
     for encoding in _CHINESE_ENCODINGS:
-        text = _try(data, encoding)
-        if text is not None and not _looks_binary(text):
-            candidates.append((_chineseness(text), Decoded(text, encoding)))
-    score, best = max(candidates, key=lambda candidate: candidate[0], default=(0.0, None))
-    return best if score >= _MIN_FREQUENT else None
+        text = data.decode(encoding, errors="replace")
+        score = _chineseness(text)
+        least = _MIN_FREQUENT_DAMAGED if _bad(text) else _MIN_FREQUENT
+        if score >= least and _bad(text) * _MIN_GOOD < len(text) and not _looks_binary(text):
+            candidates.append((score, Decoded(text, encoding)))
+    return max(candidates, key=lambda candidate: candidate[0], default=(0.0, None))[1]
 
 
 def _chineseness(text: str) -> float:

@@ -93,7 +93,7 @@ Block = Annotated[TextBlock | Table, Discriminator("kind")]
 class Note:
     """Something that the reader of the result should know: a page without text, an attachment left out."""
 
-    code: Literal["page_without_text", "attachment", "hidden_content", "partial"]
+    code: Literal["page_without_text", "attachment", "hidden_content", "partial", "unreadable_characters"]
     detail: str
     page: int | None = None
 

@@ -43,3 +43,39 @@ def test_bytes_that_are_no_text_are_refused() -> None:
 def test_a_mark_that_lies_is_refused() -> None:
     with pytest.raises(UndecodableTextError):
         decode(b"\xef\xbb\xbf\xff\xff\xff")
+
+
+FRENCH = "Le café est fermé, la réunion aura lieu à l’été. "
+
+
+@pytest.mark.parametrize("text", [FRENCH, SIMPLIFIED], ids=["french", "chinese"])
+def test_one_bad_byte_does_not_make_utf8_another_encoding(text: str) -> None:
+    data = (text * 5).encode() + b"\xff" + (text * 5).encode()
+    assert decode(data) == (text * 5 + "\ufffd" + text * 5, "utf-8")
+
+
+@pytest.mark.parametrize("cut", [1, 2])
+def test_a_file_that_begins_and_ends_amid_a_character_is_read(cut: int) -> None:
+    data = SIMPLIFIED.replace("\n", "").removesuffix("。").encode()
+    found = decode(data[cut:-cut])
+    assert found.encoding == "utf-8"
+    assert found.text.strip("\ufffd") == SIMPLIFIED.replace("\n", "").removesuffix("。")[1:-1]
+
+
+@pytest.mark.parametrize("encoding", ["gb18030", "big5"])
+def test_a_chinese_file_that_breaks_off_is_read(encoding: str) -> None:
+    text = {"gb18030": SIMPLIFIED, "big5": TRADITIONAL}[encoding]
+    found = decode(text.encode(encoding)[:-1])
+    assert found == (text[:-1] + "\ufffd", encoding if encoding == "gb18030" else "big5hkscs")
+
+
+def test_a_mark_holds_for_a_file_that_breaks_off() -> None:
+    assert decode((SIMPLIFIED + "度").encode("utf-8-sig")[:-1]) == (SIMPLIFIED + "\ufffd", "utf-8")
+    assert decode((SIMPLIFIED + "度").encode("utf-16")[:-1]).text.startswith(SIMPLIFIED)
+
+
+@pytest.mark.parametrize(
+    "text", ["Hello world, this is a test. " * 20 + "café", "Grüße aus Köln, schöne Öfen für größere Räume"]
+)
+def test_western_text_is_not_taken_for_damaged_utf8(text: str) -> None:
+    assert decode(text.encode("cp1252")) == (text, "cp1252")

@@ -150,7 +150,12 @@ def _detect(file: BinaryIO, size: int, extension: str, limits: ParseLimits) -> F
 
 
 def _content_format(file: BinaryIO, head: bytes, size: int, extension: str, limits: ParseLimits) -> Format | None:
-    """Name a binary format by its content; None for what may be text."""
+    """Name a binary format by its content; None for what may be text.
+
+    A text may mention what a format begins with, and may begin with it: its name and its content decide.
+    """
+    if EXTENSIONS.get(extension) in _TEXT_FORMATS and not head.startswith(b"%PDF-") and _may_be_text(head):
+        return None
     if b"%PDF-" in head[:1024]:
         _check_pdf_end(file, size)
         return Format.PDF

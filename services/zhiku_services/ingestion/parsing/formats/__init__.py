@@ -1,10 +1,11 @@
 """One module a format, loaded when first used. Everything here runs in the child only."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from typing import Protocol, cast
 
-from zhiku_platform.text.document import ParsedDocument, block_text
+from zhiku_platform.text.document import Note, ParsedDocument, block_text
 from zhiku_services.ingestion.parsing import errors
 from zhiku_services.ingestion.parsing.preflight import Format
 from zhiku_services.ingestion.parsing.wire import Job
@@ -34,9 +35,13 @@ class Parser(Protocol):
 
 
 def parse_file(job: Job, report: Report) -> ParsedDocument:
-    """Parse a file in this process. A document without text is an error."""
+    """Parse a file in this process. A document without text is an error; characters that are lost, a note."""
     module = import_module(f"{__name__}.{_MODULES[job.format]}")
     document = cast("Parser", module.parse)(job, report)
-    if not any(block_text(block).strip() for block in document.blocks):
+    texts = [block_text(block) for block in document.blocks]
+    if not any(text.strip() for text in texts):
         raise errors.NoTextLayerError("No text was found in the file.")
+    if lost := sum(text.count("\ufffd") for text in texts):
+        note = Note("unreadable_characters", f"{lost} characters could not be read; \ufffd stands for them.")
+        return replace(document, notes=(*document.notes, note))
     return document

@@ -3,7 +3,7 @@
 import email
 import email.policy
 from collections.abc import Iterator
-from email.message import EmailMessage
+from email.message import EmailMessage, Message
 
 from zhiku_platform.text.document import Block, Heading, Note, Paragraph, ParsedDocument
 from zhiku_platform.text.normalisation import normalise, one_line
@@ -14,6 +14,7 @@ from zhiku_services.ingestion.parsing.formats.plain import text_blocks
 from zhiku_services.ingestion.parsing.formats.reading import decoded
 from zhiku_services.ingestion.parsing.wire import Job
 
+_MESSAGE_HEADERS = ("From", "To", "Subject", "Date")
 _SHOWN_HEADERS = ("From", "To", "Cc", "Date")
 
 
@@ -22,14 +23,67 @@ def parse(job: Job, _report: Report) -> ParsedDocument:
     with job.path.open("rb") as file:
         message = email.message_from_binary_file(file, policy=email.policy.default)
     assert isinstance(message, EmailMessage)
-    if not any(name in message for name in ("From", "To", "Subject", "Date")):
+    if not any(name in message for name in _MESSAGE_HEADERS):
         raise errors.CorruptFileError("The file has no mail headers.")
-    attachments = [_name(part) for part in _attachments(message)]
-    blocks = [*_headers(message), *_body(message)]
+    blocks = list(_read(message))
+    attachments = [_name(part) for part in message.walk() if _is_attachment(part)]
     if attachments:
         blocks.append(Paragraph("Attachments: " + ", ".join(attachments)))
     notes = tuple(Note("attachment", f"The attachment {name} was not read.") for name in attachments)
     return ParsedDocument(job.media_type, tuple(blocks), title=_header(message, "Subject") or None, notes=notes)
+
+
+def _read(message: EmailMessage) -> Iterator[Block]:
+    """Yield headers and body; forwarded messages stand where they are, with their own headers."""
+    yield from _headers(message)
+    for part in _shown(message):
+        if part.get_content_type() == "message/rfc822":
+            for forwarded in part.iter_parts():
+                assert isinstance(forwarded, EmailMessage)
+                yield from _read(forwarded)
+        elif _is_body(part):
+            text = _text(part)
+            yield from (html_blocks(text) if part.get_content_subtype() == "html" else text_blocks(normalise(text)))
+
+
+def _shown(part: EmailMessage) -> Iterator[EmailMessage]:
+    """Yield the parts without parts that a reader is shown, in order; of alternatives, one.
+
+    `EmailMessage.get_body` gives one text only, though many programs write text, picture, and text again.
+    """
+    if part.get_content_maintype() != "multipart" or not part.is_multipart():
+        yield part
+        return
+    children = [child for child in part.iter_parts() if isinstance(child, EmailMessage)]
+    if part.get_content_subtype() == "alternative":
+        children = sorted(children, key=_rank)[:1]
+    for child in children:
+        yield from _shown(child)
+
+
+def _rank(part: EmailMessage) -> int:
+    """Order alternatives: plain text, then what holds HTML, then any other."""
+    if part.get_content_type() == "text/plain" and _text(part).strip():
+        return 0
+    return 1 if any(child.get_content_type() == "text/html" for child in part.walk()) else 2
+
+
+def _is_body(part: Message) -> bool:
+    """Tell whether a text is read: one with a file name is an attachment, unless it is the whole mail."""
+    is_broken = part.get_content_maintype() == "multipart" and not part.is_multipart()
+    if is_broken:
+        return True
+    if part.get_content_type() not in {"text/plain", "text/html"} or part.get_content_disposition() == "attachment":
+        return False
+    return part.get_filename() is None or any(name in part for name in _MESSAGE_HEADERS)
+
+
+def _is_attachment(part: Message) -> bool:
+    return (
+        part.get_content_maintype() != "multipart"
+        and part.get_content_type() != "message/rfc822"
+        and not _is_body(part)
+    )
 
 
 def _header(message: EmailMessage, name: str) -> str:
@@ -42,23 +96,6 @@ def _headers(message: EmailMessage) -> Iterator[Block]:
     lines = [f"{name}: {value}" for name in _SHOWN_HEADERS if (value := _header(message, name))]
     if lines:
         yield Paragraph("\n".join(lines))
-
-
-def _body(message: EmailMessage) -> Iterator[Block]:
-    """Yield the plain body, else the HTML one; forwarded messages follow with their headers."""
-    body = message.get_body(("plain", "html"))
-    if isinstance(body, EmailMessage):
-        text = _text(body)
-        if not text.strip() and (rich := message.get_body(("html",))) is not None and rich is not body:
-            body = rich
-            text = _text(rich) if isinstance(rich, EmailMessage) else ""
-        yield from (html_blocks(text) if body.get_content_type() == "text/html" else text_blocks(normalise(text)))
-    for part in message.iter_attachments():
-        if part.get_content_type() == "message/rfc822":
-            for forwarded in part.get_payload():
-                if isinstance(forwarded, EmailMessage):
-                    yield from _headers(forwarded)
-                    yield from _body(forwarded)
 
 
 def _text(part: EmailMessage) -> str:
@@ -77,11 +114,5 @@ def _text(part: EmailMessage) -> str:
     return decoded(payload)
 
 
-def _attachments(message: EmailMessage) -> Iterator[EmailMessage]:
-    for part in message.iter_attachments():
-        if part.get_content_type() != "message/rfc822":
-            yield part
-
-
-def _name(part: EmailMessage) -> str:
+def _name(part: Message) -> str:
     return one_line(part.get_filename() or part.get_content_type())

@@ -7,13 +7,20 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from zhiku_platform.text.document import Block, Code, Heading, ListItem, Paragraph, ParsedDocument, Table
+from zhiku_platform.text.normalisation import one_line
 from zhiku_services.ingestion.parsing.formats import Report
 from zhiku_services.ingestion.parsing.formats.html import html_blocks, html_text
 from zhiku_services.ingestion.parsing.formats.reading import decoded, read_text
 from zhiku_services.ingestion.parsing.wire import Job
 
 _FRONT_MATTER = re.compile(r"\A\s*---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
-_FIELD = re.compile(r"^(title|description|summary)[ \t]*:[ \t]*(.+?)[ \t]*$", re.MULTILINE)
+# A key with what follows it: lines that are indented, or items of a list.
+_ENTRY = re.compile(
+    r"(?P<key>[\w.-]+|\"[^\"\n]*\"|'[^'\n]*')[ \t]*:(?P<value>(?:[ \t][^\n]*)?(?:\n(?:[ \t-][^\n]*)?)*)(?:\n|\Z)"
+)
+_IGNORED = re.compile(r"(?:#[^\n]*|[ \t]*)(?:\n|\Z)")
+_BLOCK = re.compile(r"(?P<style>[|>])[-+\d]*[ \t]*(?:\n|\Z)")
+_SHOWN_FIELDS = ("title", "description", "summary")
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 
 
@@ -21,22 +28,49 @@ def parse(job: Job, _report: Report) -> ParsedDocument:
     """Read a Markdown file. Code keeps its indentation; other text is as a reader sees it, without markup."""
     read_text(job.path)
     text = decoded(job.path.read_bytes()).replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
-    fields: dict[str, str] = {}
     front = _FRONT_MATTER.match(text)
-    if front:
-        fields = {name: value.strip("'\"") for name, value in _FIELD.findall(front[1])}
+    fields = _fields(front[1]) if front else {}
+    if front and fields:
         text = text[front.end() :]
     blocks = _front_blocks(fields) + list(_Walker(text).blocks())
     title = fields.get("title") or next((b.text for b in blocks if b.kind == "heading" and b.level == 1), None)
     return ParsedDocument(job.media_type, tuple(blocks), title=title)
 
 
+def _fields(front: str) -> dict[str, str]:
+    """Read the keys of front matter with their values; none where it is anything else, as text between two rules."""
+    fields: dict[str, str] = {}
+    place = 0
+    while place < len(front):
+        if ignored := _IGNORED.match(front, place):
+            place = max(ignored.end(), place + 1)
+            continue
+        entry = _ENTRY.match(front, place)
+        if entry is None:
+            return {}
+        fields[entry["key"].strip("'\"")] = _value(entry["value"])
+        place = entry.end()
+    return fields
+
+
+def _value(text: str) -> str:
+    """Read a value of YAML: a block as it is folded, any other without its quotes; lists and maps as written."""
+    text = text.strip()
+    block = _BLOCK.match(text)
+    if block is None:
+        return html_text(text[1:-1] if text[:1] == text[-1:] and text[:1] in {"'", '"'} else text)
+    folded = html_text(text[block.end() :])
+    return folded if block["style"] == "|" else " ".join(folded.split())
+
+
 def _front_blocks(fields: dict[str, str]) -> list[Block]:
-    blocks: list[Block] = []
-    if title := fields.get("title"):
-        blocks.append(Heading(title, 1))
-    blocks += [Paragraph(fields[name]) for name in ("description", "summary") if name in fields]
-    return blocks
+    """Show title, description and summary as the text that they are; what else is known of the document, by line."""
+    shown = {name: fields[name] for name in _SHOWN_FIELDS if fields.get(name)}
+    blocks: list[Block] = [
+        Heading(one_line(text), 1) if name == "title" else Paragraph(text) for name, text in shown.items()
+    ]
+    rest = [f"{name}: {text}" for name, text in fields.items() if text and name not in shown]
+    return [*blocks, Paragraph("\n".join(rest))] if rest else blocks
 
 
 class _Walker:

@@ -164,3 +164,124 @@ def test_mail_with_only_html_is_read_as_html(parse: ParseBytes) -> None:
     message.set_content("<h2>Title</h2><p>Text &amp; more</p><script>x</script>", subtype="html")
     document = parse("mail.eml", message.as_bytes())
     assert document.blocks[-2:] == (Heading("Title", 2), Paragraph("Text & more"))
+
+
+def test_a_mail_is_read_on_after_a_picture_in_its_text(parse: ParseBytes) -> None:
+    message = EmailMessage()
+    message["From"], message["Subject"] = "a@example.com", "Plan"
+    message.make_mixed()
+    message.attach(mail_part("Here is the picture:"))
+    picture = EmailMessage()
+    picture.set_content(b"png", maintype="image", subtype="png", disposition="inline", filename="plan.png")
+    message.attach(picture)
+    message.attach(mail_part("<p>The deadline is the 4th of May.</p>", subtype="html"))
+    message.attach(mail_part("You get this mail as a member of the list."))
+    message.attach(mail_part("name,amount", filename="costs.txt", disposition="attachment"))
+    document = parse("mail.eml", message.as_bytes())
+    assert [getattr(block, "text", "") for block in document.blocks[2:]] == [
+        "Here is the picture:",
+        "The deadline is the 4th of May.",
+        "You get this mail as a member of the list.",
+        "Attachments: plan.png, costs.txt",
+    ]
+
+
+def test_of_alternatives_one_is_read_and_what_hangs_on_the_other_is_named(parse: ParseBytes) -> None:
+    message = EmailMessage()
+    message["From"], message["Subject"] = "a@example.com", "Plan"
+    message.make_alternative()
+    message.attach(mail_part("The plan is attached."))
+    rich = EmailMessage()
+    rich.make_mixed()
+    rich.attach(mail_part("<p>The plan is attached.</p>", subtype="html"))
+    rich.attach(mail_part("the plan", filename="plan.txt", disposition="attachment"))
+    message.attach(rich)
+    document = parse("mail.eml", message.as_bytes())
+    assert [getattr(block, "text", "") for block in document.blocks[2:]] == [
+        "The plan is attached.",
+        "Attachments: plan.txt",
+    ]
+
+
+def test_a_forwarded_mail_is_read_with_its_headers(parse: ParseBytes) -> None:
+    inner = EmailMessage()
+    inner["From"], inner["Subject"] = "c@example.com", "Canteen"
+    inner.set_content("It opens at noon.")
+    message = EmailMessage()
+    message["From"], message["Subject"] = "a@example.com", "Fwd: Canteen"
+    message.set_content("See below.")
+    message.add_attachment(inner)
+    document = parse("mail.eml", message.as_bytes())
+    assert [getattr(block, "text", "") for block in document.blocks[2:]] == [
+        "See below.",
+        "Canteen",
+        "From: c@example.com",
+        "It opens at noon.",
+    ]
+    assert document.notes == ()
+
+
+def test_a_mail_whose_parts_cannot_be_told_apart_keeps_its_text(parse: ParseBytes) -> None:
+    data = b"From: a@example.com\r\nContent-Type: multipart/mixed\r\n\r\nThe canteen opens at noon.\r\n"
+    assert parse("mail.eml", data).blocks[-1] == Paragraph("The canteen opens at noon.")
+
+
+def mail_part(
+    text: str, *, subtype: str = "plain", filename: str | None = None, disposition: str | None = None
+) -> EmailMessage:
+    part = EmailMessage()
+    part.set_content(text, subtype=subtype, filename=filename, disposition=disposition)
+    del part["MIME-Version"]
+    return part
+
+
+def test_text_between_two_rules_is_no_front_matter(parse: ParseBytes) -> None:
+    blocks = parse("a.md", b"---\nsection one\n\nmore of it\n---\n\nrest").blocks
+    assert [getattr(block, "text", "") for block in blocks] == ["section one", "more of it", "rest"]
+
+
+def test_front_matter_is_kept_whole(parse: ParseBytes) -> None:
+    text = """---
+# for the site
+title: >
+  The leave
+  policy
+owner: HR department of Lisbon
+limit: "42 days"
+tags:
+- leave
+- holidays
+draft:
+summary: |
+  Who may leave:
+  all.
+---
+
+Body.
+"""
+    document = parse("a.md", text.encode())
+    assert document.title == "The leave policy"
+    assert document.blocks == (
+        Heading("The leave policy", 1),
+        Paragraph("Who may leave:\nall."),
+        Paragraph("owner: HR department of Lisbon\nlimit: 42 days\ntags: - leave\n- holidays"),
+        Paragraph("Body."),
+    )
+
+
+def test_characters_that_were_lost_are_noted(parse: ParseBytes) -> None:
+    document = parse("a.txt", ("员工每年享有年假。" * 20).encode() + b"\xff\xff")
+    (note,) = document.notes
+    assert (note.code, note.detail[:1]) == ("unreadable_characters", "2")
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.md", b"# How a PDF is built\n\nA file starts with `%PDF-1.7`.\n"),
+        ("a.txt", b"GIF89a is what some pictures begin with."),
+        ("a.txt", b"BM is a shop; II* is a mark."),
+    ],
+)
+def test_a_text_may_speak_of_other_formats(parse: ParseBytes, name: str, data: bytes) -> None:
+    assert data.decode().split()[-1].strip(".`") in str(parse(name, data).blocks)
