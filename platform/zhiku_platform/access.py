@@ -56,6 +56,7 @@ class Permission(StrEnum):
     REVIEW_OPEN = "review:open"
     REVIEW_DECIDE = "review:decide"
     REVIEW_CONFIGURE = "review:configure"
+    SAFETY_MANAGE = "safety_policy:manage"
 
 
 _OWN = frozenset({Permission.API_KEY_MANAGE, Permission.SESSION_OWN, Permission.APPROVAL_OWN})
@@ -89,6 +90,7 @@ ROLE_PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
             Permission.AUDIT_REVEAL,
             Permission.AUDIT_EXPORT,
             Permission.REVIEW_DECIDE,
+            Permission.SAFETY_MANAGE,
         },
         Role.COMPLIANCE_APPROVER: _READER
         | {
@@ -97,6 +99,7 @@ ROLE_PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
             Permission.APPROVAL_DECIDE,
             Permission.REVIEW_DECIDE,
             Permission.REVIEW_CONFIGURE,
+            Permission.SAFETY_MANAGE,
         },
         # An administrator's role opens no content: whoever also works here has the role of an employee besides.
         Role.SYSTEM_ADMIN: _OWN | {Permission.MODEL_READ},

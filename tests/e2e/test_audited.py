@@ -271,6 +271,17 @@ def delete_with_approval(world: World) -> httpx2.Response:
     return world.zhao.post(DELETION.format(**world.ids), params={"approval": world.ids["approval"]}, json=WHY)
 
 
+def change_policy(world: World) -> httpx2.Response:
+    """The same rules under another name: asked for by chen, approved by two others."""
+    path = "/api/v1/safety-policy"
+    policy = {**world.chen.get(path).json()["policy"], "version": "audited"}
+    change = {"policy": policy, **REASON}
+    world.made("approval", world.chen.put(path, json=change))
+    for approver in ("fang", "wu"):
+        assert decide("approve", approver)(world).is_success
+    return world.chen.put(path, params={"approval": world.ids["approval"]}, json=change)
+
+
 STEPS: list[tuple[str, str, Call]] = [
     (
         "POST /knowledge-bases",
@@ -359,6 +370,7 @@ STEPS: list[tuple[str, str, Call]] = [
     ("POST /approvals/{approval_id}/refuse", "approval.refused", decide("refuse", "wu", WHY)),
     ("POST /approvals/{approval_id}/withdraw", "approval.withdrawn", withdraw),
     ("POST /knowledge-bases/{knowledge_base_id}/deletion", "approval.used", delete_with_approval),
+    ("PUT /safety-policy", "safety.policy_changed", change_policy),
 ]
 
 

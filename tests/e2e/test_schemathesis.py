@@ -42,6 +42,7 @@ from zhiku_services.governance import routes as governance
 from zhiku_services.inference import routes as inference
 from zhiku_services.ingestion import routes as ingestion
 from zhiku_services.knowledge import routes as knowledge
+from zhiku_services.safety import routes as safety
 
 from .conftest import free_port, sign_in
 
@@ -57,6 +58,7 @@ SERVICES: dict[str, tuple[GuardedRouter, ...]] = {
     "governance": (governance.router, governance.internal, cases.router, cases.internal),
     "ingestion": (ingestion.router,),
     "knowledge": (knowledge.router, knowledge.internal),
+    "safety": (safety.router, safety.internal),
 }
 ANYBODY = Principal(sub="zhao", tenant="default", roles=frozenset(Role), groups=frozenset({"finance"}), clearance=9)
 

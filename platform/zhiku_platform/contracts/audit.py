@@ -194,6 +194,9 @@ ACTIONS: Mapping[str, EventKind] = MappingProxyType(
         "safety.found": EventKind(
             SubjectKind.ANSWER, _USE, "Content safety found something in a question, its passages or its answer."
         ),
+        "safety.policy_changed": EventKind(
+            SubjectKind.OTHER, _ENTITY, "Another safety policy came into force, with the approval of two."
+        ),
         "sampling_rule.added": EventKind(SubjectKind.OTHER, _ENTITY, "Somebody has a share of answers looked at."),
         "sampling_rule.deleted": EventKind(SubjectKind.OTHER, _ENTITY, "Somebody ended a sampling rule."),
         "search.run": EventKind(SubjectKind.OTHER, _READ, "Somebody searched; the documents found are named."),

@@ -58,6 +58,7 @@ from zhiku_services.knowledge import app as knowledge
 from zhiku_services.knowledge.index_milvus import open_milvus
 from zhiku_services.knowledge.models import AUDIT_OUTBOX as KNOWLEDGE_OUTBOX
 from zhiku_services.safety import app as safety
+from zhiku_services.safety.models import AUDIT_OUTBOX as SAFETY_OUTBOX
 
 
 class Embedded:
@@ -117,10 +118,10 @@ class Embedded:
         blobs = FolderBlobStore(settings.blobs_folder)
         self._build_audit(stack)
         self.apps["inference"] = inference.create_app(settings)
-        self.apps["safety"] = safety.create_app(settings)
         models = InferenceClient(self._client("inference"), self._signer)
         mirror = self._build_directory(stack)
         self._build_governance(stack)
+        self._build_safety(stack)
         self._build_knowledge(stack, blobs, models)
         passages = KnowledgeClient(self._client("knowledge"), self._signer)
         database = ingestion.open_database(settings)
@@ -225,11 +226,18 @@ class Embedded:
         people = DirectoryClient(self._client("directory"), self._signer)
         self.apps["governance"] = governance.create_app(self.settings, database=database, people=people)
 
+    def _build_safety(self, stack: ExitStack) -> None:
+        database = safety.open_database(self.settings)
+        stack.callback(database.close)
+        self._relay_audit(stack, database, SAFETY_OUTBOX)
+        approvals = Approvals("safety", self._governance)
+        self.apps["safety"] = safety.create_app(self.settings, database=database, approvals=approvals)
+
     def _governance(self) -> GovernanceClient:
         return GovernanceClient(self._client("governance"), self._signer)
 
     def _build_gateway(self, database: Database) -> None:
-        upstreams = {name: self._async_client(name) for name in (*SERVICES, "audit", "governance")}
+        upstreams = {name: self._async_client(name) for name in (*SERVICES, "audit", "governance", "safety")}
         provider: FastAPI | None = None
         if self.settings.oidc_issuer is None:
             provider = self.apps["identity_provider"] = identity_provider.create_app(self.settings)

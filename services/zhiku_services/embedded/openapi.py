@@ -17,13 +17,14 @@ from zhiku_services.governance.routes import router as governance
 from zhiku_services.inference.routes import router as inference
 from zhiku_services.ingestion.routes import router as ingestion
 from zhiku_services.knowledge.routes import router as knowledge
+from zhiku_services.safety.routes import router as safety
 
 _CREDENTIALS = {
     "session": {"type": "apiKey", "in": "cookie", "name": "zhiku_session", "description": "`__Host-zhiku` over HTTPS"},
     "key": {"type": "http", "scheme": "bearer", "description": "An API key, or a service's access token"},
 }
 
-PUBLIC = (gateway, knowledge, ingestion, assistant, inference, audit, governance, cases)
+PUBLIC = (gateway, knowledge, ingestion, assistant, inference, audit, governance, cases, safety)
 
 
 def public_routes() -> list[APIRoute]:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from zhiku_platform.access import Permission
 
-Service = Literal["knowledge", "ingestion", "assistant", "inference", "audit", "governance"]
+Service = Literal["knowledge", "ingestion", "assistant", "inference", "audit", "governance", "safety"]
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,7 @@ _TABLE: dict[Service, dict[str, dict[str, Permission]]] = {
         "/sampling-rules": {"GET": Permission.REVIEW_DECIDE, "POST": Permission.REVIEW_CONFIGURE},
         "/sampling-rules/{rule_id}": {"DELETE": Permission.REVIEW_CONFIGURE},
     },
+    "safety": {"/safety-policy": {"GET": Permission.SAFETY_MANAGE, "PUT": Permission.SAFETY_MANAGE}},
 }
 
 

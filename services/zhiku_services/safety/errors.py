@@ -2,13 +2,15 @@
 
 ServiceUnavailableError
 └── GuardUnavailableError   503  guard_unavailable    the guard model did not say what a text is
+ConflictError
+└── UnchangedPolicyError    409  policy_unchanged     the policy in force is this one already
 UnprocessableError
 ├── LexiconError            422  lexicon_malformed
 ├── PolicyError             422  policy_malformed
 └── SafetyDataError         422  safety_data_malformed
 """
 
-from zhiku_platform.errors import ServiceUnavailableError, UnprocessableError
+from zhiku_platform.errors import ConflictError, ServiceUnavailableError, UnprocessableError
 
 
 class GuardUnavailableError(ServiceUnavailableError):
@@ -19,6 +21,14 @@ class GuardUnavailableError(ServiceUnavailableError):
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail, remedy="Try again in a moment; administrators check `ZHIKU_GUARD_BASE_URL`.")
+
+
+class UnchangedPolicyError(ConflictError):
+    code = "policy_unchanged"
+    title = "Nothing would change"
+
+    def __init__(self) -> None:
+        super().__init__("This safety policy is in force already.", remedy="Change it before asking others.")
 
 
 class LexiconError(UnprocessableError):

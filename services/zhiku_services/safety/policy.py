@@ -46,7 +46,7 @@ class Policy(Message):
 
     version: Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[\w .-]+$")]
     verdicts: Mapping[Surface, Mapping[SeverityName, Verdict]]
-    special: tuple[SpecialVerdicts, ...] = ()
+    special: Annotated[tuple[SpecialVerdicts, ...], Field(max_length=len(Surface) * len(Category))] = ()
     guard: GuardRules = GuardRules()
 
     @model_validator(mode="after")
@@ -62,6 +62,20 @@ class Policy(Message):
             if (rule.surface, rule.category) == (surface, category):
                 return rule.verdicts[name]
         return self.verdicts[surface][name]
+
+    def as_lines(self) -> dict[str, str]:
+        """Each rule under a name of its own, for people to compare."""
+        lines = {
+            f"{surface.value}.{name}": verdict.value
+            for surface, table in self.verdicts.items()
+            for name, verdict in table.items()
+        }
+        for rule in self.special:
+            for name, verdict in rule.verdicts.items():
+                lines.setdefault(f"{rule.surface.value}.{rule.category.value}.{name}", verdict.value)
+        guard = {name: str(value) for name, value in self.guard.model_dump(exclude={"surfaces"}).items()}
+        guard["surfaces"] = ", ".join(sorted(self.guard.surfaces))
+        return {"version": self.version, **lines, **{f"guard.{name}": value for name, value in guard.items()}}
 
     def mark(self, terms: Iterable[Term], guard: str | None = None) -> PolicyMark:
         """The policy's version, and a digest that changes with any verdict, rule or term, and with the guard model."""

@@ -32,11 +32,23 @@ MASK: Final = "＊"
 class Safety:
     """A lexicon, a policy, and a guard model if there is one, ready to screen. Safe to share between threads."""
 
-    def __init__(self, terms: Sequence[Term], policy: Policy = DEFAULT, guard: Guard | None = None) -> None:
-        self._matcher = Matcher(terms)
-        self._policy = policy
+    def __init__(
+        self,
+        terms: Sequence[Term],
+        policy: Policy = DEFAULT,
+        guard: Guard | None = None,
+        *,
+        matcher: Matcher | None = None,
+    ) -> None:
+        self._terms = terms
+        self._matcher = matcher or Matcher(terms)
+        self.policy = policy
         self._guard = guard
         self.mark: PolicyMark = policy.mark(terms, guard.name if guard else None)
+
+    def under(self, policy: Policy) -> "Safety":
+        """The same screen under another policy."""
+        return Safety(self._terms, policy, self._guard, matcher=self._matcher)
 
     def screen(self, request: ScreenRequest) -> Screening:
         """Screen whole texts: for terms, all but answers for attempts on the model, and by the guard model.
@@ -88,13 +100,13 @@ class Safety:
         )
 
     def _guards(self, surface: Surface) -> bool:
-        return self._guard is not None and surface in self._policy.guard.surfaces
+        return self._guard is not None and surface in self.policy.guard.surfaces
 
     def _judge(self, surface: Surface, texts: Sequence[str], question: str = "") -> list[list[Finding]]:
         """What the guard model finds in each text, be it as an answer to a question; its findings are of the whole."""
         if self._guard is None or not self._guards(surface):
             return [[] for _ in texts]
-        rules = self._policy.guard
+        rules = self.policy.guard
         try:
             judgements = self._guard.judge(texts, question=question)
         except GuardUnavailableError:
@@ -129,7 +141,7 @@ class Safety:
         return Screened(verdict=severest([finding.verdict for finding in findings]), findings=findings)
 
     def _finding(self, surface: Surface, category: Category, severity: Severity, start: int, end: int) -> Finding:
-        verdict = self._policy.verdict(surface, category, severity)
+        verdict = self.policy.verdict(surface, category, severity)
         return Finding(category=category, severity=severity, verdict=verdict, start=start, end=end)
 
 

@@ -13,11 +13,12 @@ from zhiku_services.governance import routes as governance
 from zhiku_services.inference import routes as inference
 from zhiku_services.ingestion import routes as ingestion
 from zhiku_services.knowledge import routes as knowledge
+from zhiku_services.safety import routes as safety
 
 ROUTERS = [
     *(
         each
-        for service in (assistant, audit, governance, cases, inference, knowledge)
+        for service in (assistant, audit, governance, cases, inference, knowledge, safety)
         for each in (service.router, service.internal)
     ),
     ingestion.router,

@@ -18,6 +18,7 @@ from zhiku_platform.contracts.safety import (
     Surface,
     Verdict,
 )
+from zhiku_platform.db import Database
 from zhiku_platform.inprocess import AsyncInProcessTransport
 from zhiku_platform.settings import Settings
 from zhiku_services.safety.app import create_app
@@ -151,8 +152,8 @@ def test_the_digest_of_a_policy_changes_with_its_terms() -> None:
 
 
 @pytest.mark.anyio
-async def test_the_service_answers_who_may_ask_and_no_stranger(tmp_path: Path) -> None:
-    app = create_app(Settings(home=tmp_path), safety=Safety(TERMS))
+async def test_the_service_answers_who_may_ask_and_no_stranger(database: Database) -> None:
+    app = create_app(Settings(home=Path("unused")), database=database, safety=Safety(TERMS))
     signer: PrincipalSigner = app.state.signer
     asked = {"surface": "question", "texts": ["出售冰毒"]}
     async with httpx2.AsyncClient(transport=AsyncInProcessTransport(app), base_url="http://safety") as client:

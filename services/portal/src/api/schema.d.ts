@@ -1354,6 +1354,30 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  "/api/v1/safety-policy": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Get Policy
+     * @description Get the safety policy in force.
+     */
+    get: operations["get_policy_api_v1_safety_policy_get"];
+    /**
+     * Change Policy
+     * @description Put another safety policy in force, once two others have approved exactly that.
+     */
+    put: operations["change_policy_api_v1_safety_policy_put"];
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   "/api/v1/sampling-rules": {
     parameters: {
       query?: never;
@@ -1851,7 +1875,7 @@ export interface components {
       subject_id: string;
       /** Subject Kind */
       subject_kind: string;
-      verdict: components["schemas"]["Verdict"] | null;
+      verdict: components["schemas"]["zhiku_platform__contracts__cases__Verdict"] | null;
     };
     /**
      * CaseFigures
@@ -2015,6 +2039,20 @@ export interface components {
       secret: string;
     };
     /**
+     * CurrentPolicy
+     * @description The policy in force; the last three are None for the one of the settings.
+     */
+    CurrentPolicy: {
+      /** Approval */
+      approval?: string | null;
+      /** Changed At */
+      changed_at?: string | null;
+      /** Changed By */
+      changed_by?: string | null;
+      mark: components["schemas"]["PolicyMark"];
+      policy: components["schemas"]["Policy"];
+    };
+    /**
      * Decided
      * @description One reviewer's word. Who it was is shown once the case is decided.
      */
@@ -2028,13 +2066,13 @@ export interface components {
       by?: string | null;
       /** Reason */
       reason: string;
-      verdict: components["schemas"]["Verdict"];
+      verdict: components["schemas"]["zhiku_platform__contracts__cases__Verdict"];
     };
     /** Decision */
     Decision: {
       /** Reason */
       reason: string;
-      verdict: components["schemas"]["Verdict"];
+      verdict: components["schemas"]["zhiku_platform__contracts__cases__Verdict"];
     };
     /**
      * Document
@@ -2258,6 +2296,40 @@ export interface components {
      * @enum {string}
      */
     GrantRole: "viewer" | "editor" | "owner";
+    /**
+     * GuardRules
+     * @description Which texts a guard model is asked about, how severe its words are, and what if it says nothing.
+     *
+     *     `refuse` ends the question or the answer with an error; `warn` lets it pass with a finding `unchecked`.
+     */
+    GuardRules: {
+      /**
+       * Controversial
+       * @default medium
+       * @enum {string}
+       */
+      controversial: "low" | "medium" | "high";
+      /**
+       * If Unavailable
+       * @default refuse
+       * @enum {string}
+       */
+      if_unavailable: "refuse" | "warn";
+      /**
+       * Surfaces
+       * @default [
+       *       "answer",
+       *       "question"
+       *     ]
+       */
+      surfaces: components["schemas"]["Surface"][];
+      /**
+       * Unsafe
+       * @default high
+       * @enum {string}
+       */
+      unsafe: "low" | "medium" | "high";
+    };
     /**
      * Integrity
      * @description Whether a stored receipt is the one whose digest the audit log holds under a signed checkpoint.
@@ -2720,6 +2792,56 @@ export interface components {
       reason: string;
       /** User */
       user: string;
+    };
+    /**
+     * Policy
+     * @description Verdicts; `special` comes before `verdicts`.
+     */
+    Policy: {
+      /**
+       * @default {
+       *       "controversial": "medium",
+       *       "if_unavailable": "refuse",
+       *       "surfaces": [
+       *         "answer",
+       *         "question"
+       *       ],
+       *       "unsafe": "high"
+       *     }
+       */
+      guard: components["schemas"]["GuardRules"];
+      /**
+       * Special
+       * @default []
+       */
+      special: components["schemas"]["SpecialVerdicts"][];
+      /** Verdicts */
+      verdicts: {
+        [key: string]: {
+          [key: string]: components["schemas"]["zhiku_platform__contracts__safety__Verdict"];
+        };
+      };
+      /** Version */
+      version: string;
+    };
+    /**
+     * PolicyChange
+     * @description A policy to take the place of the one in force.
+     */
+    PolicyChange: {
+      policy: components["schemas"]["Policy"];
+      /** Reason */
+      reason: string;
+    };
+    /**
+     * PolicyMark
+     * @description The policy that decided; `digest` is the SHA-256 of all its rules and of the terms.
+     */
+    PolicyMark: {
+      /** Digest */
+      digest: string;
+      /** Version */
+      version: string;
     };
     /**
      * Problem
@@ -3333,6 +3455,24 @@ export interface components {
       /** Name */
       name: string;
     };
+    /**
+     * SpecialVerdicts
+     * @description Verdicts for one category on one surface, which come before those by severity.
+     */
+    SpecialVerdicts: {
+      category: components["schemas"]["Category"];
+      surface: components["schemas"]["Surface"];
+      /** Verdicts */
+      verdicts: {
+        [key: string]: components["schemas"]["zhiku_platform__contracts__safety__Verdict"];
+      };
+    };
+    /**
+     * Surface
+     * @description Where a text comes from: somebody asks it, a passage holds it, or an answer is about to show it.
+     * @enum {string}
+     */
+    Surface: "question" | "document" | "answer";
     /** Sync */
     Sync: {
       /** Added */
@@ -3366,12 +3506,6 @@ export interface components {
      * @enum {string}
      */
     TimelineKind: "actor" | "document" | "conversation" | "knowledge_base";
-    /**
-     * Verdict
-     * @description `confirmed`: what was found is there, or what was done was right. `dismissed`: it is not, or was not.
-     * @enum {string}
-     */
-    Verdict: "confirmed" | "dismissed";
     /**
      * VersionState
      * @description Where a document version is. The last five are final until somebody retries.
@@ -3409,6 +3543,21 @@ export interface components {
      * @enum {string}
      */
     Whose: "mine" | "to_decide" | "all";
+    /**
+     * Verdict
+     * @description `confirmed`: what was found is there, or what was done was right. `dismissed`: it is not, or was not.
+     * @enum {string}
+     */
+    zhiku_platform__contracts__cases__Verdict: "confirmed" | "dismissed";
+    /**
+     * Verdict
+     * @description What policy does about a finding, from the mildest on.
+     *
+     *     `warn` notes it. `review` notes it, and keeps a passage out of what a model is given. `mask` hides the words.
+     *     `block` refuses a question, leaves a passage out, or withdraws an answer.
+     * @enum {string}
+     */
+    zhiku_platform__contracts__safety__Verdict: "allow" | "warn" | "review" | "mask" | "block";
   };
   responses: never;
   parameters: never;
@@ -5917,6 +6066,77 @@ export interface operations {
         content: {
           "application/json": components["schemas"]["CaseFigures"];
         };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  get_policy_api_v1_safety_policy_get: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["CurrentPolicy"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  change_policy_api_v1_safety_policy_put: {
+    parameters: {
+      query?: {
+        approval?: string | null;
+      };
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["PolicyChange"];
+      };
+    };
+    responses: {
+      /** @description Two others are asked; come back with `approval` */
+      202: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Approval"];
+        };
+      };
+      /** @description Successful Response */
+      204: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content?: never;
       };
       /** @description An error */
       default: {
