@@ -43,6 +43,18 @@ class Reason(Message):
     remedy: str
 
 
+NoteCode = Literal["page_without_text", "page_left_out", "attachment", "hidden_content", "unreadable_characters"]
+
+
+class DocumentNote(Message):
+    """What whoever relies on an indexed document should know; the first of its `pages` and `names`."""
+
+    code: NoteCode
+    count: int
+    pages: list[int] = []
+    names: list[str] = []
+
+
 class DocumentVersion(Message):
     """`path` and `title` are empty for who may not read the document, such as an editor who only minds its state."""
 
@@ -60,6 +72,7 @@ class DocumentVersion(Message):
     progress: Progress
     passages: int | None
     reason: Reason | None
+    notes: list[DocumentNote] = []
     unchanged: bool = False
     created_at: datetime
     updated_at: datetime

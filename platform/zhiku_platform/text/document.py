@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator
 
+from zhiku_platform.contracts.ingestion import NoteCode
+
 
 @dataclass(frozen=True, slots=True)
 class Box:
@@ -91,11 +93,12 @@ Block = Annotated[TextBlock | Table, Discriminator("kind")]
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something that the reader of the result should know: a page without text, an attachment left out."""
+    """Something that the reader of the result should know: an attachment left out, or a hidden sheet, by `name`."""
 
-    code: Literal["page_without_text", "attachment", "hidden_content", "partial", "unreadable_characters"]
-    detail: str
+    code: NoteCode
+    name: str = ""
     page: int | None = None
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ cancellation and deletion: whoever holds a smaller number has lost the document.
 # pyright: reportAssignmentType=false
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Column, Index, MetaData, Text, UniqueConstraint
 from sqlmodel import Field, SQLModel
@@ -108,6 +109,7 @@ class VersionRow(Base, table=True):
     reason_stage: str | None = Field(default=None, max_length=12)
     reason_detail: str | None = Field(default=None, sa_type=Text)
     reason_remedy: str | None = Field(default=None, sa_type=Text)
+    notes: list[dict[str, Any]] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
     created_by: str = Field(max_length=200)
     created_at: datetime = Field(sa_type=UtcDateTime)
     updated_at: datetime = Field(sa_type=UtcDateTime)

@@ -15,7 +15,7 @@ from zhiku_platform.blobs import BlobName, BlobStore
 from zhiku_platform.clients.knowledge import KnowledgeClient
 from zhiku_platform.contracts.identity import Principal
 from zhiku_platform.contracts.inference import EmbedResponse, TextKind
-from zhiku_platform.contracts.ingestion import Reason, VersionState
+from zhiku_platform.contracts.ingestion import DocumentNote, Reason, VersionState
 from zhiku_platform.contracts.knowledge import DocumentTarget, PassageDraft, PublishedPassage, PublishRequest
 from zhiku_platform.db import Database, utc_now
 from zhiku_platform.errors import NotFoundError, RemoteProblemError, ServiceUnavailableError, ZhikuError
@@ -25,6 +25,7 @@ from zhiku_platform.text.passages import CountTokens, index_text, passages
 from zhiku_services.ingestion import leases, lifecycle
 from zhiku_services.ingestion.leases import Lease, LeaseKeeper, LeaseLostError
 from zhiku_services.ingestion.lifecycle import Acl
+from zhiku_services.ingestion.notes import summarised
 from zhiku_services.ingestion.parsing.errors import ParsingError
 from zhiku_services.ingestion.states import Trace, backoff_s
 from zhiku_services.ingestion.timing import Timing
@@ -114,7 +115,7 @@ def _index(lease: Lease, worker: Worker) -> None:
         raise NoPassagesError("The file holds no text that could be searched.")
     lease.passages, lease.pages = len(drafts), parsed.pages
     lease.enter(VersionState.EMBEDDING, total=len(drafts))
-    _publish(lease, worker, drafts)
+    _publish(lease, worker, drafts, summarised(parsed.notes))
 
 
 def _while_held(lease: Lease, count: CountTokens) -> CountTokens:
@@ -132,7 +133,7 @@ class NoPassagesError(ParsingError):
     title = "No text to search"
 
 
-def _publish(lease: Lease, worker: Worker, drafts: list[PassageDraft]) -> None:
+def _publish(lease: Lease, worker: Worker, drafts: list[PassageDraft], notes: list[DocumentNote]) -> None:
     """Embed and publish part by part; only the last part makes the version visible."""
     acl, revision = Acl(), 0
     starts = range(0, len(drafts), PART)
@@ -157,6 +158,7 @@ def _publish(lease: Lease, worker: Worker, drafts: list[PassageDraft]) -> None:
     with stage(_SERVICE, "state"), worker.database.write() as session:
         document, version = leases.held(session, lease)
         version.done = version.total = len(drafts)
+        version.notes = [note.model_dump() for note in notes]
         lifecycle.finish(session, version, document, acl_revision=revision)
     log.info(
         "document_indexed",

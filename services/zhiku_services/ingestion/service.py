@@ -9,7 +9,7 @@ from sqlmodel import Session
 from zhiku_platform.access import Access
 from zhiku_platform.blobs import BlobName, BlobStore
 from zhiku_platform.clients.knowledge import KnowledgeClient
-from zhiku_platform.contracts.ingestion import DocumentVersion, Progress, Reason, VersionState
+from zhiku_platform.contracts.ingestion import DocumentNote, DocumentVersion, Progress, Reason, VersionState
 from zhiku_platform.contracts.knowledge import AuthorizeRequest, GrantRole
 from zhiku_platform.contracts.wire import Page
 from zhiku_platform.db import utc_now
@@ -258,7 +258,7 @@ def _shown_all(
     positions = repository.queue_positions([v.id for v in versions if v.state == VersionState.QUEUED])
     named = _named(access, repository, versions, knowledge)
     shown = [_to_wire(version, positions.get(version.id)) for version in versions]
-    return [one if one.id in named else one.model_copy(update={"title": "", "path": ""}) for one in shown]
+    return [one if one.id in named else one.model_copy(update={"title": "", "path": "", "notes": []}) for one in shown]
 
 
 def _named(
@@ -303,6 +303,7 @@ def _to_wire(version: VersionRow, position: int | None, *, unchanged: bool = Fal
         ),
         passages=version.passages,
         reason=reason_of(version.reason_code, version.reason_stage, version.reason_detail, version.reason_remedy),
+        notes=[DocumentNote.model_validate(note) for note in version.notes],
         unchanged=unchanged,
         created_at=version.created_at,
         updated_at=version.updated_at,

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
-from zhiku_platform.contracts.ingestion import VersionState
+from zhiku_platform.contracts.ingestion import DocumentNote, VersionState
 from zhiku_platform.db import Database, utc_now
 from zhiku_platform.errors import RemoteProblemError, ServiceUnavailableError
 from zhiku_platform.text.document import ParsedDocument
@@ -24,7 +24,7 @@ from zhiku_services.ingestion.pipeline import OnProgress
 from zhiku_services.ingestion.states import WORKING, Trace
 from zhiku_services.ingestion.timing import Timing
 
-from .conftest import EDITOR, VIEWER, House
+from .conftest import EDITOR, OWNER, VIEWER, House
 
 CORRUPT_PDF = "%PDF-1.7\nthis is no pdf\n%%EOF\n"
 
@@ -245,6 +245,18 @@ def test_a_version_that_waits_is_not_claimed_before_its_time(house: House) -> No
         row.not_before = utc_now() + timedelta(hours=1)
 
     assert house.work(version.id).state == VersionState.QUEUED
+
+
+def test_what_the_parser_noted_is_shown_with_the_version(house: House) -> None:
+    mail = (
+        "From: a@example.com\nSubject: Plan\nContent-Type: multipart/mixed; boundary=x\n\n--x\n\nSee the plan.\n"
+        "--x\nContent-Type: application/pdf; name=plan.pdf\n\n%PDF\n--x--\n"
+    )
+    version = house.work(house.upload(mail, path="plan.eml", readers=["group:hr"]).id)
+
+    assert version.notes == [DocumentNote(code="attachment", count=1, names=["plan.pdf"])]
+    (hidden,) = house.client.versions(OWNER, knowledge_base_id=house.knowledge_base_id).items
+    assert (hidden.title, hidden.notes) == ("", [])
 
 
 def test_cancel_fences_off_the_worker(house: House) -> None:

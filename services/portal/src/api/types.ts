@@ -9,6 +9,7 @@ export type GrantRole = Schemas["GrantRole"];
 export type Document = Schemas["Document"];
 export type DocumentVersion = Schemas["DocumentVersion"];
 export type VersionState = Schemas["VersionState"];
+export type DocumentNote = Schemas["DocumentNote"];
 export type Passage = Schemas["Passage"];
 export type SafetyCategory = Schemas["Category"];
 export type Region = Schemas["Region"];

@@ -49,6 +49,7 @@ describe("the two languages", () => {
     const international = [
       "citation.position",
       "upload.formats",
+      "upload.named",
       "upload.readersPlaceholder",
       "upload.units",
     ];

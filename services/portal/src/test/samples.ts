@@ -54,6 +54,7 @@ export function version(given: Partial<DocumentVersion> = {}): DocumentVersion {
     progress: { done: 0, total: null, eta_s: null, heartbeat_at: null, queue_position: null },
     passages: null,
     reason: null,
+    notes: [],
     unchanged: false,
     created_at: "2026-11-01T08:00:00Z",
     updated_at: "2026-11-01T08:00:00Z",

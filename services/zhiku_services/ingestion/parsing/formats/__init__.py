@@ -42,6 +42,5 @@ def parse_file(job: Job, report: Report) -> ParsedDocument:
     if not any(text.strip() for text in texts):
         raise errors.NoTextLayerError("No text was found in the file.")
     if lost := sum(text.count("\ufffd") for text in texts):
-        note = Note("unreadable_characters", f"{lost} characters could not be read; \ufffd stands for them.")
-        return replace(document, notes=(*document.notes, note))
+        return replace(document, notes=(*document.notes, Note("unreadable_characters", count=lost)))
     return document

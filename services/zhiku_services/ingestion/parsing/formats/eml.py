@@ -29,7 +29,7 @@ def parse(job: Job, _report: Report) -> ParsedDocument:
     attachments = [_name(part) for part in message.walk() if _is_attachment(part)]
     if attachments:
         blocks.append(Paragraph("Attachments: " + ", ".join(attachments)))
-    notes = tuple(Note("attachment", f"The attachment {name} was not read.") for name in attachments)
+    notes = tuple(Note("attachment", name) for name in attachments)
     return ParsedDocument(job.media_type, tuple(blocks), title=_header(message, "Subject") or None, notes=notes)
 
 

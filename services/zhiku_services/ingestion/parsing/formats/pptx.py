@@ -29,7 +29,7 @@ def parse(job: Job, report: Report) -> ParsedDocument:
             slide = _Slide(package, part, page)
             blocks += slide.blocks()
             if slide.root.get("show") == "0":
-                notes.append(Note("hidden_content", "The slide is hidden in the show.", page))
+                notes.append(Note("hidden_content", page=page))
             report(page, len(slides))
     title = next((block.text for block in blocks if block.kind == "heading"), None)
     return ParsedDocument(job.media_type, tuple(blocks), title=title, pages=len(slides), notes=tuple(notes))

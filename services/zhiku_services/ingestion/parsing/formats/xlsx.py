@@ -41,7 +41,7 @@ def parse(job: Job, report: Report) -> ParsedDocument:
                 blocks.append(Heading(sheet.name, 1, page=page))
                 blocks += _tables(grid, page)
             if sheet.is_hidden:
-                notes.append(Note("hidden_content", f"The sheet {sheet.name} is hidden.", page))
+                notes.append(Note("hidden_content", sheet.name, page))
             report(page, len(book.sheets))
     if all(block.kind == "heading" for block in blocks):
         blocks = []

@@ -225,7 +225,7 @@ def test_xlsx_sheets_are_pages_and_cells_read_as_shown(tmp_path: Path, parsed: P
         Heading("Rates", 1, page=2),
         Table((("Code", "Rate"), ("A", "=1+1")), page=2),
     )
-    assert result.notes == (Note("hidden_content", "The sheet Rates is hidden.", 2),)
+    assert result.notes == (Note("hidden_content", "Rates", 2),)
 
 
 def test_xlsx_tables_are_cut_at_empty_rows_and_merged_cells_repeat_downwards(tmp_path: Path, parsed: Parse) -> None:

@@ -1,4 +1,4 @@
-import { screen, waitFor } from "@testing-library/react";
+import { screen, waitFor, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { describe, expect, test, vi } from "vitest";
 import { version } from "@/test/samples";
@@ -45,6 +45,22 @@ describe("a document version on its way", () => {
     unmount();
     await show(<VersionRow version={version({ state: "embedding" })} mayEdit={false} />);
     expect(screen.queryByTestId("version-cancel")).toBeNull();
+  });
+
+  test("says what was not read, or cannot be searched", async () => {
+    const notes = [
+      { code: "attachment", count: 2, names: ["plan.pdf", "costs.xlsx"], pages: [] },
+      { code: "page_without_text", count: 30, names: [], pages: [2, 3] },
+      { code: "unreadable_characters", count: 1, names: [], pages: [] },
+    ] as const;
+    const given = notes.map((note) => ({ ...note, names: [...note.names], pages: [...note.pages] }));
+    await show(<VersionRow version={version({ state: "indexed", notes: given })} mayEdit={false} />);
+    const lines = within(screen.getByRole("list", { name: "About its content" })).getAllByRole("listitem");
+    expect(lines.map((line) => line.textContent)).toEqual([
+      "2 attachments were not read: plan.pdf and costs.xlsx",
+      "30 pages show something but hold no text, such as scans; they cannot be searched (page 2, 3, …)",
+      "1 character could not be read; \ufffd stands for it",
+    ]);
   });
 
   test("leads to its document once it is ready", async () => {

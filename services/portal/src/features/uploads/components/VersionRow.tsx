@@ -14,6 +14,7 @@ import { useFormat } from "@/i18n/format";
 import { ProblemAlert } from "@/ui/ProblemAlert";
 import { useProblemText } from "@/ui/useProblemText";
 import { useVersionAction } from "../hooks/useVersions";
+import { VersionNotes } from "./VersionNotes";
 import { isFinal, mayRetry, percentDone } from "../lib/version-progress";
 import classes from "./VersionRow.module.css";
 
@@ -57,6 +58,7 @@ export function VersionRow({ version, mayEdit }: { version: DocumentVersion; may
         </div>
         <StateLine version={version} />
         {!isFinal(version) && <VersionProgress version={version} />}
+        {version.state === "indexed" && <VersionNotes notes={version.notes ?? []} />}
         {version.reason && <ReasonBox reason={version.reason} />}
       </div>
       {mayEdit && <Actions version={version} />}

@@ -68,14 +68,14 @@ def _page(document: pdfium.PdfDocument, index: int, notes: list[Note]) -> PageLa
     try:
         page = document[index]
     except pdfium.PdfiumError:
-        notes.append(Note("partial", "The page is damaged and was left out.", index + 1))
+        notes.append(Note("page_left_out", page=index + 1))
         return None
     try:
         content = read_page(page)
     finally:
         page.close()
     if not content.words and content.drawn:
-        notes.append(Note("page_without_text", "The page shows something but holds no text.", index + 1))
+        notes.append(Note("page_without_text", page=index + 1))
     return lay_out(index + 1, content)
 
 
