@@ -105,7 +105,7 @@ class Doors:
 
     def caller(self, case: Case[Any]) -> httpx2.Client:
         """Who may do it: reviewers read the trail and others' receipts, and no one else does."""
-        reviewed = ("/api/v1/audit-", "/api/v1/receipts/", "/api/v1/review-", "/api/v1/sampling-")
+        reviewed = ("/api/v1/audit-", "/api/v1/receipts/", "/api/v1/review-", "/api/v1/sampling-", "/api/v1/safety-")
         return self.reviewer if case.path.startswith(reviewed) else self.employee
 
 

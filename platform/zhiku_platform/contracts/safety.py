@@ -2,7 +2,7 @@
 
 from enum import IntEnum, StrEnum
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from zhiku_platform.contracts.wire import Message
 
@@ -115,7 +115,7 @@ class StreamStep(Message):
     context: str = Field(default="", max_length=CONTEXT_CHARS)
     held: str = ""
     piece: str = ""
-    is_final: bool = False
+    is_final: StrictBool = False
     question: str = ""
 
 
