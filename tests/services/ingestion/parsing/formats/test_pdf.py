@@ -266,3 +266,34 @@ def test_garbage_between_head_and_tail_is_corrupt(tmp_path: Path, parsed: Parse)
     path.write_bytes(b"%PDF-1.7\n" + bytes(range(256)) * 20 + b"\n%%EOF\n")
     with pytest.raises(errors.CorruptFileError):
         parsed(path)
+
+
+def test_a_section_under_two_columns_belongs_to_neither(make_pdf: MakePdf, text_mark: Mark, parsed: Parse) -> None:
+    left = [text_mark(50, 100, "1.1 What we make", bold=True)]
+    left += [text_mark(50, 120 + 14 * n, f"the left column goes on over line number {n} of") for n in range(9)]
+    right = [text_mark(320, 100 + 14 * n, f"Xiamen and the right column has line number {n}") for n in range(7)]
+    below = [
+        text_mark(50, 270, "2 Working time", size=14, bold=True),
+        text_mark(50, 290, "2.1 Hours", bold=True),
+        text_mark(
+            50,
+            310,
+            "A full-time week has forty hours, and everyone can be reached from ten to four on each of its days.",
+        ),
+        text_mark(
+            50,
+            324,
+            "Shifts in the plant follow the calendar of the plant, which says when they begin and when they end.",
+        ),
+    ]
+    blocks = parsed(make_pdf([*left, *right, *below])).blocks
+    assert [block.kind for block in blocks] == ["heading", "paragraph", "heading", "heading", "paragraph"]
+    body = blocks[1]
+    assert isinstance(body, Paragraph)
+    assert body.text.startswith("the left column")
+    assert body.text.endswith("line number 6")
+    assert [block.text for block in blocks if isinstance(block, Heading)] == [
+        "1.1 What we make",
+        "2 Working time",
+        "2.1 Hours",
+    ]

@@ -15,6 +15,8 @@ RTL = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 _WORD_GAP = 1.0
 _MIN_GUTTER = 7.0
 _MIN_COLUMN_LINES = 4
+# A line in letters this much larger than those around it is a heading.
+_LARGER = 1.12
 
 
 @dataclass(slots=True)
@@ -172,14 +174,37 @@ def flows(parts: Sequence[Segment], depth: int = 0) -> list[list[Segment]]:
     below = [s for s in parts if s.rect.y0 >= bottom - 1]
     taken = {id(s) for s in (*above, *below)}
     inside = [s for s in parts if id(s) not in taken]
-    left = [s for s in inside if (s.rect.x0 + s.rect.x1) / 2 < gutter]
-    right = [s for s in inside if (s.rect.x0 + s.rect.x1) / 2 >= gutter]
+    heads = _heads_of(below, inside, gutter)
+    below = [*heads, *below]
+    taken |= {id(s) for s in heads}
+    inside = [s for s in inside if id(s) not in taken]
+    left = [s for s in inside if _is_left(s, gutter)]
+    right = [s for s in inside if not _is_left(s, gutter)]
     return [
         *flows(above, depth + 1),
         *flows(left, depth + 1),
         *flows(right, depth + 1),
         *flows(below, depth + 1),
     ]
+
+
+def _is_left(part: Segment, gutter: float) -> bool:
+    return (part.rect.x0 + part.rect.x1) / 2 < gutter
+
+
+def _heads_of(below: Sequence[Segment], inside: Sequence[Segment], gutter: float) -> list[Segment]:
+    """Find the headings under the shorter column that belong to the text below the columns, not to the longer one."""
+    texts = [s for s in inside if s.table is None]
+    ends = [max((s.rect.y1 for s in texts if _is_left(s, gutter) is side), default=0.0) for side in (True, False)]
+    size = median(s.size for s in texts)
+    is_bold = 2 * sum(s.bold for s in texts) > len(texts)
+    heads: list[Segment] = []
+    for part in sorted(inside, key=lambda s: s.rect.y1, reverse=True):
+        stands_out = part.size >= _LARGER * size or (part.bold and not is_bold)
+        if not below or part.table is not None or part.rect.y0 < min(ends) or not stands_out:
+            break
+        heads.append(part)
+    return heads
 
 
 def _best_band(parts: Sequence[Segment]) -> tuple[float, float, float] | None:

@@ -301,7 +301,8 @@ class Assembler:
         box, first = last.spans[-1].box, page.content.frame.shown(run.lines[0].rect)
         moved = box.page == page.number - 1 or (box.page == page.number and first.y0 < box.y0 - 20)
         text = run.lines[0].text
-        return moved and len(last.text) > 40 and (text[0].islower() or bool(CJK.match(text[0]) and len(text) > 15))
+        goes_on = text[0].islower() or bool(CJK.match(text[0]) and len(text) > 15) or _breaks_off(last.spans)
+        return moved and len(last.text) > 40 and goes_on
 
     def _extended(self, last: Paragraph | ListItem, text: str, spans: tuple[Span, ...]) -> Block:
         start, joint = self._joint(last.text, text)
@@ -350,6 +351,13 @@ class Assembler:
         places = tuple(span.box for block in above for span in block.spans)
         boxes = tuple(self._box(page, rect) for rect in found.row_rects)
         return Table(found.cells, found.header_rows, title, page.number, boxes, places)
+
+
+def _breaks_off(spans: Sequence[Span]) -> bool:
+    """Tell whether a paragraph of several lines ends with a full one, as where its column ends."""
+    ends = [span.box.x1 for span in spans if span.box.page == spans[-1].box.page]
+    width = max(ends) - min(span.box.x0 for span in spans)
+    return len(ends) > 1 and max(ends) - ends[-1] < 0.12 * width
 
 
 def _title_blocks(blocks: Sequence[Block], page: int) -> list[Paragraph | Heading]:
