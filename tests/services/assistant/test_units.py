@@ -63,3 +63,16 @@ def test_a_heading_inside_a_passage_gives_its_sentences_context() -> None:
         ("You get 15 days.", "Handbook Part Annual leave"),
         ("You get 30 days.", "Handbook Part Sick leave"),
     ]
+
+
+def test_a_numbered_heading_is_no_sentence() -> None:
+    units = units_of(
+        "6.1 Sabbatical (all sites)\nEvery employee may take a sabbatical of 6 weeks.\n\n"
+        "7 Conduct\n7.1 Gifts and hospitality\nAccept no gift of more than CNY 300.\n\n"
+        "3.5 million visitors came.\n40 Plants\nThe plants are closed in July (see the calendar.)"
+    )
+    assert [unit.text for unit in units if unit.kind == "heading"] == [
+        "6.1 Sabbatical (all sites)",
+        "7 Conduct",
+        "7.1 Gifts and hospitality",
+    ]

@@ -15,6 +15,8 @@ _LIST_MARK = re.compile(
     r"\s*(?:[-•*·▪●○]|\(?\d{1,2}[.)、．）]|[一二三四五六七八九十]{1,3}[、.]|[（(][一二三四五六七八九十\d]{1,3}[）)])\s*"
 )
 _BULLETS = "-•*·▪●○"
+_SECTION = re.compile(r"(\d{1,2}(?:\.\d{1,2}){0,3})\.?\s+(?=[A-Z\u4e00-\u9fff])")
+_CLOSERS = "”’」』）)\"' "
 _HEADING_CHARS = 60
 # Lines of running text that were wrapped are at least this wide, in Latin characters.
 _FULL_LINE = 60
@@ -90,18 +92,24 @@ def _is_heading(text: str, start: int, end: int) -> bool:
     """A short line of its own without an end mark or figures, with something longer or marked under it."""
     if end >= len(text) or text[end] != "\n" or (start and text[start - 1] != "\n"):
         return False
-    following = text[end:].lstrip("\n").split("\n", 1)[0]
-    return _is_heading_like(text[start:end]) and bool(following) and not _is_heading_like(following)
+    line, following = text[start:end], text[end:].lstrip("\n").split("\n", 1)[0]
+    one, two = _SECTION.match(line), _SECTION.match(following)
+    if one and two and two[1].startswith(f"{one[1]}."):
+        return _is_heading_like(line[one.end() :])
+    return _is_heading_like(line) and bool(following) and not _is_heading_like(following)
 
 
 def _is_heading_like(line: str) -> bool:
     mark = _LIST_MARK.match(line)
     if mark and line.lstrip()[0] in _BULLETS:
         return False
+    section = _SECTION.match(line)
+    if section and "." in section[1]:
+        mark = section
     words = line[mark.end() :] if mark else line
     return (
         len(line) <= _HEADING_CHARS
-        and not line.rstrip().endswith(_ENDS)
+        and not line.rstrip(_CLOSERS).endswith(_ENDS)
         and not any(char in "，,；;|0123456789" for char in words)
     )
 
