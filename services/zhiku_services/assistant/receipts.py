@@ -29,9 +29,10 @@ from zhiku_platform.contracts.assistant import (
 from zhiku_platform.contracts.gateway import ApiKeyScope
 from zhiku_platform.contracts.identity import Principal, Role
 from zhiku_platform.contracts.knowledge import FoundPassage, SearchRequest
+from zhiku_platform.contracts.safety import Category, Severity, Surface, Verdict
 from zhiku_platform.db import Database, utc_now
 from zhiku_platform.errors import NotFoundError, RemoteProblemError
-from zhiku_services.assistant.answering.draft import Draft, ModelUse
+from zhiku_services.assistant.answering.draft import Decision, Draft, ModelUse
 from zhiku_services.assistant.answering.pipeline import SEARCH_LIMIT
 from zhiku_services.assistant.errors import ReceiptTouchedError
 from zhiku_services.assistant.models import AUDIT_OUTBOX, AnswerRow, ReceiptRow
@@ -98,6 +99,19 @@ def _decisions(draft: Draft) -> list[str]:
         for one in sorted(draft.decisions)
     ]
     return [f"safety policy {draft.policy.version} {draft.policy.digest}", *decided]
+
+
+def decisions_of(receipt: Receipt) -> tuple[list[Decision], str | None]:
+    """What the safety policy decided, and the policy's digest, read back from a receipt; None without a policy."""
+    if not receipt.policy_decisions:
+        return [], None
+    policy, *lines = receipt.policy_decisions
+    words = [line.split(" ") for line in lines]
+    decided = [
+        Decision(Surface(surface), Category(category), Severity[severity.upper()], Verdict(verdict))
+        for _, surface, category, severity, verdict in words
+    ]
+    return decided, policy.rsplit(" ", 1)[-1]
 
 
 def _sentences(draft: Draft, passage_of: Mapping[int, str]) -> list[ReceiptSentence]:

@@ -15,11 +15,11 @@ from zhiku_platform.contracts.assistant import AnswerEvent, AnswerProblem, Answe
 from zhiku_platform.contracts.audit import Detail
 from zhiku_platform.db import Database, utc_now
 from zhiku_platform.errors import NotFoundError
-from zhiku_services.assistant.answering.draft import Draft, replay
+from zhiku_services.assistant.answering.draft import Decision, Draft, replay
 from zhiku_services.assistant.answering.wording import join_sentences
 from zhiku_services.assistant.errors import NotRecordedError
 from zhiku_services.assistant.models import AUDIT_OUTBOX, AnswerEventRow, AnswerRow, ReceiptRow
-from zhiku_services.assistant.receipts import receipt_of, receipt_of_interrupted, stored
+from zhiku_services.assistant.receipts import decisions_of, receipt_of, receipt_of_interrupted, stored
 from zhiku_services.assistant.repository import AssistantRepository, abandoned_answers, events_of
 from zhiku_services.assistant.streaming import EVENTS
 
@@ -212,17 +212,18 @@ def _close(session: Session, access: Access, asked: Asked, draft: Draft, state: 
 
 def _found_event(access: Access, asked: Asked, draft: Draft) -> AuditEvent:
     """What the safety policy decided; one entry of each list for each decision, and none of the words."""
-    decided = sorted(draft.decisions)
-    return event_of(
-        access,
-        "safety.found",
-        asked.answer_id,
-        surfaces=[one.surface.value for one in decided],
-        categories=[one.category.value for one in decided],
-        severities=[one.severity.name.lower() for one in decided],
-        verdicts=[one.verdict.value for one in decided],
-        policy=draft.policy.digest if draft.policy else None,
-    )
+    found = _found(sorted(draft.decisions), draft.policy.digest if draft.policy else None)
+    return event_of(access, "safety.found", asked.answer_id, **found)
+
+
+def _found(decided: Sequence[Decision], policy: str | None) -> dict[str, Detail]:
+    return {
+        "surfaces": [one.surface.value for one in decided],
+        "categories": [one.category.value for one in decided],
+        "severities": [one.severity.name.lower() for one in decided],
+        "verdicts": [one.verdict.value for one in decided],
+        "policy": policy,
+    }
 
 
 def _given_event(access: Access, asked: Asked, draft: Draft, state: AnswerState, receipt: str) -> AuditEvent:
@@ -262,7 +263,8 @@ def close_abandoned(database: Database, *, all_of_them: bool) -> int:
             events = [EVENTS.validate_python(item.event) for item in events_of(session, row)]
             draft = replay(row.question, events)
             draft.problem = _INTERRUPTED
-            receipt = stored(receipt_of_interrupted(row.receipt_so_far, draft)) if row.receipt_so_far else None
+            receipt_of_it = receipt_of_interrupted(row.receipt_so_far, draft) if row.receipt_so_far else None
+            receipt = stored(receipt_of_it) if receipt_of_it else None
             if receipt is not None:
                 session.add(receipt)
             write_draft(row, draft, AnswerState.FAILED, row.last_event + 1)
@@ -270,6 +272,16 @@ def close_abandoned(database: Database, *, all_of_them: bool) -> int:
             session.add(row)
             for item in events_of(session, row):
                 session.delete(item)
+            decided, policy = decisions_of(receipt_of_it) if receipt_of_it else ([], None)
+            if decided:
+                event = AuditEvent(
+                    action="safety.found",
+                    tenant=row.tenant,
+                    actor=row.owner,
+                    subject=row.id,
+                    details=_found(decided, policy),
+                )
+                record(session, AUDIT_OUTBOX, event)
             record(
                 session,
                 AUDIT_OUTBOX,
