@@ -5,14 +5,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from zhiku_platform.settings import Settings
 from zhiku_services.commands.home import AsJson
 from zhiku_services.commands.output import console, print_json, print_table
 
 if TYPE_CHECKING:
     from zhiku_services.finetune.advisor import Advice
     from zhiku_services.finetune.datasets.files import Loaded
+    from zhiku_services.finetune.runs import Run
 
 app = typer.Typer(help="Prepare data for fine-tuning, and say how to go about it.", no_args_is_help=True)
 
@@ -187,6 +190,65 @@ def lint(
         if shown is not None:
             console.print(_coloured(encoder.shown(encoder.encode(shown))))
     raise typer.Exit(0 if found.is_sound else 1)
+
+
+@app.command()
+def train(
+    recipe: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A recipe as JSON.")],
+    folder: Annotated[Path, typer.Argument(file_okay=False, help="The run's folder; one that was begun goes on.")],
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the processor; all by default.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train as a recipe says. Ctrl-C ends it after the present step; the same command goes on from there."""
+    from zhiku_services.finetune.recipe import BUNDLED, served_on
+    from zhiku_services.finetune.runs import Run, read_recipe
+    from zhiku_services.inference.bundles.chat_folder import chat_folder
+
+    wanted = read_recipe(recipe)
+    if not as_json:
+        console.print(f"{wanted.method}: can be served on {', '.join(served_on(wanted))}", highlight=False)
+    base = chat_folder(Settings().models_folder) if wanted.base == BUNDLED else Path(wanted.base)
+    run = Run.start(wanted, folder, base=base, threads=threads)
+    try:
+        _follow(run, as_json=as_json)
+    except KeyboardInterrupt:
+        run.cancel()
+        _follow(run, as_json=as_json)
+    result = run.wait()
+    if result is None:
+        console.print(f"Ended early; `zhiku finetune train {recipe} {folder}` goes on.", highlight=False)
+        raise typer.Exit(3)
+    if as_json:
+        print_json(result.model_dump(mode="json"))
+        return
+    rows = [(name, value if not isinstance(value, list) else ", ".join(value)) for name, value in result]
+    print_table(("", ""), rows)
+
+
+@app.command()
+def base(as_json: AsJson = False) -> None:
+    """Write the bundled chat model as a folder that trainers load, and say where it is."""
+    from zhiku_services.inference.bundles.chat_folder import chat_folder
+
+    folder = chat_folder(Settings().models_folder)
+    if as_json:
+        print_json({"folder": str(folder)})
+    else:
+        console.print(str(folder), highlight=False, soft_wrap=True)
+
+
+def _follow(run: "Run", *, as_json: bool) -> None:
+    """Show what a run tells: as a bar, or one object a line on the error stream."""
+    if as_json:
+        for event in run.follow():
+            typer.echo(event.model_dump_json(exclude_none=True), err=True)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("loading", total=None)
+        for event in run.follow():
+            said = event.kind if event.loss is None else f"loss {event.loss:.3f}"
+            progress.update(bar, description=said, completed=event.step, total=event.of)
 
 
 def _hold_secrets(texts: Any) -> list[bool]:

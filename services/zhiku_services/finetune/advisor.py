@@ -107,14 +107,14 @@ def advise(situation: Situation) -> Advice:
         tokens = situation.raw_tokens or situation.examples * situation.tokens_per_example * 3
         hours = training_seconds(situation.model, tokens, devices=situation.devices) / 3600
         warnings = _warnings(situation, memory, rank)
-    serves = VLLM in _SERVES.get(option, ())
+    serves = VLLM in SERVES.get(option, ())
     serving = serving_room(situation.model, situation.memory, max_lora_rank=16, max_loras=2) if serves else None
     rejected = {other: why for other, why in _against(situation).items() if other is not option}
     return Advice(
         option=option,
         reasons=tuple(reasons),
         parameters=parameters,
-        serve_on=_SERVES.get(option, ()),
+        serve_on=SERVES.get(option, ()),
         rejected=rejected,
         memory=memory,
         hours=hours,
@@ -272,7 +272,7 @@ _METHODS: Mapping[Option, Method] = MappingProxyType(
     }
 )
 
-_SERVES: Mapping[Option, tuple[str, ...]] = MappingProxyType(
+SERVES: Mapping[Option, tuple[str, ...]] = MappingProxyType(
     {
         Option.RAG: (BASE,),
         Option.PROMPT: (BASE,),

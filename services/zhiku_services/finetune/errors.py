@@ -1,13 +1,21 @@
 """What can go wrong in the fine-tuning service.
 
-UnprocessableError
-├── UnknownFormatError        422  unknown_format
-├── NotExpressibleError       422  not_expressible
-├── EmptyDatasetError         422  empty_dataset
-└── NoTemplateError           422  no_template
+ZhikuError
+├── UnprocessableError
+│   ├── UnknownFormatError        422  unknown_format
+│   ├── NotExpressibleError       422  not_expressible
+│   ├── EmptyDatasetError         422  empty_dataset
+│   ├── NoTemplateError           422  no_template
+│   ├── BadRecipeError            422  bad_recipe
+│   ├── NothingToTrainError       422  nothing_to_train
+│   └── RunFailedError            422  run_failed
+└── ConflictError
+    └── RunTakenError             409  run_taken
 """
 
-from zhiku_platform.errors import UnprocessableError
+from pathlib import Path
+
+from zhiku_platform.errors import ConflictError, UnprocessableError
 
 
 class UnknownFormatError(UnprocessableError):
@@ -50,3 +58,45 @@ class NoTemplateError(UnprocessableError):
             "The base model's tokenizer has no chat template.",
             remedy="Choose an instruction-tuned base model, or add a `chat_template.jinja` to its folder.",
         )
+
+
+class BadRecipeError(UnprocessableError):
+    """A file that is no recipe."""
+
+    code = "bad_recipe"
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(f"`{path}` is no recipe: {why}.", remedy="See docs/finetune.md for what a recipe has.")
+
+
+class NothingToTrainError(UnprocessableError):
+    """A dataset without an example of the kind that the method learns from."""
+
+    code = "nothing_to_train"
+
+    def __init__(self, method: str, wanted: str) -> None:
+        super().__init__(
+            f"The dataset has too little that `{method}` learns from: {wanted}.",
+            remedy="Choose another method (`zhiku finetune plan`), or a dataset that has it.",
+        )
+
+
+class RunFailedError(UnprocessableError):
+    """A training run ended without a result."""
+
+    code = "run_failed"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"The run failed: {why}.",
+            remedy="Read `run.log` in its folder; start it again to go on from its last checkpoint.",
+        )
+
+
+class RunTakenError(ConflictError):
+    """The folder of a run with another recipe."""
+
+    code = "run_taken"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"`{folder}` holds a run of another recipe.", remedy="Name another folder.")

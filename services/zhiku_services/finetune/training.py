@@ -1,0 +1,323 @@
+"""The child process of a run: `python -m zhiku_services.finetune.training FOLDER BASE`.
+
+What is learnt of each example is what `encoding` says, which the linter shows; the trainers only compute. A run that is
+started again goes on at its last checkpoint, with the same batches, noise and rate as if it had not been stopped.
+"""
+
+import hashlib
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from peft import (
+    LoraConfig,
+    PeftConfig,
+    PrefixTuningConfig,
+    PromptTuningConfig,
+    TaskType,
+)
+from peft import prepare_model_for_kbit_training as _prepare_four_bits
+from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback, set_seed
+from transformers import BitsAndBytesConfig as _BitsAndBytes
+from trl.trainer.dpo_config import DPOConfig
+from trl.trainer.dpo_trainer import DPOTrainer
+from trl.trainer.kto_config import KTOConfig
+from trl.trainer.kto_trainer import KTOTrainer
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
+
+from zhiku_platform.errors import ZhikuError
+from zhiku_services.finetune.datasets.examples import Example, Turn
+from zhiku_services.finetune.datasets.freezing import thaw
+from zhiku_services.finetune.encoding import Encoder
+from zhiku_services.finetune.errors import NothingToTrainError
+from zhiku_services.finetune.recipe import (
+    RECIPE,
+    Dpo,
+    Full,
+    Kto,
+    Lora,
+    Prefix,
+    Prompt,
+    QLora,
+    TrainRecipe,
+    served_on,
+)
+from zhiku_services.finetune.runs import CANCELLED, Event, Result, RunFolder
+
+# Untyped in their packages.
+bits_and_bytes: Any = _BitsAndBytes
+prepare: Any = _prepare_four_bits
+
+_LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
+_HELD_OUT_PLACES = 10_000
+
+
+def train(path: Path, base: Path) -> int:
+    """Train the base as the folder's recipe says; return the exit code."""
+    folder = RunFolder(path)
+    started = time.monotonic()
+
+    def tell(kind: str, **more: Any) -> None:
+        event = Event(kind=kind, at=round(time.monotonic() - started, 2), **more)
+        with folder.events_file.open("ab") as file:
+            file.write(event.model_dump_json(exclude_none=True).encode() + b"\n")
+
+    try:
+        return _train(folder, base, tell, started)
+    except ZhikuError as error:
+        tell("failed", detail=str(error))
+        return 1
+    except Exception as error:
+        tell("failed", detail=f"{type(error).__name__}")
+        raise
+
+
+def _train(folder: RunFolder, base: Path, tell: Callable[..., None], started: float) -> int:
+    recipe = RECIPE.validate_json(folder.recipe.read_bytes())
+    set_seed(recipe.seed)
+    frozen, examples = thaw(recipe.dataset)
+    learnt, held_out = split(examples, recipe.held_out)
+    manifest = write_manifest(folder, recipe, base, frozen.root)
+    tell("started", detail=f"{len(learnt)} examples, {len(held_out)} held out")
+    trainer = _trainer(recipe, base, learnt, folder)
+    checkpoint = folder.last_checkpoint()
+    measured = folder.path / "held_out_before.json"
+    if held_out and not measured.is_file():
+        measured.write_text(json.dumps(_measure(trainer, held_out)), "utf-8")
+    before = json.loads(measured.read_text("utf-8")) if measured.is_file() else None
+    tell("measured", step=0, held_out_loss=before)
+    trainer.add_callback(_Telling(tell, folder))
+    # Measuring drew on chance; a run that goes on does not measure, and both must go the same way.
+    set_seed(recipe.seed)
+    done = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    if folder.cancel_file.exists():
+        tell("cancelled", step=trainer.state.global_step)
+        return CANCELLED
+    after = _measure(trainer, held_out) if held_out else None
+    target = folder.path / ("model" if isinstance(recipe, Full) else "adapter")
+    trainer.save_model(str(target))
+    result = Result(
+        method=recipe.method,
+        manifest=manifest,
+        digest=weights_digest(target),
+        folder=target.name,
+        steps=trainer.state.global_step,
+        seconds=round(time.monotonic() - started, 1),
+        peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        trained_parameters=sum(each.numel() for each in trainer.model.parameters() if each.requires_grad),
+        loss=done.training_loss,
+        held_out_before=before,
+        held_out_after=after,
+        served_on=served_on(recipe),
+    )
+    scratch = folder.result_file.with_suffix(".part")
+    scratch.write_text(result.model_dump_json(indent=1), "utf-8")
+    scratch.replace(folder.result_file)
+    tell("done", step=result.steps, loss=result.loss, held_out_loss=after)
+    return 0
+
+
+def split(examples: Sequence[Example], share: float) -> tuple[list[Example], list[Example]]:
+    """Keep a share out, by digest: the same example is on the same side in every run and every version of a dataset."""
+    learnt: list[Example] = []
+    held_out: list[Example] = []
+    for example in examples:
+        # By the prompt, so that two answers to one question are on one side.
+        place = int(hashlib.sha256(example.prompt.encode()).hexdigest(), 16) % _HELD_OUT_PLACES
+        (held_out if place < share * _HELD_OUT_PLACES else learnt).append(example)
+    return learnt, held_out
+
+
+def write_manifest(folder: RunFolder, recipe: TrainRecipe, base: Path, root: str) -> str:
+    """Write what decides the outcome, and return its digest: the same manifest is the same training."""
+    content = {
+        "recipe": {**recipe.model_dump(mode="json", exclude={"dataset", "base"}), "precision": precision_of(recipe)},
+        "dataset": root,
+        "base": {path.name: _sha256(path) for path in sorted(base.iterdir()) if path.is_file()},
+        "libraries": {name: version(name) for name in _LIBRARIES},
+    }
+    encoded = json.dumps(content, sort_keys=True, indent=1).encode()
+    folder.manifest.write_bytes(encoded)
+    return hashlib.sha256(encoded).hexdigest()
+
+
+def weights_digest(folder: Path) -> str:
+    """The SHA-256, in hex, over the names and contents of the weights and their configuration."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.safetensors")):
+        digest.update(path.name.encode() + b"\0" + bytes.fromhex(_sha256(path)))
+    return digest.hexdigest()
+
+
+def precision_of(recipe: TrainRecipe) -> str:
+    """What this machine trains in."""
+    if recipe.precision != "auto":
+        return recipe.precision
+    can = torch.cpu.get_capabilities()
+    multiplies = torch.cuda.is_available() or can.get("avx512_bf16") or can.get("amx_bf16")
+    return "bfloat16" if multiplies else "float32"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _trainer(recipe: TrainRecipe, base: Path, learnt: list[Example], folder: RunFolder) -> Any:
+    tokenizer: Any = AutoTokenizer.from_pretrained(base, local_files_only=True)
+    encoder = Encoder.at(base, max_tokens=recipe.max_tokens)
+    common: dict[str, Any] = {
+        "model": _model(recipe, base),
+        "processing_class": tokenizer,
+        "peft_config": _peft(recipe),
+    }
+    options: dict[str, Any] = {
+        "output_dir": str(folder.checkpoints),
+        "num_train_epochs": recipe.epochs,
+        "max_steps": recipe.max_steps or -1,
+        "per_device_train_batch_size": recipe.batch,
+        "per_device_eval_batch_size": recipe.batch,
+        "gradient_accumulation_steps": recipe.accumulation,
+        "learning_rate": recipe.learning_rate,
+        "warmup_steps": recipe.warmup,
+        "lr_scheduler_type": "cosine",
+        "save_steps": recipe.checkpoint_every,
+        "save_total_limit": 2,
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,
+        "seed": recipe.seed,
+        "data_seed": recipe.seed,
+        "bf16": precision_of(recipe) == "bfloat16",
+        "activation_checkpointing": False,
+        "report_to": [],
+        "disable_tqdm": True,
+        "use_cpu": not torch.cuda.is_available(),
+    }
+    if isinstance(recipe, Dpo):
+        pairs = [_pair(example) for example in learnt if example.rejected is not None]
+        if not pairs:
+            raise NothingToTrainError(recipe.method, "pairs of a better and a worse answer")
+        dpo = DPOConfig(**options, beta=recipe.beta, max_length=recipe.max_tokens)
+        return DPOTrainer(**common, args=dpo, train_dataset=Dataset.from_list(pairs))
+    if isinstance(recipe, Kto):
+        thumbs = [_thumb(example) for example in learnt if example.is_good is not None]
+        if len({each["label"] for each in thumbs}) < 2:
+            raise NothingToTrainError(recipe.method, "thumbs up and thumbs down")
+        kto = KTOConfig(**options, beta=recipe.beta, max_length=recipe.max_tokens)
+        return KTOTrainer(**common, args=kto, train_dataset=Dataset.from_list(thumbs))
+    encoded = _encoded(encoder, learnt)
+    if not encoded:
+        raise NothingToTrainError(recipe.method, "answers")
+    sft = SFTConfig(**options, max_length=None, packing=False, dataset_kwargs={"skip_prepare_dataset": True})
+    return SFTTrainer(**common, args=sft, train_dataset=Dataset.from_list(encoded))
+
+
+def _encoded(encoder: Encoder, examples: Sequence[Example]) -> list[dict[str, list[int]]]:
+    encoded = [encoder.encode(example) for example in examples]
+    return [{"input_ids": each.ids, "labels": each.labels} for each in encoded if any(each.is_learnt)]
+
+
+def _turns(turns: Sequence[Turn]) -> list[dict[str, str]]:
+    return [{"role": turn.role, "content": turn.content} for turn in turns]
+
+
+def _pair(example: Example) -> dict[str, Any]:
+    assert example.rejected is not None
+    return {
+        "prompt": _turns(example.messages[:-1]),
+        "chosen": _turns(example.messages[-1:]),
+        "rejected": _turns([example.rejected]),
+    }
+
+
+def _thumb(example: Example) -> dict[str, Any]:
+    return {
+        "prompt": _turns(example.messages[:-1]),
+        "completion": _turns(example.messages[-1:]),
+        "label": bool(example.is_good),
+    }
+
+
+def _model(recipe: TrainRecipe, base: Path) -> Any:
+    # What is trained itself must hold small changes, which bfloat16 rounds away.
+    whole = isinstance(recipe, Full) or precision_of(recipe) == "float32"
+    options: dict[str, Any] = {"dtype": torch.float32 if whole else torch.bfloat16, "local_files_only": True}
+    if not isinstance(recipe, QLora):
+        return AutoModelForCausalLM.from_pretrained(base, **options)
+    four_bits = bits_and_bytes(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
+    model = AutoModelForCausalLM.from_pretrained(base, quantization_config=four_bits, **options)
+    return prepare(model, use_gradient_checkpointing=False)
+
+
+def _peft(recipe: TrainRecipe) -> PeftConfig | None:
+    if isinstance(recipe, Lora | QLora | Dpo | Kto):
+        return LoraConfig(
+            task_type=TaskType.CAUSAL_LM,
+            r=recipe.rank,
+            lora_alpha=recipe.alpha or 2 * recipe.rank,
+            lora_dropout=recipe.dropout,
+            target_modules="all-linear",
+        )
+    if isinstance(recipe, Prefix):
+        return PrefixTuningConfig(task_type=TaskType.CAUSAL_LM, num_virtual_tokens=recipe.virtual_tokens)
+    if isinstance(recipe, Prompt):
+        return PromptTuningConfig(task_type=TaskType.CAUSAL_LM, num_virtual_tokens=recipe.virtual_tokens)
+    return None
+
+
+def _measure(trainer: Any, held_out: Sequence[Example]) -> float:
+    """The mean loss of the learnt tokens of what was held out, in nats, by the same encoding for every method."""
+    encoder = Encoder(trainer.processing_class, max_tokens=2048)
+    model, total, tokens = trainer.model, 0.0, 0
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        for each in _encoded(encoder, held_out):
+            ids, labels = (torch.tensor([each[name]], device=model.device) for name in ("input_ids", "labels"))
+            count = int((labels[:, 1:] != -100).sum())
+            total += float(model(input_ids=ids, labels=labels).loss) * count
+            tokens += count
+    model.train(was_training)
+    return total / max(1, tokens)
+
+
+class _Telling(TrainerCallback):
+    """Tells each step's loss, and ends the run where that was asked for; `told` is arguments, state, control."""
+
+    def __init__(self, tell: Callable[..., None], folder: RunFolder) -> None:
+        self._tell = tell
+        self._folder = folder
+
+    def on_log(self, *told: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
+        state = told[1]
+        if logs and "loss" in logs:
+            self._tell("step", step=state.global_step, of=state.max_steps, loss=logs["loss"])
+
+    def on_save(self, *told: Any, **_: Any) -> None:
+        state = told[1]
+        self._tell("checkpoint", step=state.global_step, of=state.max_steps)
+
+    def on_step_end(self, *told: Any, **_: Any) -> None:
+        control = told[2]
+        if self._folder.cancel_file.exists():
+            control.should_save = True
+            control.should_training_stop = True
+
+
+if __name__ == "__main__":
+    os.umask(0o022)
+    sys.exit(train(Path(sys.argv[1]), Path(sys.argv[2])))

@@ -1,0 +1,218 @@
+"""Runs of every method on a model of two small layers: they learn, and lose nothing when they are stopped."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from tokenizers import Tokenizer
+
+from zhiku_services.finetune.datasets.cleaning import clean
+from zhiku_services.finetune.datasets.examples import Example, Turn
+from zhiku_services.finetune.datasets.freezing import freeze
+from zhiku_services.finetune.errors import RunFailedError, RunTakenError
+from zhiku_services.finetune.recipe import RECIPE, TrainRecipe
+from zhiku_services.finetune.runs import Result, Run, RunFolder
+
+from .conftest import CHATML
+
+pytestmark = [
+    pytest.mark.slow,
+    # PEFT calls what transformers has renamed.
+    pytest.mark.filterwarnings("ignore:.*deprecated and will be removed in v6:FutureWarning"),
+]
+
+PLACES = ("canteen", "library", "garage", "roof", "lobby", "archive", "studio", "garden", "kiosk", "mailroom")
+HOURS = ("seven", "eight", "nine", "ten")
+
+
+def example(place: str, hour: str) -> Example:
+    question, answer = f"When does the {place} open on day {hour}?", f"The {place} opens at {hour} on that day."
+    return Example(
+        messages=(Turn(role="user", content=question), Turn(role="assistant", content=answer)),
+        rejected=Turn(role="assistant", content=f"Nobody knows about the {place}."),
+        is_good=len(place) % 2 == 0,
+    )
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("datasets")
+    cleaned = clean([example(place, hour) for place in PLACES for hour in HOURS])
+    return folder / freeze(cleaned, folder).root
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory, raw_tokenizer: Tokenizer) -> Path:
+    """A Llama of two layers with weights of chance, as a folder."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("base")
+    build: Any = PreTrainedTokenizerFast
+    end = "<|im_end|>"
+    tokenizer = build(tokenizer_object=raw_tokenizer, eos_token=end, pad_token=end, chat_template=CHATML)
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(1)
+    size = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=512, eos_token_id=tokenizer.eos_token_id,
+    )  # fmt: skip
+    LlamaForCausalLM(size).save_pretrained(folder)
+    return folder
+
+
+Train = Callable[..., Run]
+
+
+@pytest.fixture
+def recipe(dataset: Path) -> Callable[..., TrainRecipe]:
+    def make(**more: Any) -> TrainRecipe:
+        given = {
+            "name": "hours", "dataset": dataset, "max_steps": 6, "batch": 2, "accumulation": 1,
+            "max_tokens": 128, "checkpoint_every": 2, "held_out": 0.2, "learning_rate": 1e-2, "precision": "float32",
+        }  # fmt: skip
+        return RECIPE.validate_python({**given, **more})
+
+    return make
+
+
+@pytest.fixture
+def start(tmp_path: Path, base: Path) -> Iterator[Train]:
+    running: list[Run] = []
+
+    def begin(recipe: TrainRecipe, folder: str = "run") -> Run:
+        run = Run.start(recipe, tmp_path / folder, base=base, threads=1)
+        running.append(run)
+        return run
+
+    yield begin
+    for run in running:
+        run.kill()
+
+
+def result_of(run: Run) -> Result:
+    result = run.wait()
+    assert result is not None
+    return result
+
+
+@pytest.fixture
+def train_here(tmp_path: Path, base: Path) -> Callable[[TrainRecipe], RunFolder]:
+    """Does what the child does, in this process: importing the trainers takes longer than a run."""
+    from zhiku_services.finetune.training import train
+
+    def run(recipe: TrainRecipe) -> RunFolder:
+        folder = RunFolder(tmp_path / "here")
+        folder.create(recipe)
+        assert train(folder.path, base) == (0 if folder.result() else 1)
+        return folder
+
+    return run
+
+
+def losses_of(folder: RunFolder) -> list[float]:
+    return [event.loss for event in folder.events() if event.loss is not None and event.kind == "step"]
+
+
+@pytest.mark.parametrize(
+    ("method", "more"),
+    [
+        ("lora", {"rank": 4}),
+        ("qlora", {"rank": 4}),
+        ("full", {}),
+        ("prefix", {"virtual_tokens": 4}),
+        ("prompt", {"virtual_tokens": 4}),
+    ],
+)
+def test_a_method_learns_what_it_is_shown(
+    train_here: Callable[[TrainRecipe], RunFolder],
+    recipe: Callable[..., TrainRecipe],
+    method: str,
+    more: dict[str, Any],
+) -> None:
+    folder = train_here(recipe(method=method, max_steps=20, checkpoint_every=20, **more))
+    result = folder.result()
+
+    assert result is not None
+    assert (result.steps, len(losses_of(folder))) == (20, 20)
+    assert result.held_out_before is not None
+    assert result.held_out_after is not None
+    assert result.held_out_after < result.held_out_before
+    assert list((folder.path / result.folder).glob("*.safetensors"))
+    manifest = json.loads(folder.manifest.read_bytes())
+    assert manifest.keys() == {"recipe", "dataset", "base", "libraries"}
+    assert {"model.safetensors", "tokenizer.json", "chat_template.jinja"} <= manifest["base"].keys()
+    assert manifest["recipe"]["precision"] == "float32"
+
+
+@pytest.mark.parametrize("method", ["dpo", "kto"])
+def test_preferences_are_learnt(
+    train_here: Callable[[TrainRecipe], RunFolder], recipe: Callable[..., TrainRecipe], method: str
+) -> None:
+    folder = train_here(recipe(method=method, rank=4, max_steps=24, batch=8, learning_rate=2e-3))
+    losses = losses_of(folder)
+
+    assert len(losses) == 24
+    assert sum(losses[-8:]) < sum(losses[:8])
+
+
+def test_a_run_that_was_killed_ends_like_one_that_was_not(start: Train, recipe: Callable[..., TrainRecipe]) -> None:
+    whole = result_of(start(recipe(method="lora", rank=4, dropout=0.1), "whole"))
+    killed = start(recipe(method="lora", rank=4, dropout=0.1), "killed")
+    for event in killed.follow():
+        if event.kind == "checkpoint" and event.step == 2:
+            killed.kill()
+            break
+    assert killed.folder.result() is None
+
+    resumed = result_of(start(recipe(method="lora", rank=4, dropout=0.1), "killed"))
+
+    assert (resumed.digest, resumed.manifest, resumed.steps) == (whole.digest, whole.manifest, whole.steps)
+    steps = [event.step for event in killed.folder.events() if event.kind == "step"]
+    assert steps.count(1) == 1
+
+
+def test_a_cancelled_run_keeps_what_it_learnt(start: Train, recipe: Callable[..., TrainRecipe]) -> None:
+    run = start(recipe(method="lora", rank=4, max_steps=400, checkpoint_every=400))
+    for event in run.follow():
+        if event.kind == "step":
+            run.cancel()
+            break
+    assert run.wait() is None
+    assert run.folder.last_checkpoint() is not None
+    assert [event.kind for event in run.folder.events()][-1] == "cancelled"
+
+
+def test_a_folder_is_of_one_recipe(tmp_path: Path, recipe: Callable[..., TrainRecipe]) -> None:
+    RunFolder(tmp_path).create(recipe(method="lora"))
+    RunFolder(tmp_path).create(recipe(method="lora"))
+    with pytest.raises(RunTakenError):
+        RunFolder(tmp_path).create(recipe(method="lora", seed=7))
+
+
+def test_a_run_without_what_its_method_learns_from_says_so(
+    train_here: Callable[[TrainRecipe], RunFolder], recipe: Callable[..., TrainRecipe], tmp_path: Path
+) -> None:
+    alike = clean([each.model_copy(update={"rejected": None}) for each in (example(p, "ten") for p in PLACES)])
+    folder = train_here(recipe(method="dpo", dataset=tmp_path / freeze(alike, tmp_path).root))
+    assert "pairs of a better and a worse answer" in (folder.events()[-1].detail or "")
+
+
+def test_a_dataset_that_was_changed_is_not_trained_on(
+    start: Train, recipe: Callable[..., TrainRecipe], tmp_path: Path
+) -> None:
+    folder = tmp_path / freeze(clean([example(place, "ten") for place in PLACES]), tmp_path).root
+    lines = (folder / "examples.jsonl").read_text().replace("canteen", "dungeon")
+    (folder / "examples.jsonl").write_text(lines)
+    with pytest.raises(RunFailedError, match="dataset_changed"):
+        start(recipe(method="lora", dataset=folder)).wait()
+
+
+def test_a_recipe_without_examples_held_out_is_refused(recipe: Callable[..., TrainRecipe]) -> None:
+    with pytest.raises(ValidationError, match="held out"):
+        recipe(method="lora", held_out=0)
+    with pytest.raises(ValidationError, match="virtual_tokens"):
+        recipe(method="lora", virtual_tokens=3)
