@@ -16,6 +16,7 @@ from zhiku_services.safety.injection import RULES
 from zhiku_services.safety.lexicon import Term
 
 SeverityName = Literal["low", "medium", "high"]
+VerdictName = Literal["allow", "warn", "review", "mask", "block"]
 
 
 class SpecialVerdicts(Message):
@@ -23,7 +24,7 @@ class SpecialVerdicts(Message):
 
     surface: Surface
     category: Category
-    verdicts: Mapping[SeverityName, Verdict]
+    verdicts: Mapping[SeverityName, VerdictName]
 
 
 class GuardRules(Message):
@@ -45,7 +46,7 @@ class Policy(Message):
     """Verdicts; `special` comes before `verdicts`."""
 
     version: Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[\w .-]+$")]
-    verdicts: Mapping[Surface, Mapping[SeverityName, Verdict]]
+    verdicts: Mapping[Surface, Mapping[SeverityName, VerdictName]]
     special: Annotated[tuple[SpecialVerdicts, ...], Field(max_length=len(Surface) * len(Category))] = ()
     guard: GuardRules = GuardRules()
 
@@ -60,19 +61,19 @@ class Policy(Message):
         name = _name(severity)
         for rule in self.special:
             if (rule.surface, rule.category) == (surface, category):
-                return rule.verdicts[name]
-        return self.verdicts[surface][name]
+                return Verdict(rule.verdicts[name])
+        return Verdict(self.verdicts[surface][name])
 
     def as_lines(self) -> dict[str, str]:
         """Each rule under a name of its own, for people to compare."""
         lines = {
-            f"{surface.value}.{name}": verdict.value
+            f"{surface.value}.{name}": verdict
             for surface, table in self.verdicts.items()
             for name, verdict in table.items()
         }
         for rule in self.special:
             for name, verdict in rule.verdicts.items():
-                lines.setdefault(f"{rule.surface.value}.{rule.category.value}.{name}", verdict.value)
+                lines.setdefault(f"{rule.surface.value}.{rule.category.value}.{name}", verdict)
         guard = {name: str(value) for name, value in self.guard.model_dump(exclude={"surfaces"}).items()}
         guard["surfaces"] = ", ".join(sorted(self.guard.surfaces))
         return {"version": self.version, **lines, **{f"guard.{name}": value for name, value in guard.items()}}

@@ -1875,7 +1875,7 @@ export interface components {
       subject_id: string;
       /** Subject Kind */
       subject_kind: string;
-      verdict: components["schemas"]["zhiku_platform__contracts__cases__Verdict"] | null;
+      verdict: components["schemas"]["Verdict"] | null;
     };
     /**
      * CaseFigures
@@ -2066,13 +2066,13 @@ export interface components {
       by?: string | null;
       /** Reason */
       reason: string;
-      verdict: components["schemas"]["zhiku_platform__contracts__cases__Verdict"];
+      verdict: components["schemas"]["Verdict"];
     };
     /** Decision */
     Decision: {
       /** Reason */
       reason: string;
-      verdict: components["schemas"]["zhiku_platform__contracts__cases__Verdict"];
+      verdict: components["schemas"]["Verdict"];
     };
     /**
      * Document
@@ -2144,6 +2144,29 @@ export interface components {
       title: string;
     };
     /**
+     * DocumentNote
+     * @description What whoever relies on an indexed document should know; the first of its `pages` and `names`.
+     */
+    DocumentNote: {
+      /**
+       * Code
+       * @enum {string}
+       */
+      code: "page_without_text" | "page_left_out" | "attachment" | "hidden_content" | "unreadable_characters";
+      /** Count */
+      count: number;
+      /**
+       * Names
+       * @default []
+       */
+      names: string[];
+      /**
+       * Pages
+       * @default []
+       */
+      pages: number[];
+    };
+    /**
      * DocumentReaders
      * @description Who may read a document, and why: a grant on its knowledge base, its ACL, and a clearance of its `level`.
      *
@@ -2190,6 +2213,11 @@ export interface components {
       knowledge_base_id: string;
       /** Media Type */
       media_type: string;
+      /**
+       * Notes
+       * @default []
+       */
+      notes: components["schemas"]["DocumentNote"][];
       /** Passages */
       passages: number | null;
       /** Path */
@@ -2818,7 +2846,7 @@ export interface components {
       /** Verdicts */
       verdicts: {
         [key: string]: {
-          [key: string]: components["schemas"]["zhiku_platform__contracts__safety__Verdict"];
+          [key: string]: "allow" | "warn" | "review" | "mask" | "block";
         };
       };
       /** Version */
@@ -3464,7 +3492,7 @@ export interface components {
       surface: components["schemas"]["Surface"];
       /** Verdicts */
       verdicts: {
-        [key: string]: components["schemas"]["zhiku_platform__contracts__safety__Verdict"];
+        [key: string]: "allow" | "warn" | "review" | "mask" | "block";
       };
     };
     /**
@@ -3507,6 +3535,12 @@ export interface components {
      */
     TimelineKind: "actor" | "document" | "conversation" | "knowledge_base";
     /**
+     * Verdict
+     * @description `confirmed`: what was found is there, or what was done was right. `dismissed`: it is not, or was not.
+     * @enum {string}
+     */
+    Verdict: "confirmed" | "dismissed";
+    /**
      * VersionState
      * @description Where a document version is. The last five are final until somebody retries.
      * @enum {string}
@@ -3543,21 +3577,6 @@ export interface components {
      * @enum {string}
      */
     Whose: "mine" | "to_decide" | "all";
-    /**
-     * Verdict
-     * @description `confirmed`: what was found is there, or what was done was right. `dismissed`: it is not, or was not.
-     * @enum {string}
-     */
-    zhiku_platform__contracts__cases__Verdict: "confirmed" | "dismissed";
-    /**
-     * Verdict
-     * @description What policy does about a finding, from the mildest on.
-     *
-     *     `warn` notes it. `review` notes it, and keeps a passage out of what a model is given. `mask` hides the words.
-     *     `block` refuses a question, leaves a passage out, or withdraws an answer.
-     * @enum {string}
-     */
-    zhiku_platform__contracts__safety__Verdict: "allow" | "warn" | "review" | "mask" | "block";
   };
   responses: never;
   parameters: never;
