@@ -9,8 +9,7 @@ from zhiku_platform.text.normalisation import one_line
 
 def chart_blocks(root: Element, page: int | None = None) -> Iterator[Block]:
     """Write a chart as a table, a row a category and a column a series; or its title alone."""
-    heading = root.find("chart/title")
-    title = one_line(" ".join(t.text or "" for t in heading.iter("t"))) if heading is not None else ""
+    title = chart_title(root)
     columns: list[dict[int, str]] = []
     labels: dict[int, str] = {}
     names: list[str] = []
@@ -26,6 +25,11 @@ def chart_blocks(root: Element, page: int | None = None) -> Iterator[Block]:
         yield Table(tuple(rows), title=title, page=page)
     elif title:
         yield Paragraph(title, page=page)
+
+
+def chart_title(root: Element) -> str:
+    heading = root.find("chart/title")
+    return one_line(" ".join(t.text or "" for t in heading.iter("t"))) if heading is not None else ""
 
 
 def _points(source: Element | None) -> dict[int, str]:

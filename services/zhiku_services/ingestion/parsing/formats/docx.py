@@ -9,13 +9,15 @@ from zhiku_platform.text.normalisation import normalise, one_line
 from zhiku_services.ingestion.parsing import errors
 from zhiku_services.ingestion.parsing.formats import Report
 from zhiku_services.ingestion.parsing.formats.charts import chart_blocks
+from zhiku_services.ingestion.parsing.formats.drawings import diagram_texts
 from zhiku_services.ingestion.parsing.formats.numbering import Numbering
 from zhiku_services.ingestion.parsing.formats.ooxml import Package, chosen, is_on
 from zhiku_services.ingestion.parsing.formats.plain import heading_level
 from zhiku_services.ingestion.parsing.wire import Job
 
 _WRAPPERS = frozenset({"ins", "moveTo", "smartTag", "customXml", "hyperlink", "fldSimple", "sdtContent", "dir", "bdo"})
-_DROPPED = frozenset({"del", "moveFrom", "pPr", "rPr", "instrText", "delText", "sdtPr", "tblPr", "sectPr"})
+# `rt` tells how the characters under it are pronounced: read along, it would tear the word apart.
+_DROPPED = frozenset({"del", "moveFrom", "pPr", "rPr", "instrText", "delText", "sdtPr", "tblPr", "sectPr", "rt"})
 _BREAKS = {"tab": " ", "br": "\n", "cr": "\n", "noBreakHyphen": "-", "ptab": " "}
 _FORMULAS = {
     "f": "({num})/({den})",
@@ -125,13 +127,17 @@ class _Reader:
         boxes, self.boxes = self.boxes, outer
         yield from self._styled(element, properties, style_id, name, text)
         for box in boxes:
-            yield from self._blocks(box) if box.tag == "txbxContent" else self._chart(box)
+            yield from self._blocks(box) if box.tag == "txbxContent" else self._drawn(box)
 
-    def _chart(self, element: Element) -> Iterator[Block]:
-        relation = self.relations.get(element.get("r:id", ""))
+    def _drawn(self, element: Element) -> Iterator[Block]:
+        """Yield a chart or a diagram."""
+        is_chart = element.tag == "chart"
+        relation = self.relations.get(element.get("r:id" if is_chart else "r:dm", ""))
         root = self.package.tree_or_none(relation[1]) if relation else None
-        if root is not None:
+        if root is not None and is_chart:
             yield from chart_blocks(root)
+        elif root is not None:
+            yield from (ListItem(f"- {text}") for text in diagram_texts(root))
 
     def _styled(
         self, element: Element, properties: Element | None, style_id: str | None, name: str, text: str
@@ -202,7 +208,7 @@ class _Reader:
                 yield f" {_math(element)} "
             elif tag in {"footnoteReference", "endnoteReference"}:
                 yield f"[{element.get('id')}]"
-            elif tag in {"txbxContent", "chart"}:
+            elif tag in {"txbxContent", "chart", "relIds"}:
                 self.boxes.append(element)
             elif tag == "AlternateContent":
                 for child in chosen(element):

@@ -104,10 +104,10 @@ def reading() -> Generator[None]:
     """Turn what a damaged or hostile file makes the readers raise into typed errors."""
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, ParseError, EOFError, KeyError, NotImplementedError) as error:
-        raise errors.CorruptFileError("The file is damaged: a part of it cannot be read.") from error
     except DefusedXmlException as error:
         raise errors.ArchiveBombError("The file declares XML entities, as attacks do.") from error
+    except (zipfile.BadZipFile, zlib.error, ParseError, EOFError, KeyError, NotImplementedError, ValueError) as error:
+        raise errors.CorruptFileError("The file is damaged: a part of it cannot be read.") from error
 
 
 def _resolve(folder: str, target: str) -> str:

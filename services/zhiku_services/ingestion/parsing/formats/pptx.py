@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
 from zhiku_platform.text.document import Block, Heading, ListItem, Note, Paragraph, ParsedDocument, Table
-from zhiku_platform.text.normalisation import normalise, one_line
+from zhiku_platform.text.normalisation import one_line
 from zhiku_services.ingestion.parsing import errors
 from zhiku_services.ingestion.parsing.formats import Report
 from zhiku_services.ingestion.parsing.formats.charts import chart_blocks
+from zhiku_services.ingestion.parsing.formats.drawings import diagram_texts, paragraphs
 from zhiku_services.ingestion.parsing.formats.ooxml import Package, chosen
 from zhiku_services.ingestion.parsing.wire import Job
 
@@ -56,7 +57,7 @@ class _Slide:
         shapes = list(self._shapes(tree, 0)) if tree is not None else []
         titles = [shape for shape in shapes if _placeholder(shape) in _TITLES]
         blocks: list[Block] = []
-        if heading := one_line(" ".join(text for shape in titles for _, text in _paragraphs(shape))):
+        if heading := one_line(" ".join(text for shape in titles for _, text in paragraphs(shape))):
             blocks.append(Heading(heading, 1, page=self.page))
         for shape in _in_order([shape for shape in shapes if shape not in titles]):
             blocks += self._shape(shape)
@@ -82,7 +83,7 @@ class _Slide:
         if shape.tag == "graphicFrame":
             yield from self._graphic(shape)
             return
-        lines = list(_paragraphs(shape))
+        lines = list(paragraphs(shape))
         if _placeholder(shape) in {"body", "obj", ""} and len(lines) > 1:
             for depth, text in lines:
                 yield ListItem(f"- {text}", depth=depth, page=self.page)
@@ -101,9 +102,8 @@ class _Slide:
                 yield from chart_blocks(root, self.page)
         elif (diagram := data.find("relIds")) is not None:
             root = self._related(diagram.get("r:dm"))
-            for point in root.iter("pt") if root is not None else ():
-                if text := "\n".join(text for _, text in _paragraphs(point)):
-                    yield ListItem(f"- {text}", page=self.page)
+            for text in diagram_texts(root) if root is not None else ():
+                yield ListItem(f"- {text}", page=self.page)
 
     def _related(self, identifier: str | None) -> Element | None:
         relation = self.relations.get(identifier or "")
@@ -115,7 +115,7 @@ class _Slide:
             cells: list[str] = []
             for tc in tr.findall("tc"):
                 above = rows[-1][len(cells)] if rows and len(cells) < len(rows[-1]) else ""
-                text = "\n".join(text for _, text in _paragraphs(tc))
+                text = "\n".join(text for _, text in paragraphs(tc))
                 cells.append(above if tc.get("vMerge") in {"1", "true"} else text)
             if any(cells):
                 rows.append(tuple(cells))
@@ -127,7 +127,7 @@ class _Slide:
         root = self.package.tree_or_none(next(targets, None))
         tree = root.find("cSld/spTree") if root is not None else None
         for shape in tree if tree is not None else ():
-            if _placeholder(shape) == "body" and (lines := [text for _, text in _paragraphs(shape)]):
+            if _placeholder(shape) == "body" and (lines := [text for _, text in paragraphs(shape)]):
                 yield Paragraph("Notes: " + "\n".join(lines), page=self.page)
 
 
@@ -137,25 +137,6 @@ def _placeholder(shape: Element) -> str | None:
         if (found := shape.find(path)) is not None:
             return found.get("type", "")
     return None
-
-
-def _paragraphs(shape: Element) -> Iterator[tuple[int, str]]:
-    """Yield (depth, text) of each paragraph that has text."""
-    body = shape.find("txBody")
-    if body is None:
-        body = shape.find("t")
-    for paragraph in body.findall("p") if body is not None else ():
-        parts = []
-        for element in paragraph.iter():
-            if element.tag == "t":
-                parts.append(element.text or "")
-            elif element.tag in {"br", "tab"}:
-                parts.append("\n" if element.tag == "br" else " ")
-        text = "\n".join(normalise(line).strip() for line in "".join(parts).split("\n")).strip()
-        if text:
-            properties = paragraph.find("pPr")
-            depth = properties.get("lvl", "0") if properties is not None else "0"
-            yield int(depth) if depth.isdigit() else 0, text
 
 
 def _in_order(shapes: list[Element]) -> list[Element]:

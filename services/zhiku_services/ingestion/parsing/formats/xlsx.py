@@ -14,6 +14,8 @@ from zhiku_platform.text.normalisation import normalise
 from zhiku_services.ingestion.parsing import errors
 from zhiku_services.ingestion.parsing.formats import Report
 from zhiku_services.ingestion.parsing.formats.cell_formats import BUILTIN, plain, shown
+from zhiku_services.ingestion.parsing.formats.charts import chart_blocks, chart_title
+from zhiku_services.ingestion.parsing.formats.drawings import shape_texts
 from zhiku_services.ingestion.parsing.formats.ooxml import Package
 from zhiku_services.ingestion.parsing.wire import Job
 
@@ -37,9 +39,9 @@ def parse(job: Job, report: Report) -> ParsedDocument:
             raise errors.TooManyPagesError(f"The workbook has {len(book.sheets)} sheets.")
         for page, sheet in enumerate(book.sheets, start=1):
             grid = book.grid(sheet)
-            if grid:
-                blocks.append(Heading(sheet.name, 1, page=page))
-                blocks += _tables(grid, page)
+            drawn = list(book.drawn(sheet, page))
+            if grid or drawn:
+                blocks += [Heading(sheet.name, 1, page=page), *_tables(grid, page), *drawn]
             if sheet.is_hidden:
                 notes.append(Note("hidden_content", sheet.name, page))
             report(page, len(book.sheets))
@@ -50,9 +52,12 @@ def parse(job: Job, report: Report) -> ParsedDocument:
 
 @dataclass(frozen=True, slots=True)
 class _Sheet:
+    """`is_chart`: it holds nothing but a chart."""
+
     name: str
     part: str
     is_hidden: bool
+    is_chart: bool
 
 
 @dataclass(slots=True)
@@ -76,9 +81,10 @@ class _Book:
                 entry.get("name", ""),
                 relations[entry.get("r:id", "")][1],
                 entry.get("state", "visible") != "visible",
+                relations[entry.get("r:id", "")][0].endswith("/chartsheet"),
             )
             for entry in (entries if entries is not None else ())
-            if relations[entry.get("r:id", "")][0].endswith("/worksheet")
+            if relations[entry.get("r:id", "")][0].endswith(("/worksheet", "/chartsheet"))
         ]
         self.strings = _strings(self.package.tree_or_none(self.package.related(main, "/sharedStrings")))
         self.formats = _formats(self.package.tree_or_none(self.package.related(main, "/styles")))
@@ -101,6 +107,23 @@ class _Book:
         for reference in merged:
             _spread(grid, reference)
         return grid
+
+    def drawn(self, sheet: _Sheet, page: int) -> Iterator[Block]:
+        """Yield the text boxes and charts of a sheet; of a chart whose values stand in cells, its title."""
+        part = self.package.related(sheet.part, "/drawing")
+        root = self.package.tree_or_none(part)
+        if part is None or root is None:
+            return
+        for text in shape_texts(root):
+            yield Paragraph(text, page=page)
+        for kind, target in self.package.relations(part).values():
+            chart = self.package.tree_or_none(target) if kind.endswith("/chart") else None
+            if chart is None:
+                continue
+            if sheet.is_chart:
+                yield from chart_blocks(chart, page)
+            elif title := chart_title(chart):
+                yield Paragraph(title, page=page)
 
     def _row(self, element: Element) -> dict[int, str]:
         row: dict[int, str] = {}

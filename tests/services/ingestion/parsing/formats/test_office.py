@@ -10,6 +10,7 @@ import openpyxl
 import pptx
 import pytest
 from docx.oxml import OxmlElement
+from openpyxl.chart import BarChart, Reference
 from openpyxl.utils.cell import get_column_letter
 from pptx.chart.data import CategoryChartData
 from pptx.enum.chart import XL_CHART_TYPE
@@ -299,3 +300,77 @@ def test_columns_are_named_as_spreadsheets_name_them(tmp_path: Path, parsed: Par
 )
 def test_numbers_read_as_the_spreadsheet_shows_them(value: float, code: str, expected: str) -> None:
     assert shown(value, code) == expected
+
+
+def rewritten(path: Path, changed: Callable[[str, bytes], bytes], more: dict[str, str] | None = None) -> Path:
+    """Write an Office file anew, part by part."""
+    target = path.with_stem("rewritten")
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(target, "w") as archive:
+        for name in source.namelist():
+            archive.writestr(name, changed(name, source.read(name)))
+        for name, text in (more or {}).items():
+            archive.writestr(name, text)
+    return target
+
+
+def test_docx_reads_diagrams_and_leaves_out_how_characters_are_pronounced(tmp_path: Path, parsed: Parse) -> None:
+    document = docx.Document()
+    document.add_paragraph("MARK")
+    document.save(str(tmp_path / "a.docx"))
+    body = (
+        "<w:r><w:ruby><w:rt><w:r><w:t>nián</w:t></w:r></w:rt>"
+        "<w:rubyBase><w:r><w:t>年</w:t></w:r></w:rubyBase></w:ruby><w:t>假</w:t></w:r>"
+        '<w:r><w:drawing><d:relIds xmlns:d="urn:d" r:dm="rIdD"/></w:drawing></w:r>'
+    )
+
+    def changed(name: str, data: bytes) -> bytes:
+        if name == "word/document.xml":
+            return data.replace(b"<w:r><w:t>MARK</w:t></w:r>", body.encode())
+        if name == "word/_rels/document.xml.rels":
+            relation = b'<Relationship Id="rIdD" Type="urn:x/diagramData" Target="diagrams/data1.xml"/></Relationships>'
+            return data.replace(b"</Relationships>", relation)
+        return data
+
+    data = "<dataModel><ptLst><pt><t><p><r><t>Ask your manager</t></r></p></t></pt><pt/></ptLst></dataModel>"
+    path = rewritten(tmp_path / "a.docx", changed, {"word/diagrams/data1.xml": data})
+    assert parsed(path).blocks == (Paragraph("年假"), ListItem("- Ask your manager"))
+
+
+def test_xlsx_reads_text_boxes_and_the_titles_of_charts(tmp_path: Path, parsed: Parse) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    for row in (["Year", "Sales"], ["2023", 10], ["2024", 12]):
+        sheet.append(row)
+    chart = BarChart()
+    chart.title = "Sales by year"
+    chart.add_data(Reference(sheet, min_col=2, min_row=1, max_row=3), titles_from_data=True)
+    sheet.add_chart(chart, "D2")  # pyright: ignore[reportCallIssue]  # typed as if it drew shapes only
+    own = BarChart()
+    own.title = "Sales alone"
+    book.create_chartsheet("Chart").add_chart(own)
+    book.save(tmp_path / "a.xlsx")
+
+    def changed(name: str, data: bytes) -> bytes:
+        box = b"<sp><txBody><p><r><t>Numbers before audit.</t></r></p></txBody></sp>"
+        return data.replace(b"<graphicFrame>", box + b"<graphicFrame>") if name == "xl/drawings/drawing1.xml" else data
+
+    result = parsed(rewritten(tmp_path / "a.xlsx", changed))
+    assert result.pages == 2
+    assert result.blocks[2:] == (
+        Paragraph("Numbers before audit.", page=1),
+        Paragraph("Sales by year", page=1),
+        Heading("Chart", 1, page=2),
+        Paragraph("Sales alone", page=2),
+    )
+
+
+def test_xlsx_that_names_a_row_wrongly_is_corrupt(tmp_path: Path, parsed: Parse) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    sheet["A1"] = "x"
+    book.save(tmp_path / "a.xlsx")
+    path = rewritten(tmp_path / "a.xlsx", lambda name, data: data.replace(b'<row r="1"', b'<row r="one"'))
+    with pytest.raises(errors.CorruptFileError):
+        parsed(path)

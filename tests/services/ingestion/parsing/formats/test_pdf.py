@@ -297,3 +297,27 @@ def test_a_section_under_two_columns_belongs_to_neither(make_pdf: MakePdf, text_
         "2 Working time",
         "2.1 Hours",
     ]
+
+
+def test_what_was_filled_into_a_form_is_read(tmp_path: Path, parsed: Parse) -> None:
+    path = tmp_path / "form.pdf"
+    path.write_text(
+        """%PDF-1.7
+1 0 obj << /Type /Catalog /Pages 2 0 R /AcroForm << /Fields [6 0 R] >> >> endobj
+2 0 obj << /Type /Pages /Kids [3 0 R] /Count 1 >> endobj
+3 0 obj << /Type /Page /Parent 2 0 R /MediaBox [0 0 400 400] /Contents 4 0 R /Annots [6 0 R]
+ /Resources << /Font << /F1 5 0 R >> >> >> endobj
+4 0 obj << /Length 42 >> stream
+BT /F1 12 Tf 50 300 Td (Days asked:) Tj ET
+endstream endobj
+5 0 obj << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> endobj
+6 0 obj << /Type /Annot /Subtype /Widget /FT /Tx /F 4 /T (days) /V (seventeen) /Rect [130 295 300 315]
+ /AP << /N 7 0 R >> >> endobj
+7 0 obj << /Type /XObject /Subtype /Form /BBox [0 0 170 20] /Resources << /Font << /F1 5 0 R >> >> /Length 38 >> stream
+BT /F1 12 Tf 2 5 Td (seventeen) Tj ET
+endstream endobj
+trailer << /Root 1 0 R >>
+%%EOF
+"""
+    )
+    assert " ".join(document_text(parsed(path)).split()) == "Days asked: seventeen"

@@ -21,6 +21,7 @@ from zhiku_services.ingestion.parsing.limits import ParseLimits
 from zhiku_services.ingestion.parsing.wire import Job
 
 _MAX_BOOKMARKS = 5_000
+_WRITTEN = frozenset({raw.FPDF_ANNOT_WIDGET, raw.FPDF_ANNOT_FREETEXT, raw.FPDF_ANNOT_STAMP})
 
 
 def parse(job: Job, report: Report) -> ParsedDocument:
@@ -66,7 +67,7 @@ def _page_count(document: pdfium.PdfDocument, limits: ParseLimits) -> int:
 
 def _page(document: pdfium.PdfDocument, index: int, notes: list[Note]) -> PageLayout | None:
     try:
-        page = document[index]
+        page = _with_fields(document, index)
     except pdfium.PdfiumError:
         notes.append(Note("page_left_out", page=index + 1))
         return None
@@ -77,6 +78,23 @@ def _page(document: pdfium.PdfDocument, index: int, notes: list[Note]) -> PageLa
     if not content.words and content.drawn:
         notes.append(Note("page_without_text", page=index + 1))
     return lay_out(index + 1, content)
+
+
+def _with_fields(document: pdfium.PdfDocument, index: int) -> pdfium.PdfPage:
+    """Get a page with what was filled into its form and typed onto it: by itself, that is no part of its text."""
+    page = document[index]
+    if not any(_annotation_kind(page, number) in _WRITTEN for number in range(raw.FPDFPage_GetAnnotCount(page.raw))):
+        return page
+    raw.FPDFPage_Flatten(page.raw, raw.FLAT_NORMALDISPLAY)
+    page.close()
+    return document[index]
+
+
+def _annotation_kind(page: pdfium.PdfPage, number: int) -> int:
+    annotation = raw.FPDFPage_GetAnnot(page.raw, number)
+    kind = raw.FPDFAnnot_GetSubtype(annotation)
+    raw.FPDFPage_CloseAnnot(annotation)
+    return int(kind)
 
 
 def _title(document: pdfium.PdfDocument) -> str | None:
