@@ -5,6 +5,7 @@ import type { Passage } from "@/api/types";
 import { SafetyNote } from "@/features/safety/components/SafetyNote";
 import { markQuote } from "../lib/highlight";
 import { readTable } from "../lib/table";
+import { unwrap } from "../lib/unwrap";
 import { Marked } from "./Marked";
 import { PassageTable } from "./PassageTable";
 import classes from "./PassageText.module.css";
@@ -22,6 +23,7 @@ const LANGUAGES = { zh: "zh-CN", en: "en", other: undefined };
 /** One passage as text, under its headings. */
 export function PassageText({ ref, passage, quote, isCurrent = false }: Props) {
   const { t } = useTranslation();
+  const text = unwrap(passage.text);
   const table = passage.kind === "table" ? readTable(passage.text) : null;
   return (
     <article
@@ -39,13 +41,7 @@ export function PassageText({ ref, passage, quote, isCurrent = false }: Props) {
           <PassageTable table={table} quote={quote} />
         ) : (
           <div className={classes.text}>
-            <Marked
-              pieces={
-                quote === undefined
-                  ? [{ text: passage.text, isMarked: false }]
-                  : markQuote(passage.text, quote)
-              }
-            />
+            <Marked pieces={quote === undefined ? [{ text, isMarked: false }] : markQuote(text, quote)} />
           </div>
         )}
       </div>
