@@ -30,7 +30,3 @@ class TokenCounter:
     def count_all(self, texts: Sequence[str]) -> list[int]:
         """How many tokens each text has, in order; faster than one by one."""
         return [len(found.ids) for found in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
-
-    def spans(self, text: str) -> list[tuple[int, int]]:
-        """Where each token lies in `text`: (start, end) in characters, for cutting at a token's edge."""
-        return list(self._tokenizer.encode(text, add_special_tokens=False).offsets)

@@ -26,10 +26,6 @@ def test_texts_are_counted_in_their_order_without_padding(counter: TokenCounter)
     assert counter.count_all(["paid", "", "paid leave 年假"]) == [1, 0, 3]
 
 
-def test_each_token_has_its_place_in_the_text(counter: TokenCounter) -> None:
-    assert counter.spans("paid  年假") == [(0, 4), (6, 8)]
-
-
 def test_a_folder_without_a_tokenizer_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         TokenCounter(tmp_path)
