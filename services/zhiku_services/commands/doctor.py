@@ -4,6 +4,7 @@ import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -51,6 +52,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _exposure(settings)
     yield _disk(settings.home)
     yield from _models(settings)
+    yield _safety(settings)
     yield _portal()
     yield _instance(settings)
     yield from _audit(settings)
@@ -109,6 +111,20 @@ def _models(settings: Settings) -> Iterator[Finding]:
             yield Finding(name, "ok", check())
         except ZhikuError as error:
             yield Finding(name, "error", error.detail, error.remedy)
+
+
+def _safety(settings: Settings) -> Finding:
+    """The policy and the terms that the settings name, and one harmless text put before the guard model."""
+    from zhiku_platform.contracts.safety import ScreenRequest, Surface
+    from zhiku_services.safety.service import open_safety
+
+    try:
+        with closing(open_safety(settings)) as safety:
+            safety.screen(ScreenRequest(surface=Surface.QUESTION, texts=["How many days of leave do I get?"]))
+    except ZhikuError as error:
+        return Finding("content safety", "error", error.detail, error.remedy)
+    guard = f"{settings.guard_model} at {settings.guard_base_url}" if settings.guard_base_url else "no guard model"
+    return Finding("content safety", "ok", f"policy {safety.mark.version} by the settings, {guard}")
 
 
 def _portal() -> Finding:

@@ -42,3 +42,20 @@ def test_evaluation_uses_the_terms_of_the_settings(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("ZHIKU_SAFETY_TERMS", str(terms))
     done = CliRunner().invoke(app, ["eval", "safety", str(data), "--json"], catch_exceptions=False)
     assert json.loads(done.stdout)["recall"] == 1.0
+
+
+def examined() -> tuple[str, str, str]:
+    """State, finding and remedy that `zhiku doctor` has for content safety."""
+    done = CliRunner().invoke(app, ["doctor", "--json"])
+    (found,) = [check for check in json.loads(done.stdout)["checks"] if check["check"] == "content safety"]
+    return found["state"], found["found"], found["remedy"]
+
+
+def test_the_doctor_looks_at_policy_and_guard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZHIKU_HOME", str(tmp_path / "home"))
+    assert examined() == ("ok", "policy 1 by the settings, no guard model", "")
+    monkeypatch.setenv("ZHIKU_GUARD_BASE_URL", "http://127.0.0.1:9/v1")
+    state, found, remedy = examined()
+    assert (state, "APIConnectionError" in found, "ZHIKU_GUARD_BASE_URL" in remedy) == ("error", True, True)
+    monkeypatch.setenv("ZHIKU_SAFETY_POLICY", str(tmp_path / "none.json"))
+    assert examined()[:2] == ("error", f"{tmp_path / 'none.json'} cannot be read.")
