@@ -78,7 +78,10 @@ def _main(soup: BeautifulSoup) -> Tag:
     """Find the element of the main content: `main`, else the only article, else the body."""
     body = soup.body or soup
     whole = len(body.get_text())
-    candidates: list[Tag] = [*soup.find_all("main"), *soup.find_all(role="main"), *soup.find_all("article")]
+    articles: list[Tag] = soup.find_all("article")
+    outermost = [article for article in articles if article.find_parent("article") is None]
+    only = outermost if len(outermost) == 1 else []
+    candidates: list[Tag] = [*soup.find_all("main"), *soup.find_all(role="main"), *only]
     for candidate in candidates:
         # A teaser or an empty shell is not the main content.
         if len(candidate.get_text()) * 3 >= whole:
@@ -155,6 +158,9 @@ class _Reader:
                 yield from self._item(child, marker, depth)
             elif isinstance(child, Tag):
                 yield from self._tag(child)
+                yield from self._flush()
+            elif _is_text(child):
+                self.inline.append(str(child))
                 yield from self._flush()
 
     def _item(self, tag: Tag, marker: str, depth: int) -> Iterator[Block]:

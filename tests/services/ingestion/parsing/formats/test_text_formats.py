@@ -284,3 +284,23 @@ def test_characters_that_were_lost_are_noted(parse: ParseBytes) -> None:
 )
 def test_a_text_may_speak_of_other_formats(parse: ParseBytes, name: str, data: bytes) -> None:
     assert data.decode().split()[-1].strip(".`") in str(parse(name, data).blocks)
+
+
+def test_of_several_articles_none_is_the_main_content_alone(parse: ParseBytes) -> None:
+    html = b"<body><article><h2>One</h2><p>First text.</p></article><article><h2>Two</h2><p>More text.</p></article>"
+    assert [getattr(block, "text", "") for block in parse("a.html", html).blocks] == [
+        "One",
+        "First text.",
+        "Two",
+        "More text.",
+    ]
+
+
+def test_text_between_the_items_of_a_list_is_kept(parse: ParseBytes) -> None:
+    html = b"<ul>Bring: <li>a passport</li> and <li>a visa</li></ul>"
+    assert [getattr(block, "text", "") for block in parse("a.html", html).blocks] == [
+        "Bring:",
+        "- a passport",
+        "and",
+        "- a visa",
+    ]
