@@ -13,6 +13,7 @@ from zhiku_services.assistant.answering.markup import (
     neutralise,
     showable_prefix,
     take_markers,
+    visible,
 )
 from zhiku_services.assistant.answering.wording import join_sentences
 
@@ -132,6 +133,21 @@ def test_no_mix_of_marks_leads_anywhere_for_a_parser(text: str) -> None:
 def test_no_sentences_lead_anywhere_once_they_are_joined(sentences: list[str]) -> None:
     harmless = [neutralise(sentence).strip() for sentence in sentences]
     assert leads(join_sentences(harmless)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "harmless"),
+    [
+        ("\x1b]8;;https://evil.example\x07here\x1b]8;;\x07", "]8;;evil.examplehere]8;;"),
+        ("ht\x1btps://evil.example", "evil.example"),
+        ("pay \u202elive\u202c now", "pay live now"),
+        ("fine" + "".join(chr(0xE0000 + ord(letter)) for letter in "secret"), "fine"),
+        ("年假\t15 天\n第二行", "年假\t15 天\n第二行"),
+    ],
+)
+def test_what_nobody_sees_is_taken_out(text: str, harmless: str) -> None:
+    assert neutralise(text) == harmless
+    assert leads(showable_prefix(visible(text))) == []
 
 
 @pytest.mark.parametrize("text", ["metadata: owner/team", "// a comment", "10//3", "Customer data: C:/reports"])

@@ -39,6 +39,8 @@ _HELD: Final = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _ROUNDS: Final = 8
+# What a terminal obeys, what turns the order of reading round, and letters that nobody sees and a machine reads.
+_UNSEEN: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]")
 
 
 def neutralise(text: str) -> str:
@@ -47,6 +49,7 @@ def neutralise(text: str) -> str:
     Doing it until nothing changes keeps one removal from building what another should have removed. What is nested
     deeper than anybody writes loses its brackets and colons altogether.
     """
+    text = visible(text)
     for _ in range(_ROUNDS):
         cleaned = _neutralise_once(text)
         if cleaned == text:
@@ -66,6 +69,11 @@ def _neutralise_once(text: str) -> str:
     text = _LINK.sub(r"\1", _IMAGE.sub(r"\1", text))
     # Without its scheme an address can still be read, and no renderer makes a link of it.
     return _SCHEME.sub("", _TAG.sub("", text))
+
+
+def visible(text: str) -> str:
+    """A text without control characters, overrides of its direction, and invisible copies of ASCII."""
+    return _UNSEEN.sub("", text)
 
 
 def take_markers(sentence: str) -> tuple[str, list[int]]:

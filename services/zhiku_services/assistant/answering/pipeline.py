@@ -33,7 +33,7 @@ from zhiku_services.assistant.answering.evidence import (
 )
 from zhiku_services.assistant.answering.extraction import ScoredUnit, choose_quotes, score_units
 from zhiku_services.assistant.answering.followups import Rewrite, accept_model_rewrite, rewrite_by_rules
-from zhiku_services.assistant.answering.markup import neutralise, showable_prefix, take_markers
+from zhiku_services.assistant.answering.markup import neutralise, showable_prefix, take_markers, visible
 from zhiku_services.assistant.answering.profile import ModelProfile
 from zhiku_services.assistant.answering.prompting import NO_ANSWER, PROMPT_VERSION, Prompt, build_prompt
 from zhiku_services.assistant.answering.segments import SentenceStream
@@ -437,7 +437,7 @@ class _Writer:
 
     async def _preview(self) -> AsyncIterator[AnswerEvent]:
         """Show the start of a sentence while it grows, as long as every passage behind it may be read."""
-        shown = showable_prefix(self._sentences.unfinished)
+        shown = showable_prefix(visible(self._sentences.unfinished))
         if len(shown) <= self._shown or NO_ANSWER.startswith(shown.strip()) or NO_ANSWER in shown:
             return
         if time.monotonic() - self._checked_at > _RECHECK_EVERY_S:
