@@ -24,6 +24,7 @@ from zhiku_platform.contracts.assistant import (
     NewAppeal,
     NewConversation,
     NewQuestion,
+    Receipt,
 )
 from zhiku_platform.contracts.identity import Principal
 from zhiku_platform.contracts.inference import ChatDelta, ChatRequest
@@ -314,15 +315,23 @@ def appeal(access: Access, answer_id: str, new: NewAppeal, session: Session) -> 
         NotFoundError: the answer is missing, or another user's.
         NothingToAppealError: policy withheld nothing of it.
     """
-    row = AssistantRepository(session, access).answer(answer_id)
-    if row is None:
-        raise NotFoundError("answer")
-    problem = (row.problem or {}).get("code")
+    problem, conversation_id = _end_of(AssistantRepository(session, access), answer_id)
     if problem not in _WITHHELD:
         raise NothingToAppealError
-    event = event_of(access, "answer.appealed", answer_id, conversation=row.conversation_id, problem=problem)
-    sealed = {"sealed": {"reason": new.reason}, "group": row.conversation_id}
+    event = event_of(access, "answer.appealed", answer_id, conversation=conversation_id, problem=problem)
+    sealed = {"sealed": {"reason": new.reason}, "group": conversation_id or answer_id}
     record(session, AUDIT_OUTBOX, event.model_copy(update=sealed))
+
+
+def _end_of(repository: AssistantRepository, answer_id: str) -> tuple[str | None, str | None]:
+    """What went wrong with an answer, and its conversation; of one that none keeps, its receipt says so."""
+    if (row := repository.answer(answer_id)) is not None:
+        return (row.problem or {}).get("code"), row.conversation_id
+    kept = repository.receipt(answer_id)
+    receipt = Receipt.model_validate_json(kept.body) if kept else None
+    if receipt is None or receipt.conversation_id:
+        raise NotFoundError("answer")
+    return receipt.problem, None
 
 
 def _ask_to_stop(access: Access, answer_id: str, database: Database) -> None:

@@ -48,12 +48,12 @@ def completion(chat: ChatCompletionRequest, asked: AskRequest, answer: Answer, c
 
 
 def refuse_failed(answer: Answer) -> None:
-    """Raise what went wrong with an answer, if something did."""
+    """Raise what went wrong with an answer, if something did, with the number that an appeal names."""
     if answer.state is AnswerState.FAILED:
         problem = answer.problem
+        remedy = problem.remedy if problem else "Ask again."
         raise AnswerFailedError(
-            problem.detail if problem else "The answer could not be written.",
-            remedy=problem.remedy if problem else "Ask again.",
+            problem.detail if problem else "The answer could not be written.", remedy=f"{remedy} [{answer.id}]"
         )
 
 

@@ -138,7 +138,7 @@ def test_words_that_are_withdrawn_before_they_count_are_never_sent(served: Serve
 def test_an_answer_that_fails_is_an_error(served: Served, stream: bool) -> None:
     served.services.script = answered(state=AnswerState.FAILED)
     messages: list[ChatCompletionMessageParam] = [{"role": "user", "content": "?"}]
-    with pytest.raises(openai.APIError, match="The model is gone"):
+    with pytest.raises(openai.APIError, match=r"The model is gone\. Ask again\. \[ans_1\]"):
         result = served.client().chat.completions.create(model="zhiku", messages=messages, stream=stream)
         list(result)
 
