@@ -1,6 +1,7 @@
 """The command line on a fresh home, as the architecture page describes it."""
 
 import json
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -76,3 +77,13 @@ def test_doctor_finds_everything_in_order(run_zhiku: Run, home: Path) -> None:
     done = run_zhiku("doctor", "--home", str(home), "--json")
     assert done.returncode == 0, done.stdout
     assert {check["state"] for check in json.loads(done.stdout)["checks"]} <= {"ok", "warning"}
+
+
+def test_a_taken_port_is_told_before_anything_is_built(run_zhiku: Run, home: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = run_zhiku("up", "--port", str(taken.getsockname()[1]), "--home", str(home))
+    assert done.returncode == 1
+    assert "port_in_use" in done.stderr
+    assert "loaded" not in done.stdout + done.stderr

@@ -41,6 +41,11 @@ HEARTBEAT_S: Final = 15.0
 _KEEP_EVERY_S: Final = 0.25
 _RENEW_EVERY_S: Final = 5.0
 _MAX_RUNNING: Final = 200
+_NOT_SHOWN: Final = AnswerProblem(
+    code="rights_not_checked",
+    detail="The answer is written and kept, but what you may read could not be checked just now.",
+    remedy="Open the conversation again in a moment.",
+)
 
 
 class RunningAnswer:
@@ -206,12 +211,22 @@ class RunningAnswer:
         last = len(self._log) + 1
         try:
             await self._in_thread(partial(self._records.finish, self.draft, state, last))
-            final = await self._in_thread(partial(self._visible, state))
         except Exception as error:  # noqa: BLE001 - a worker's outermost loop: without a record there is no answer
             log.error("answer_not_kept", answer_id=self.asked.answer_id, error=type(error).__name__)
             final = self._lost()
+        else:
+            final = await self._kept_answer(state)
         self._is_finished = True
         self._publish(DoneEvent(answer=final))
+
+    async def _kept_answer(self, state: AnswerState) -> Answer:
+        """The answer as it may be shown now; where rights cannot be checked now, without its words."""
+        try:
+            return await self._in_thread(partial(self._visible, state))
+        except Exception as error:  # noqa: BLE001 - a worker's outermost loop: whoever listens has to hear the end
+            log.error("answer_not_shown", answer_id=self.asked.answer_id, error=type(error).__name__)
+            hidden = visible_answer(self.row(state), NOTHING)
+            return hidden.model_copy(update={"problem": _NOT_SHOWN})
 
     def _visible(self, state: AnswerState) -> Answer:
         row = self.row(state)
@@ -221,7 +236,7 @@ class RunningAnswer:
     def _lost(self) -> Answer:
         draft = Draft(self.asked.question)
         draft.problem = AnswerProblem(
-            code="not_recorded",
+            code="answer_not_recorded",
             detail="The answer could not be recorded, so it is withdrawn.",
             remedy="Ask again.",
         )

@@ -23,30 +23,33 @@ def up(
 ) -> None:
     """Start the whole platform in this process; Ctrl+C stops it."""
     started = time.monotonic()
-    from zhiku_services.embedded.app import Embedded
-    from zhiku_services.embedded.demo import HANDBOOK
-    from zhiku_services.embedded.demo.seed import seed
-    from zhiku_services.embedded.server import Server
+    from zhiku_services.embedded.server import Server, listen
 
     for given, meant in misspelt_settings().items():
         console.print(f"`{given}` is no setting and is not read. Did you mean `{meant}`?", style="yellow")
     settings = load_settings(home=home, host=host, port=port)
-    roots: tuple[Path, ...] = (*settings.files_roots, HANDBOOK) if demo else settings.files_roots
-    settings = settings.model_copy(update={"files_roots": roots})
-    configure_logging(settings)
-    configure_tracing(settings, "embedded")
-    stop = threading.Event()
-    _on_signal(stop)
-    with Embedded(settings) as embedded, Server(embedded) as server:
-        if demo:
-            seed(embedded.clients)
-        console.print(
-            f"Zhiku runs at [bold]{settings.base_url}[/] (process {os.getpid()}, home {embedded.settings.home}, "
-            f"started in {time.monotonic() - started:.1f} s). Ctrl+C stops it.",
-            highlight=False,
-        )
-        while not stop.wait(0.5):
-            server.check()
+    # Before all that takes long: a taken port is told at once.
+    with listen(settings.host, settings.port) as listener:
+        from zhiku_services.embedded.app import Embedded
+        from zhiku_services.embedded.demo import HANDBOOK
+        from zhiku_services.embedded.demo.seed import seed
+
+        roots: tuple[Path, ...] = (*settings.files_roots, HANDBOOK) if demo else settings.files_roots
+        settings = settings.model_copy(update={"files_roots": roots})
+        configure_logging(settings)
+        configure_tracing(settings, "embedded")
+        stop = threading.Event()
+        _on_signal(stop)
+        with Embedded(settings) as embedded, Server(embedded, listener) as server:
+            if demo:
+                seed(embedded.clients)
+            console.print(
+                f"Zhiku runs at [bold]{settings.base_url}[/] (process {os.getpid()}, home {embedded.settings.home}, "
+                f"started in {time.monotonic() - started:.1f} s). Ctrl+C stops it.",
+                highlight=False,
+            )
+            while not stop.wait(0.5):
+                server.check()
 
 
 def _on_signal(stop: threading.Event) -> None:

@@ -6,14 +6,16 @@ import time
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from zhiku_platform.errors import ConflictError
-from zhiku_services.embedded.app import Embedded
 from zhiku_services.embedded.home import announce, socket_path
+
+if TYPE_CHECKING:
+    from zhiku_services.embedded.app import Embedded
 
 _START_TIMEOUT_S = 30
 _STOP_TIMEOUT_S = 10
@@ -26,19 +28,16 @@ class PortInUseError(ConflictError):
 
 
 class Server:
-    """Both doors, open while inside the context.
+    """Both doors, open while inside the context; `listener` is the public one's, see `listen`."""
 
-    Raises on entry:
-        PortInUseError: the port is taken.
-    """
-
-    def __init__(self, embedded: Embedded) -> None:
+    def __init__(self, embedded: "Embedded", listener: socket.socket) -> None:
         self._embedded = embedded
+        self._listener = listener
         self._running: list[tuple[uvicorn.Server, Future[None]]] = []
 
     def __enter__(self) -> Self:
         settings = self._embedded.settings
-        self._serve(self._embedded.public, _listen(settings.host, settings.port))
+        self._serve(self._embedded.public, self._listener)
         self._serve(self._embedded.private, _listen_privately(socket_path(settings.home)))
         announce(settings)
         return self
@@ -80,7 +79,12 @@ class Server:
             future.result()
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """Take the public port; nobody is answered before a `Server` does.
+
+    Raises:
+        PortInUseError: it is taken.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -5,7 +5,9 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import inspect, text
 
-from zhiku_platform.contracts.assistant import AnswerMode
+from zhiku_platform.contracts.assistant import AnswerMode, AnswerState
+from zhiku_platform.errors import ServiceUnavailableError
+from zhiku_services.assistant import running
 
 from .conftest import LIN, ZHAO, Assistant
 
@@ -108,6 +110,23 @@ async def test_a_question_that_cannot_be_recorded_is_not_answered(assistant: Ass
     assert (response.status_code, response.json()["code"]) == (503, "not_recorded")
     detail = await assistant.get(f"/api/v1/conversations/{conversation_id}")
     assert detail["answers"] == []
+
+
+async def test_an_answer_whose_readers_cannot_be_checked_is_kept_and_said_to_be(
+    assistant: Assistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise ServiceUnavailableError("Knowledge is away.", remedy="Wait.")
+
+    conversation_id = await assistant.open()
+    with monkeypatch.context() as patched:
+        patched.setattr(running, "look", away)
+        answer = await assistant.ask("年假有几天？", conversation_id=conversation_id)
+    assert answer.problem is not None
+    assert (answer.state, answer.problem.code, answer.text) == (AnswerState.DONE, "rights_not_checked", "")
+    assert assistant.audit()[-1]["action"] == "answer.given"
+    detail = await assistant.get(f"/api/v1/conversations/{conversation_id}")
+    assert "15天" in detail["answers"][0]["text"]
 
 
 async def test_conversations_are_listed_by_last_use_page_by_page(assistant: Assistant) -> None:
