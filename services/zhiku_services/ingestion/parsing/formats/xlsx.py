@@ -24,13 +24,15 @@ _MAX_COLUMNS = 2_000
 _MAX_CELLS = 5_000_000
 # A merged cell is repeated over at most so many rows; a larger one is a frame.
 _MAX_MERGED_ROWS = 1_000
+# What stands for a thread where a program knows notes only.
+_THREAD_STUB = "[Threaded comment]"
 _NUMERIC = re.compile(r"[-+(]?[$¥€£]?[\d,.]+%?\)?")
 
 Grid = dict[int, dict[int, str]]
 
 
 def parse(job: Job, report: Report) -> ParsedDocument:
-    """Read a workbook. Formulas give their stored result, or their own text if nothing is stored."""
+    """Read a workbook: cells, what is written beside them, and drawings. Formulas give their stored result, else their text."""
     blocks: list[Block] = []
     notes: list[Note] = []
     with Package.open(job.path) as package:
@@ -39,7 +41,7 @@ def parse(job: Job, report: Report) -> ParsedDocument:
             raise errors.TooManyPagesError(f"The workbook has {len(book.sheets)} sheets.")
         for page, sheet in enumerate(book.sheets, start=1):
             grid = book.grid(sheet)
-            drawn = list(book.drawn(sheet, page))
+            drawn = [*book.remarks(sheet, page), *book.drawn(sheet, page)]
             if grid or drawn:
                 blocks += [Heading(sheet.name, 1, page=page), *_tables(grid, page), *drawn]
             if sheet.is_hidden:
@@ -107,6 +109,15 @@ class _Book:
         for reference in merged:
             _spread(grid, reference)
         return grid
+
+    def remarks(self, sheet: _Sheet, page: int) -> Iterator[Block]:
+        """Yield what is written beside cells; of a thread, each entry in its order."""
+        for kind, tag in (("/threadedComment", "threadedComment"), ("/comments", "comment")):
+            root = self.package.tree_or_none(self.package.related(sheet.part, kind))
+            for remark in root.iter(tag) if root is not None else ():
+                text = _rich_text(remark.find("text")) or normalise(remark.findtext("text") or "").strip()
+                if text and not text.startswith(_THREAD_STUB):
+                    yield Paragraph(f"{remark.get('ref', '')}: {text}", page=page)
 
     def drawn(self, sheet: _Sheet, page: int) -> Iterator[Block]:
         """Yield the text boxes and charts of a sheet; of a chart whose values stand in cells, its title."""

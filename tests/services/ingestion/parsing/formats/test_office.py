@@ -11,6 +11,7 @@ import pptx
 import pytest
 from docx.oxml import OxmlElement
 from openpyxl.chart import BarChart, Reference
+from openpyxl.comments import Comment
 from openpyxl.utils.cell import get_column_letter
 from pptx.chart.data import CategoryChartData
 from pptx.enum.chart import XL_CHART_TYPE
@@ -374,3 +375,35 @@ def test_xlsx_that_names_a_row_wrongly_is_corrupt(tmp_path: Path, parsed: Parse)
     path = rewritten(tmp_path / "a.xlsx", lambda name, data: data.replace(b'<row r="1"', b'<row r="one"'))
     with pytest.raises(errors.CorruptFileError):
         parsed(path)
+
+
+def test_xlsx_reads_what_is_written_beside_cells(tmp_path: Path, parsed: Parse) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    sheet.append(["Rate", "Limit"])
+    sheet.append(["1.5", "300"])
+    sheet["B2"].comment = Comment("Per person and year.", "Ann")
+    sheet["A2"].comment = Comment("[Threaded comment]\n\nYour version of Excel allows you to read this.", "tc=1")
+    book.save(tmp_path / "a.xlsx")
+    assert parsed(tmp_path / "a.xlsx").blocks[2:] == (Paragraph("B2: Per person and year.", page=1),)
+
+
+def test_xlsx_reads_a_thread_beside_a_cell(tmp_path: Path, parsed: Parse) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    sheet.append(["Rate", "Limit"])
+    sheet["A1"].comment = Comment("[Threaded comment]\n\nYour version of Excel allows you to read this.", "tc=1")
+    book.save(tmp_path / "a.xlsx")
+    thread = (
+        '<ThreadedComments><threadedComment ref="A1"><text>Is it gross?</text></threadedComment>'
+        '<threadedComment ref="A1"><text>Net.</text></threadedComment></ThreadedComments>'
+    )
+
+    def changed(name: str, data: bytes) -> bytes:
+        relation = b'<Relationship Id="t" Type="urn:x/threadedComment" Target="/xl/threads/t.xml"/></Relationships>'
+        return data.replace(b"</Relationships>", relation) if name.endswith("sheet1.xml.rels") else data
+
+    result = parsed(rewritten(tmp_path / "a.xlsx", changed, {"xl/threads/t.xml": thread}))
+    assert [block.text for block in result.blocks if isinstance(block, Paragraph)] == ["A1: Is it gross?", "A1: Net."]
