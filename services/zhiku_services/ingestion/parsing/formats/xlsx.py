@@ -32,7 +32,10 @@ Grid = dict[int, dict[int, str]]
 
 
 def parse(job: Job, report: Report) -> ParsedDocument:
-    """Read a workbook: cells, what is written beside them, and drawings. Formulas give their stored result, else their text."""
+    """Read a workbook: cells, remarks on them, and drawings.
+
+    Formulas give their stored result, or their own text if nothing is stored.
+    """
     blocks: list[Block] = []
     notes: list[Note] = []
     with Package.open(job.path) as package:
