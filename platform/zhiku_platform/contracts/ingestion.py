@@ -35,12 +35,16 @@ class Progress(Message):
 
 
 class Reason(Message):
-    """Why a version failed: a stable code, the stage, what happened, and what the user can do."""
+    """Why a version failed: a stable code, the stage, what happened, and what the user can do.
+
+    `may_pass_later` is false where the same bytes fail again, so that a retry is in vain.
+    """
 
     code: str
     stage: str
     detail: str
     remedy: str
+    may_pass_later: bool = True
 
 
 NoteCode = Literal["page_without_text", "page_left_out", "attachment", "hidden_content", "unreadable_characters"]

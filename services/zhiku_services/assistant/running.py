@@ -226,7 +226,7 @@ class RunningAnswer:
         except Exception as error:  # noqa: BLE001 - a worker's outermost loop: whoever listens has to hear the end
             log.error("answer_not_shown", answer_id=self.asked.answer_id, error=type(error).__name__)
             hidden = visible_answer(self.row(state), NOTHING)
-            return hidden.model_copy(update={"problem": _NOT_SHOWN})
+            return hidden.model_copy(update={"problem": _NOT_SHOWN, "text": "", "sentences": []})
 
     def _visible(self, state: AnswerState) -> Answer:
         row = self.row(state)

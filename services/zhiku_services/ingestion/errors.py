@@ -1,4 +1,4 @@
-"""What can go wrong in the ingestion service, besides what `parsing.errors` and `pipeline` list.
+"""What can go wrong in the ingestion service, besides what `parsing.errors` lists.
 
 ZhikuError
 ├── ConflictError

@@ -26,7 +26,7 @@ from zhiku_services.ingestion import leases, lifecycle
 from zhiku_services.ingestion.leases import Lease, LeaseKeeper, LeaseLostError
 from zhiku_services.ingestion.lifecycle import Acl
 from zhiku_services.ingestion.notes import summarised
-from zhiku_services.ingestion.parsing.errors import ParsingError
+from zhiku_services.ingestion.parsing.errors import BlobMissingError, NoPassagesError, ParsingError
 from zhiku_services.ingestion.states import Trace, backoff_s
 from zhiku_services.ingestion.timing import Timing
 
@@ -128,11 +128,6 @@ def _while_held(lease: Lease, count: CountTokens) -> CountTokens:
     return counted
 
 
-class NoPassagesError(ParsingError):
-    code = "no_passages"
-    title = "No text to search"
-
-
 def _publish(lease: Lease, worker: Worker, drafts: list[PassageDraft], notes: list[DocumentNote]) -> None:
     """Embed and publish part by part; only the last part makes the version visible."""
     acl, revision = Acl(), 0
@@ -204,12 +199,6 @@ def _announce(lease: Lease, worker: Worker, to: VersionState, trace: Trace) -> t
     """Write what is about to be in the index, and read the ACL of this moment."""
     with stage(_SERVICE, "state"), lease.writing(), worker.database.write() as session:
         return leases.advance(session, lease, to, trace=trace, lease_s=worker.timing.lease_s)
-
-
-class BlobMissingError(ParsingError):
-    code = "blob_missing"
-    title = "The stored file is gone"
-    usual_remedy = "Upload the file again; if it comes from a source, change it there and run a sync."
 
 
 def _blob_path(lease: Lease, worker: Worker) -> Path:

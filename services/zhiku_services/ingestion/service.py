@@ -24,6 +24,7 @@ from zhiku_services.ingestion.errors import (
 )
 from zhiku_services.ingestion.lifecycle import Accepted, Arrival
 from zhiku_services.ingestion.models import DocumentRow, IdempotencyRow, VersionRow
+from zhiku_services.ingestion.parsing.errors import BY_CODE as PARSING_ERRORS
 from zhiku_services.ingestion.repository import IngestionRepository
 from zhiku_services.ingestion.states import STOPPED, UNFINISHED, eta_s
 from zhiku_services.ingestion.uploads import ReceivedFile
@@ -312,4 +313,13 @@ def _to_wire(version: VersionRow, position: int | None, *, unchanged: bool = Fal
 
 def reason_of(code: str | None, stage: str | None, detail: str | None, remedy: str | None) -> Reason | None:
     """A reason from its columns, or None if there is none."""
-    return None if code is None else Reason(code=code, stage=stage or "", detail=detail or "", remedy=remedy or "")
+    if code is None:
+        return None
+    known = PARSING_ERRORS.get(code)
+    return Reason(
+        code=code,
+        stage=stage or "",
+        detail=detail or "",
+        remedy=remedy or "",
+        may_pass_later=known is None or known.may_pass_later,
+    )

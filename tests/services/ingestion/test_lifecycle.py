@@ -131,6 +131,7 @@ def test_bad_input_fails_at_once_with_its_reason(house: House) -> None:
     assert version.reason.code == "corrupt"
     assert version.reason.stage == "parsing"
     assert version.reason.remedy
+    assert not version.reason.may_pass_later
     assert actions(house)[-1] == "document.failed"
 
 
@@ -162,6 +163,7 @@ def test_three_crashes_of_the_parser_end_in_quarantine(house: House) -> None:
     ended = house.version(version.id)
     assert ended.reason is not None
     assert (ended.attempt, ended.reason.code, ended.reason.stage) == (3, "parser_crashed", "parsing")
+    assert ended.reason.may_pass_later
     assert actions(house)[-1] == "document.quarantined"
 
 

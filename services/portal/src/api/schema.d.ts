@@ -2831,8 +2831,8 @@ export interface components {
        *       "controversial": "medium",
        *       "if_unavailable": "refuse",
        *       "surfaces": [
-       *         "answer",
-       *         "question"
+       *         "question",
+       *         "answer"
        *       ],
        *       "unsafe": "high"
        *     }
@@ -3000,12 +3000,19 @@ export interface components {
     /**
      * Reason
      * @description Why a version failed: a stable code, the stage, what happened, and what the user can do.
+     *
+     *     `may_pass_later` is false where the same bytes fail again, so that a retry is in vain.
      */
     "Reason-Output": {
       /** Code */
       code: string;
       /** Detail */
       detail: string;
+      /**
+       * May Pass Later
+       * @default true
+       */
+      may_pass_later: boolean;
       /** Remedy */
       remedy: string;
       /** Stage */

@@ -12,7 +12,9 @@ ParsingError
 │   ├── CorruptFileError        corrupt
 │   ├── NoTextLayerError        no_text_layer
 │   ├── TextEncodingError       undecodable_text
-│   └── OutputTooLargeError     output_too_large
+│   ├── OutputTooLargeError     output_too_large
+│   ├── NoPassagesError         no_passages
+│   └── BlobMissingError        blob_missing
 └── may_pass_later: another attempt may end better
     ├── ParseTimeoutError       parse_timeout
     ├── ParseOutOfMemoryError   parse_out_of_memory
@@ -107,6 +109,17 @@ class OutputTooLargeError(ParsingError):
     usual_remedy = "Split the file into parts and upload those."
 
 
+class NoPassagesError(ParsingError):
+    code = "no_passages"
+    title = "No text to search"
+
+
+class BlobMissingError(ParsingError):
+    code = "blob_missing"
+    title = "The stored file is gone"
+    usual_remedy = "Upload the file again; if it comes from a source, change it there and run a sync."
+
+
 class ParseTimeoutError(ParsingError):
     code = "parse_timeout"
     title = "Parsing took too long"
@@ -142,6 +155,8 @@ BY_CODE: dict[str, type[ParsingError]] = {
         NoTextLayerError,
         TextEncodingError,
         OutputTooLargeError,
+        NoPassagesError,
+        BlobMissingError,
         ParseTimeoutError,
         ParseOutOfMemoryError,
         ParserCrashedError,

@@ -28,15 +28,26 @@ describe("a document version on its way", () => {
       return Response.json(version());
     });
     const reason = {
-      code: "encrypted",
-      stage: "preflight",
-      detail: "Page 1 is locked.",
-      remedy: "Unlock it.",
+      code: "parse_timeout",
+      stage: "parsing",
+      detail: "Page 1 took too long.",
+      remedy: "Split it.",
+      may_pass_later: true,
     };
     await show(<VersionRow version={version({ state: "failed", reason })} mayEdit />);
-    expect(screen.getByTestId("version-reason")).toHaveTextContent("Page 1 is locked.Unlock it.encrypted");
+    expect(screen.getByTestId("version-reason")).toHaveTextContent(
+      "Page 1 took too long.Split it.parse_timeout",
+    );
     await userEvent.click(screen.getByTestId("version-retry"));
     await waitFor(() => expect(requests).toEqual(["POST /api/v1/document-versions/ver_1/retry"]));
+  });
+
+  test("offers no other try where the same file fails again", async () => {
+    const reason = { code: "empty_file", stage: "preflight", detail: "Empty.", remedy: "Save it." };
+    const failed = version({ state: "failed", reason: { ...reason, may_pass_later: false } });
+    await show(<VersionRow version={failed} mayEdit />);
+    expect(screen.getByTestId("version-reason")).toHaveTextContent("empty_file");
+    expect(screen.queryByTestId("version-retry")).toBeNull();
   });
 
   test("can be cancelled while it is on its way, by who may edit", async () => {

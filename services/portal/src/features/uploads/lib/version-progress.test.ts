@@ -31,7 +31,7 @@ describe("the progress of a version", () => {
     ["cancelled", true, true],
     ["superseded", true, false],
   ])("%s: ended %s, may be tried again %s", (state, ended, again) => {
-    expect([isFinal({ state }), mayRetry({ state })]).toEqual([ended, again]);
+    expect([isFinal({ state }), mayRetry({ state, reason: null })]).toEqual([ended, again]);
   });
 
   test("the filters show what their names say", () => {

@@ -17,8 +17,9 @@ export function isProblem(version: Pick<DocumentVersion, "state">): boolean {
   return version.state === "failed" || version.state === "quarantined";
 }
 
-export function mayRetry(version: Pick<DocumentVersion, "state">): boolean {
-  return isProblem(version) || version.state === "cancelled";
+/** Whether trying again may end better: the same bytes of a damaged file never do. */
+export function mayRetry({ state, reason }: Pick<DocumentVersion, "state" | "reason">): boolean {
+  return state === "cancelled" || (isProblem({ state }) && reason?.may_pass_later !== false);
 }
 
 /**
