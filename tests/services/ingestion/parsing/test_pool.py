@@ -44,7 +44,7 @@ def hanging(tmp_path: Path) -> Path:
     return path
 
 
-def children() -> set[int]:
+def _parsers() -> set[int]:
     """The parser processes that this process started."""
     found: set[int] = set()
     for folder in Path("/proc").glob("[0-9]*"):
@@ -57,13 +57,22 @@ def children() -> set[int]:
     return found
 
 
+Children = Callable[[], set[int]]
+
+
+@pytest.fixture
+def children() -> Children:
+    """The parser processes of the test, without those of pools that stood before."""
+    others = _parsers()
+    return lambda: _parsers() - others
+
+
 def test_a_hanging_parser_is_killed_by_the_clock_and_the_next_file_is_read(
-    hanging: Path, note: Path, make_job: MakeJob
+    hanging: Path, note: Path, make_job: MakeJob, children: Children
 ) -> None:
-    others = children()
     with ParserPool(1) as pool:
         pool.run(make_job(note))
-        before = children() - others
+        before = children()
         started = time.monotonic()
         with pytest.raises(errors.ParseTimeoutError) as caught:
             pool.run(make_job(hanging, wall_s=0.5))
@@ -81,13 +90,14 @@ def test_a_hanging_parser_does_not_hold_up_its_neighbour(hanging: Path, note: Pa
         assert isinstance(stuck.exception(), errors.ParseTimeoutError)
 
 
-def test_a_child_that_is_killed_from_outside_is_reported_as_out_of_memory(hanging: Path, make_job: MakeJob) -> None:
-    others = children()
+def test_a_child_that_is_killed_from_outside_is_reported_as_out_of_memory(
+    hanging: Path, make_job: MakeJob, children: Children
+) -> None:
     with ParserPool(1) as pool:
 
         def kill() -> None:
             deadline = time.monotonic() + 10
-            while not (found := children() - others) and time.monotonic() < deadline:
+            while not (found := children()) and time.monotonic() < deadline:
                 time.sleep(0.05)
             for pid in found:
                 os.kill(pid, signal.SIGKILL)
@@ -125,7 +135,7 @@ def test_too_much_text_is_refused(note: Path, make_job: MakeJob) -> None:
         pool.run(make_job(note, output_bytes=20))
 
 
-def test_children_are_reused_and_then_replaced(note: Path, make_job: MakeJob) -> None:
+def test_children_are_reused_and_then_replaced(note: Path, make_job: MakeJob, children: Children) -> None:
     with ParserPool(1, limits=ParseLimits(documents_per_child=2)) as pool:
         pool.run(make_job(note))
         first = children()
@@ -153,14 +163,16 @@ def test_an_exception_out_of_progress_cancels(make_pdf: Callable[..., Path], tex
         assert parse(path, file_name="a.pdf", pool=pool).pages == 30
 
 
-def test_many_threads_share_few_children(note: Path, make_job: MakeJob) -> None:
+def test_many_threads_share_few_children(note: Path, make_job: MakeJob, children: Children) -> None:
     with ParserPool(2) as pool, ThreadPoolExecutor(6) as threads:
         results = list(threads.map(lambda _: document_text(pool.run(make_job(note))), range(24)))
         assert results == ["Sound as a bell."] * 24
         assert len(children()) <= 2
 
 
-def test_the_child_has_no_environment_and_bounded_resources(hanging: Path, make_job: MakeJob) -> None:
+def test_the_child_has_no_environment_and_bounded_resources(
+    hanging: Path, make_job: MakeJob, children: Children
+) -> None:
     found: list[tuple[bytes, str]] = []
 
     def look() -> None:
