@@ -57,6 +57,9 @@ class Permission(StrEnum):
     REVIEW_DECIDE = "review:decide"
     REVIEW_CONFIGURE = "review:configure"
     SAFETY_MANAGE = "safety_policy:manage"
+    HOLD_READ = "legal_hold:read"
+    HOLD_PLACE = "legal_hold:place"
+    HOLD_CHECK = "legal_hold:check"
 
 
 _OWN = frozenset({Permission.API_KEY_MANAGE, Permission.SESSION_OWN, Permission.APPROVAL_OWN})
@@ -91,6 +94,8 @@ ROLE_PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
             Permission.AUDIT_EXPORT,
             Permission.REVIEW_DECIDE,
             Permission.SAFETY_MANAGE,
+            Permission.HOLD_READ,
+            Permission.HOLD_PLACE,
         },
         Role.COMPLIANCE_APPROVER: _READER
         | {
@@ -100,6 +105,7 @@ ROLE_PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
             Permission.REVIEW_DECIDE,
             Permission.REVIEW_CONFIGURE,
             Permission.SAFETY_MANAGE,
+            Permission.HOLD_READ,
         },
         # An administrator's role opens no content: whoever also works here has the role of an employee besides.
         Role.SYSTEM_ADMIN: _OWN | {Permission.MODEL_READ},
@@ -114,6 +120,7 @@ ROLE_PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
                 Permission.DIRECTORY_READ,
                 Permission.APPROVAL_USE,
                 Permission.REVIEW_OPEN,
+                Permission.HOLD_CHECK,
             }
         ),
     }

@@ -282,6 +282,17 @@ def change_policy(world: World) -> httpx2.Response:
     return world.chen.put(path, params={"approval": world.ids["approval"]}, json=change)
 
 
+def release_hold(world: World) -> httpx2.Response:
+    """Asked for by chen, approved by two others."""
+    path = f"/api/v1/legal-holds/{world.ids['hold']}/release"
+    world.made("approval", world.chen.post(path, json=REASON))
+    for approver in ("fang", "wu"):
+        assert decide("approve", approver)(world).is_success
+    return world.chen.post(path, params={"approval": world.ids["approval"]}, json=REASON)
+
+
+HOLD = {"held": {"scope": "user", "id": "lin"}, "matter": "Case 2026-17", **REASON}
+
 STEPS: list[tuple[str, str, Call]] = [
     (
         "POST /knowledge-bases",
@@ -370,6 +381,8 @@ STEPS: list[tuple[str, str, Call]] = [
     ("POST /approvals/{approval_id}/refuse", "approval.refused", decide("refuse", "wu", WHY)),
     ("POST /approvals/{approval_id}/withdraw", "approval.withdrawn", withdraw),
     ("POST /knowledge-bases/{knowledge_base_id}/deletion", "approval.used", delete_with_approval),
+    ("POST /legal-holds", "legal_hold.placed", post("/api/v1/legal-holds", HOLD, made="hold", as_chen=True)),
+    ("POST /legal-holds/{hold_id}/release", "legal_hold.released", release_hold),
     ("PUT /safety-policy", "safety.policy_changed", change_policy),
 ]
 

@@ -7,6 +7,7 @@ from zhiku_platform.clients.base import ServiceClient
 from zhiku_platform.contracts.audit import AuditEvent, ProducedEvent
 from zhiku_platform.contracts.cases import AnswerToSample, Case, CaseKind, NewCase, Sampled, Severity
 from zhiku_platform.contracts.governance import Approval, BreakGlass, Claim, NewApproval, UseApproval
+from zhiku_platform.contracts.holds import HoldCheck, NewDeletion
 from zhiku_platform.contracts.identity import Principal
 
 
@@ -46,6 +47,10 @@ class GovernanceClient(ServiceClient):
     def break_glass(self, principal: Principal, new: BreakGlass) -> Claim:
         """Claim an act that goes back, without approval."""
         return self._call(principal, "POST", "/internal/approvals/break-glass", Claim, new)
+
+    def check_holds(self, principal: Principal, deletion: NewDeletion) -> HoldCheck:
+        """Ask whether a legal hold keeps anything of what is about to be deleted."""
+        return self._call(principal, "POST", "/internal/hold-checks", HoldCheck, deletion)
 
 
 def put_before_people(client: GovernanceClient, events: Sequence[ProducedEvent]) -> None:

@@ -48,6 +48,7 @@ class SubjectKind(StrEnum):
     CONVERSATION = "conversation"
     DOCUMENT = "document"
     KNOWLEDGE_BASE = "knowledge_base"
+    LEGAL_HOLD = "legal_hold"
     REVIEW_CASE = "review_case"
     SESSION = "session"
     SOURCE = "source"
@@ -179,6 +180,13 @@ ACTIONS: Mapping[str, EventKind] = MappingProxyType(
         "knowledge_base.created": EventKind(SubjectKind.KNOWLEDGE_BASE, _ENTITY, "Somebody made a knowledge base."),
         "knowledge_base.deleted": EventKind(SubjectKind.KNOWLEDGE_BASE, _ENTITY, "A knowledge base was deleted."),
         "question.asked": EventKind(SubjectKind.ANSWER, _USE, "A question was accepted; nothing was done yet."),
+        "legal_hold.kept": EventKind(SubjectKind.LEGAL_HOLD, _ENTITY, "A hold kept what somebody wanted to delete."),
+        "legal_hold.placed": EventKind(
+            SubjectKind.LEGAL_HOLD, _ENTITY, "A reviewer had something kept; matter and reason are sealed."
+        ),
+        "legal_hold.released": EventKind(
+            SubjectKind.LEGAL_HOLD, _ENTITY, "A hold was lifted, with the approval of two."
+        ),
         "receipt.replayed": EventKind(SubjectKind.ANSWER, _READ, "A reviewer ran an answer's search again."),
         "receipt.revealed": EventKind(SubjectKind.ANSWER, _READ, "A reviewer saw who had asked, with a reason."),
         "receipt.reviewed": EventKind(SubjectKind.ANSWER, _READ, "A reviewer reconstructed an answer."),

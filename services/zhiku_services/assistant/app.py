@@ -10,7 +10,7 @@ from zhiku_platform.db import Database
 from zhiku_platform.http import create_app as create_service_app
 from zhiku_platform.settings import Settings
 from zhiku_services.assistant.models import Base
-from zhiku_services.assistant.ports import AuditLog, Inference, Knowledge, Safety
+from zhiku_services.assistant.ports import AuditLog, Holds, Inference, Knowledge, Safety
 from zhiku_services.assistant.records import close_abandoned
 from zhiku_services.assistant.routes import internal, router
 from zhiku_services.assistant.service import Assistant, build_assistant
@@ -33,6 +33,7 @@ def create_app(
     inference: Inference,
     audit: AuditLog,
     safety: Safety,
+    holds: Holds,
 ) -> FastAPI:
     """Build the service's app on what it is given; answers that an earlier stop cut off are closed first.
 
@@ -40,7 +41,7 @@ def create_app(
     """
     close_abandoned(database, all_of_them=database.is_sqlite)
     app = create_service_app("assistant", settings, [router, internal], database=database, lifespan=_lifespan)
-    app.state.assistant = build_assistant(database, knowledge, inference, audit, safety)
+    app.state.assistant = build_assistant(database, knowledge, inference, audit, safety, holds)
     return app
 
 

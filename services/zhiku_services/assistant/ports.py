@@ -6,7 +6,9 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
+from zhiku_platform.access import Access
 from zhiku_platform.contracts.audit import LoggedReceipt
+from zhiku_platform.contracts.holds import Held
 from zhiku_platform.contracts.identity import Principal
 from zhiku_platform.contracts.inference import ChatDelta, ChatRequest, ModelList
 from zhiku_platform.contracts.knowledge import KnowledgeBase, SearchRequest, SearchResult
@@ -35,6 +37,12 @@ class Safety(Protocol):
     def screen(self, principal: Principal, surface: Surface, texts: Sequence[str]) -> Screening: ...
 
     def step(self, principal: Principal, step: StreamStep) -> StreamStepped: ...
+
+
+class Holds(Protocol):
+    """Called from worker threads; `zhiku_platform.holds.Holds` is one."""
+
+    def check(self, access: Access, things: Sequence[Held]) -> None: ...
 
 
 class Inference(Protocol):

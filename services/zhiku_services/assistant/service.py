@@ -26,6 +26,7 @@ from zhiku_platform.contracts.assistant import (
     NewQuestion,
     Receipt,
 )
+from zhiku_platform.contracts.holds import Held, HoldScope
 from zhiku_platform.contracts.identity import Principal
 from zhiku_platform.contracts.inference import ChatDelta, ChatRequest
 from zhiku_platform.contracts.knowledge import SearchRequest, SearchResult
@@ -42,7 +43,7 @@ from zhiku_services.assistant.errors import (
     UnsafeQuestionError,
 )
 from zhiku_services.assistant.models import AUDIT_OUTBOX, AnswerRow, ConversationRow
-from zhiku_services.assistant.ports import AuditLog, Inference, Knowledge, Safety
+from zhiku_services.assistant.ports import AuditLog, Holds, Inference, Knowledge, Safety
 from zhiku_services.assistant.records import Asked, AuditedRecords, StoredRecords, close_abandoned, title_of
 from zhiku_services.assistant.repository import AssistantRepository
 from zhiku_services.assistant.running import HEARTBEAT_S, RunningAnswer, RunningAnswers
@@ -68,15 +69,18 @@ class Assistant:
     inference: Inference
     audit: AuditLog
     safety: Safety
+    holds: Holds
     running: RunningAnswers
     calls: CapacityLimiter
 
 
 def build_assistant(
-    database: Database, knowledge: Knowledge, inference: Inference, audit: AuditLog, safety: Safety
+    database: Database, knowledge: Knowledge, inference: Inference, audit: AuditLog, safety: Safety, holds: Holds
 ) -> Assistant:
     """Put the service together; call it where an event loop can be assumed later, not necessarily now."""
-    return Assistant(database, knowledge, inference, audit, safety, RunningAnswers(), CapacityLimiter(_CALLS_AT_ONCE))
+    return Assistant(
+        database, knowledge, inference, audit, safety, holds, RunningAnswers(), CapacityLimiter(_CALLS_AT_ONCE)
+    )
 
 
 # Conversations
@@ -143,22 +147,34 @@ def rename_conversation(
 
 
 async def delete_conversation(access: Access, conversation_id: str, assistant: Assistant) -> None:
-    """Stop what is being written in it, then delete it with its answers."""
-    await _in_thread(assistant, partial(_require_conversation, access, conversation_id, assistant.database))
+    """Stop what is being written in it, then delete it with its answers.
+
+    Raises:
+        HeldError: a legal hold keeps the caller's conversations.
+    """
+    await _in_thread(assistant, partial(_require_deletable, access, conversation_id, assistant))
     await assistant.running.stop_conversation(access.principal, conversation_id)
-    await _in_thread(assistant, partial(_delete, access, conversation_id, assistant.database))
+    await _in_thread(assistant, partial(_delete, access, conversation_id, assistant))
 
 
-def _require_conversation(access: Access, conversation_id: str, database: Database) -> None:
-    with database.read() as session:
+def _require_deletable(access: Access, conversation_id: str, assistant: Assistant) -> None:
+    with assistant.database.read() as session:
         _own(AssistantRepository(session, access), conversation_id)
+    _check_holds(access, assistant)
 
 
-def _delete(access: Access, conversation_id: str, database: Database) -> None:
-    with database.write() as session:
+def _delete(access: Access, conversation_id: str, assistant: Assistant) -> None:
+    with assistant.database.write() as session:
         repository = AssistantRepository(session, access)
         repository.delete_conversation(_own(repository, conversation_id))
         record(session, AUDIT_OUTBOX, event_of(access, "conversation.deleted", conversation_id))
+        session.flush()
+        # Last, so that next to nothing lies between this and the commit.
+        _check_holds(access, assistant)
+
+
+def _check_holds(access: Access, assistant: Assistant) -> None:
+    assistant.holds.check(access, [Held(scope=HoldScope.USER, id=access.principal.sub)])
 
 
 # Answers

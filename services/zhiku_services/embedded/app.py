@@ -33,6 +33,7 @@ from zhiku_platform.contracts.audit import ProducedEvent
 from zhiku_platform.contracts.identity import Principal
 from zhiku_platform.contracts.inference import ChatDelta, ChatRequest, ModelList, TextKind
 from zhiku_platform.db import Database
+from zhiku_platform.holds import Holds
 from zhiku_platform.http import THREADS_PER_SERVICE
 from zhiku_platform.inprocess import AsyncInProcessTransport, InProcessTransport
 from zhiku_platform.queue import Queue
@@ -204,6 +205,7 @@ class Embedded:
             inference=_Inference(models, chat),
             audit=AuditClient(self._client("audit"), self._signer),
             safety=SafetyClient(self._client("safety"), self._signer),
+            holds=Holds("assistant", self._governance),
         )
 
     def _deliver_answers(self, events: Sequence[ProducedEvent]) -> None:

@@ -13,6 +13,7 @@ from zhiku_services.gateway.openai_routes import router as openai
 from zhiku_services.gateway.rendering import OpenAIError
 from zhiku_services.gateway.routes import router as gateway
 from zhiku_services.governance.case_routes import router as cases
+from zhiku_services.governance.hold_routes import router as holds
 from zhiku_services.governance.routes import router as governance
 from zhiku_services.inference.routes import router as inference
 from zhiku_services.ingestion.routes import router as ingestion
@@ -24,7 +25,7 @@ _CREDENTIALS = {
     "key": {"type": "http", "scheme": "bearer", "description": "An API key, or a service's access token"},
 }
 
-PUBLIC = (gateway, knowledge, ingestion, assistant, inference, audit, governance, cases, safety)
+PUBLIC = (gateway, knowledge, ingestion, assistant, inference, audit, governance, cases, holds, safety)
 
 
 def public_routes() -> list[APIRoute]:

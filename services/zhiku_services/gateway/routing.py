@@ -116,6 +116,8 @@ _TABLE: dict[Service, dict[str, dict[str, Permission]]] = {
         "/approvals/{approval_id}/approve": {"POST": Permission.APPROVAL_DECIDE},
         "/approvals/{approval_id}/refuse": {"POST": Permission.APPROVAL_DECIDE},
         "/approvals/{approval_id}/withdraw": {"POST": Permission.APPROVAL_OWN},
+        "/legal-holds": {"GET": Permission.HOLD_READ, "POST": Permission.HOLD_PLACE},
+        "/legal-holds/{hold_id}/release": {"POST": Permission.HOLD_PLACE},
         "/review-cases": {"GET": Permission.REVIEW_DECIDE},
         "/review-cases/{case_id}": {"GET": Permission.REVIEW_DECIDE},
         "/review-cases/{case_id}/claim": {"POST": Permission.REVIEW_DECIDE},

@@ -15,6 +15,8 @@ from zhiku_platform.settings import Settings
 from zhiku_platform.telemetry import get_logger
 from zhiku_services.governance.case_routes import internal as internal_cases
 from zhiku_services.governance.case_routes import router as cases
+from zhiku_services.governance.hold_routes import internal as internal_holds
+from zhiku_services.governance.hold_routes import router as holds
 from zhiku_services.governance.models import Base
 from zhiku_services.governance.routes import internal, router
 from zhiku_services.governance.service import People, expire_due
@@ -36,7 +38,7 @@ def create_app(
     settings: Settings, *, database: Database, people: People, clock: Callable[[], datetime] = utc_now
 ) -> FastAPI:
     """Build the service's app; `people` says, when an approval is used, whether its approvers may still decide."""
-    routers = [router, internal, cases, internal_cases]
+    routers = [router, internal, cases, internal_cases, holds, internal_holds]
     app = create_service_app("governance", settings, routers, database=database, lifespan=_expiring)
     app.state.people = people
     app.state.clock = clock

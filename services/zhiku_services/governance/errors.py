@@ -11,6 +11,7 @@ ZhikuError
 │   ├── ApprovalForAnotherError        409  approval_for_another
 │   ├── ApproverGoneError              409  approver_gone
 │   ├── AlreadyApprovedError           409  already_approved
+│   ├── HoldReleasedError              409  hold_released
 │   └── StaleClaimError                409  stale_claim
 └── ForbiddenError
     ├── OwnApprovalError               403  own_approval
@@ -66,6 +67,12 @@ class ApproverGoneError(ConflictError):
 
 class AlreadyApprovedError(ConflictError):
     code = "already_approved"
+
+
+class HoldReleasedError(ConflictError):
+    """The hold was lifted already."""
+
+    code = "hold_released"
 
 
 class StaleClaimError(ConflictError):

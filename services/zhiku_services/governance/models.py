@@ -150,3 +150,24 @@ class SamplingRuleRow(Base, table=True):
     per_mille: int
     created_by: str = Field(max_length=200)
     created_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class HoldRow(Base, table=True):
+    """One legal hold. Triggers of the third migration: what it keeps never changes, and no row is deleted."""
+
+    __tablename__ = "legal_hold"
+
+    id: str = Field(primary_key=True, max_length=40)
+    tenant: str = Field(max_length=100)
+    scope: str = Field(max_length=20)
+    held_id: str = Field(max_length=200)
+    matter: str = Field(max_length=200)
+    reason: str = Field(sa_type=Text)
+    placed_by: str = Field(max_length=200)
+    placed_by_name: str = Field(max_length=200)
+    placed_at: datetime = Field(sa_type=UtcDateTime)
+    released_by: str | None = Field(default=None, max_length=200)
+    released_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    approval_id: str | None = Field(default=None, max_length=40)
+
+    __table_args__ = (Index("ix_legal_hold_held", "tenant", "scope", "held_id"),)

@@ -10,9 +10,10 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from zhiku_platform.access import PRINCIPAL_HEADER, PrincipalSigner
+from zhiku_platform.access import PRINCIPAL_HEADER, Access, PrincipalSigner
 from zhiku_platform.contracts.assistant import Answer, AnswerEvent, DoneEvent
 from zhiku_platform.contracts.audit import LoggedReceipt
+from zhiku_platform.contracts.holds import Held
 from zhiku_platform.contracts.identity import Principal, Role
 from zhiku_platform.contracts.inference import ChatDelta, ChatRequest, ModelInfo, ModelList, ModelState
 from zhiku_platform.contracts.safety import (
@@ -26,6 +27,7 @@ from zhiku_platform.contracts.safety import (
 )
 from zhiku_platform.db import Database
 from zhiku_platform.errors import ServiceUnavailableError
+from zhiku_platform.holds import HeldError
 from zhiku_platform.inprocess import AsyncInProcessTransport
 from zhiku_platform.settings import Settings
 from zhiku_platform.testing.knowledge import LocalKnowledge
@@ -114,6 +116,20 @@ class OutboxLog:
         with self.database.engine.connect() as connection:
             digest = connection.exec_driver_sql(query, (answer_id,)).scalar()
         return LoggedReceipt(sha256=digest, is_proven=digest is not None and self.is_proven)
+
+
+@dataclass
+class LocalHolds:
+    """What governance would say; `is_down` is one that does not answer."""
+
+    held: set[str] = field(default_factory=set[str])
+    is_down: bool = False
+
+    def check(self, access: Access, things: Sequence[Held]) -> None:
+        if self.is_down:
+            raise ServiceUnavailableError("The governance service does not answer.", remedy="Try again in a moment.")
+        if self.held & {thing.id for thing in things}:
+            raise HeldError
 
 
 @dataclass
@@ -261,8 +277,13 @@ def safety() -> LocalSafety:
 
 
 @pytest.fixture
+def holds() -> LocalHolds:
+    return LocalHolds()
+
+
+@pytest.fixture
 def make_assistant(
-    tmp_path: Path, knowledge: LocalKnowledge, inference: ScriptedInference, safety: LocalSafety
+    tmp_path: Path, knowledge: LocalKnowledge, inference: ScriptedInference, safety: LocalSafety, holds: LocalHolds
 ) -> Iterator[Callable[[], Assistant]]:
     """Build the service on the same database again and again, as restarts do."""
     databases: list[Database] = []
@@ -273,7 +294,13 @@ def make_assistant(
         databases.append(database)
         log = OutboxLog(database)
         app = create_app(
-            settings, database=database, knowledge=knowledge, inference=inference, audit=log, safety=safety
+            settings,
+            database=database,
+            knowledge=knowledge,
+            inference=inference,
+            audit=log,
+            safety=safety,
+            holds=holds,
         )
         return Assistant(app, database, knowledge, inference, log, safety)
 

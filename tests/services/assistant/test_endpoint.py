@@ -27,7 +27,7 @@ from zhiku_services.inference.embedding import Embedder
 from zhiku_services.inference.errors import ModelMissingError
 from zhiku_services.inference.service import Models
 
-from .conftest import Assistant, LocalSafety, OutboxLog, ScriptedInference
+from .conftest import Assistant, LocalHolds, LocalSafety, OutboxLog, ScriptedInference
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -124,7 +124,13 @@ async def make(tmp_path: Path, knowledge: LocalKnowledge) -> AsyncIterator[Make]
         database = open_database(settings)
         log, safety = OutboxLog(database), LocalSafety()
         app = create_app(
-            settings, database=database, knowledge=knowledge, inference=inference, audit=log, safety=safety
+            settings,
+            database=database,
+            knowledge=knowledge,
+            inference=inference,
+            audit=log,
+            safety=safety,
+            holds=LocalHolds(),
         )
         made.append((Assistant(app, database, knowledge, ScriptedInference(), log, safety), models))
         return made[-1][0]

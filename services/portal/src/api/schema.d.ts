@@ -1094,6 +1094,50 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  "/api/v1/legal-holds": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * List Legal Holds
+     * @description List the legal holds in force, or all; the newest first.
+     */
+    get: operations["list_legal_holds_api_v1_legal_holds_get"];
+    put?: never;
+    /**
+     * Place Legal Hold
+     * @description Have something kept from now on, whoever wants to delete it.
+     */
+    post: operations["place_legal_hold_api_v1_legal_holds_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/legal-holds/{hold_id}/release": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Release Legal Hold
+     * @description Lift a legal hold, once two others have approved exactly that.
+     */
+    post: operations["release_legal_hold_api_v1_legal_holds__hold_id__release_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   "/api/v1/models": {
     parameters: {
       query?: never;
@@ -2359,6 +2403,49 @@ export interface components {
       unsafe: "low" | "medium" | "high";
     };
     /**
+     * Held
+     * @description One thing that a hold may keep.
+     */
+    Held: {
+      /** Id */
+      id: string;
+      scope: components["schemas"]["HoldScope"];
+    };
+    /**
+     * Hold
+     * @description A hold as compliance sees it; a lifted one stays in the list.
+     */
+    Hold: {
+      /** Approval Id */
+      approval_id: string | null;
+      held: components["schemas"]["Held"];
+      /** Id */
+      id: string;
+      /** Matter */
+      matter: string;
+      /**
+       * Placed At
+       * Format: date-time
+       */
+      placed_at: string;
+      /** Placed By */
+      placed_by: string;
+      /** Placed By Name */
+      placed_by_name: string;
+      /** Reason */
+      reason: string;
+      /** Released At */
+      released_at: string | null;
+      /** Released By */
+      released_by: string | null;
+    };
+    /**
+     * HoldScope
+     * @description What a hold keeps: `user`, every conversation of a user.
+     * @enum {string}
+     */
+    HoldScope: "user";
+    /**
      * Integrity
      * @description Whether a stored receipt is the one whose digest the audit log holds under a signed checkpoint.
      * @enum {string}
@@ -2550,6 +2637,17 @@ export interface components {
       /** Subject */
       subject: string;
     };
+    /**
+     * NewHold
+     * @description Keep something for a matter, such as the number of a case.
+     */
+    NewHold: {
+      held: components["schemas"]["Held"];
+      /** Matter */
+      matter: string;
+      /** Reason */
+      reason: string;
+    };
     /** NewKnowledgeBase */
     NewKnowledgeBase: {
       /**
@@ -2699,6 +2797,13 @@ export interface components {
     Page_Grant_: {
       /** Items */
       items: components["schemas"]["Grant"][];
+      /** Next Cursor */
+      next_cursor?: string | null;
+    };
+    /** Page[Hold] */
+    Page_Hold_: {
+      /** Items */
+      items: components["schemas"]["Hold"][];
       /** Next Cursor */
       next_cursor?: string | null;
     };
@@ -5671,6 +5776,118 @@ export interface operations {
         };
         content: {
           "application/json": components["schemas"]["DocumentVersion"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  list_legal_holds_api_v1_legal_holds_get: {
+    parameters: {
+      query?: {
+        with_released?: boolean;
+        cursor?: string;
+        limit?: number;
+      };
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Page_Hold_"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  place_legal_hold_api_v1_legal_holds_post: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["NewHold"];
+      };
+    };
+    responses: {
+      /** @description Successful Response */
+      201: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Hold"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  release_legal_hold_api_v1_legal_holds__hold_id__release_post: {
+    parameters: {
+      query?: {
+        approval?: string | null;
+      };
+      header?: never;
+      path: {
+        hold_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["ApprovalReason"];
+      };
+    };
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Hold"];
+        };
+      };
+      /** @description Two others are asked; come back with `approval` */
+      202: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Approval"];
         };
       };
       /** @description An error */
