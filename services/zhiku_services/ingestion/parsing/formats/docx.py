@@ -28,15 +28,16 @@ _FORMULAS = {
     "nary": "{sign}_{sub}^{sup} {e}",
 }
 _HEADING_CHARS = 120
-_MAX_COLUMNS = 200
+# Beyond as many columns a cell is one wide whatever it says; none is left out.
+_MAX_SPANNED = 200
 _MAX_DEPTH = 100
 
 
 def parse(job: Job, _report: Report) -> ParsedDocument:
-    """Read a DOCX. Deleted and hidden text, headers and footers, and the table of contents are left out."""
+    """Read a DOCX, remarks last. Deleted and hidden text, headers and footers, and the contents are left out."""
     with Package.open(job.path) as package:
         reader = _Reader(package)
-        blocks = [*reader.body(), *reader.notes()]
+        blocks = [*reader.body(), *reader.notes(), *reader.comments()]
         title = reader.title or _core_title(package)
     if not any(block.kind == "heading" for block in blocks):
         blocks = [_guess_heading(block, reader.bold) for block in blocks]
@@ -94,6 +95,14 @@ class _Reader:
                 text = " ".join(text for child in note.iter("p") if (text := self._paragraph_text(child)))
                 if text and note.get("type") not in {"separator", "continuationSeparator"}:
                     yield Paragraph(f"[{note.get('id')}] {text}")
+
+    def comments(self) -> Iterator[Block]:
+        """Yield what is written beside the text, in its order, with who wrote it."""
+        root = self.package.tree_or_none(self.package.related(self.main, "/comments"))
+        for comment in root.iter("comment") if root is not None else ():
+            text = " ".join(text for child in comment.iter("p") if (text := self._paragraph_text(child)))
+            if text:
+                yield Paragraph(f"{one_line(comment.get('author') or '')}: {text}".removeprefix(": "))
 
     def _blocks(self, parent: Element) -> Iterator[Block]:
         self.depth += 1
@@ -243,7 +252,7 @@ class _Reader:
     def _row(self, tr: Element, above: list[str]) -> list[str]:
         """Write one row: a cell that goes on from above repeats its text, a wide one stands once."""
         skipped = _value(tr.find("trPr"), "gridBefore") or "0"
-        row = [""] * min(int(skipped) if skipped.isdigit() else 0, _MAX_COLUMNS)
+        row = [""] * min(int(skipped) if skipped.isdigit() else 0, _MAX_SPANNED)
         for cell in _cells(tr):
             properties = cell.find("tcPr")
             merge = properties.find("vMerge") if properties is not None else None
@@ -252,8 +261,8 @@ class _Reader:
                 row.append(above[len(row)] if len(row) < len(above) else "")
             else:
                 row.append(self._cell(cell))
-            row += [""] * (min(int(span), _MAX_COLUMNS) - 1 if span.isdigit() else 0)
-        return row[:_MAX_COLUMNS]
+            row += [""] * (min(int(span) - 1, _MAX_SPANNED - len(row)) if span.isdigit() else 0)
+        return row
 
     def _cell(self, cell: Element) -> str:
         parts: list[str] = []

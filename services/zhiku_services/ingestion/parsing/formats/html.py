@@ -34,7 +34,8 @@ _BLOCKS = _names(
 _META_CHARSET = re.compile(rb"""<meta[^>]+charset\s*=\s*["']?\s*([\w-]+)""", re.IGNORECASE)
 # Each level takes some frames of Python's stack.
 _MAX_DEPTH = 150
-_MAX_COLUMNS = 200
+# Beyond as many columns a cell is one wide whatever it says; none is left out.
+_MAX_SPANNED = 200
 
 
 def parse(job: Job, _report: Report) -> ParsedDocument:
@@ -273,7 +274,7 @@ def _row(cells: list[Tag], carried: dict[int, tuple[int, str]]) -> list[str]:
     """Write one row; a cell that spans rows is repeated in each, one that spans columns stands once."""
     values: list[str] = []
     waiting = list(cells)
-    while (waiting or len(values) in carried) and len(values) < _MAX_COLUMNS:
+    while waiting or len(values) in carried:
         column = len(values)
         if column in carried:
             left, text = carried.pop(column)
@@ -283,7 +284,7 @@ def _row(cells: list[Tag], carried: dict[int, tuple[int, str]]) -> list[str]:
             continue
         cell = waiting.pop(0)
         text = one_line(_inline_text(cell))
-        for offset in range(min(_span(cell, "colspan"), _MAX_COLUMNS - len(values))):
+        for offset in range(min(_span(cell, "colspan"), max(1, _MAX_SPANNED - len(values)))):
             if (down := _span(cell, "rowspan")) > 1:
                 carried[len(values)] = (down - 1, text if offset == 0 else "")
             values.append(text if offset == 0 else "")

@@ -1,4 +1,4 @@
-"""PPTX: one page a slide, its title as heading, then text, tables, charts, diagrams and speaker notes."""
+"""PPTX: one page a slide, its title as heading, then text, tables, charts, diagrams, speaker notes and remarks."""
 
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
@@ -15,6 +15,7 @@ from zhiku_services.ingestion.parsing.wire import Job
 _TITLES = frozenset({"title", "ctrTitle"})
 _FURNITURE = frozenset({"dt", "ftr", "sldNum", "hdr"})
 _SHAPES = frozenset({"sp", "grpSp", "graphicFrame", "AlternateContent", "cxnSp"})
+_REMARKS = frozenset({"cm", "reply"})
 _MAX_DEPTH = 50
 
 
@@ -62,6 +63,7 @@ class _Slide:
         for shape in _in_order([shape for shape in shapes if shape not in titles]):
             blocks += self._shape(shape)
         blocks += self._speaker_notes()
+        blocks += self._remarks()
         return blocks
 
     def _shapes(self, parent: Element, depth: int) -> Iterator[Element]:
@@ -122,6 +124,14 @@ class _Slide:
         if rows:
             yield Table(tuple(rows), header_rows=min(1, len(rows) - 1), page=self.page)
 
+    def _remarks(self) -> Iterator[Block]:
+        """Yield what was written beside the slide; of a thread, each entry."""
+        for kind, target in self.relations.values():
+            root = self.package.tree_or_none(target) if kind.endswith("/comments") else None
+            for remark in root.iter() if root is not None else ():
+                if remark.tag in _REMARKS and (text := _remark(remark)):
+                    yield Paragraph(text, page=self.page)
+
     def _speaker_notes(self) -> Iterator[Block]:
         targets = (target for kind, target in self.relations.values() if kind.endswith("/notesSlide"))
         root = self.package.tree_or_none(next(targets, None))
@@ -129,6 +139,11 @@ class _Slide:
         for shape in tree if tree is not None else ():
             if _placeholder(shape) == "body" and (lines := [text for _, text in paragraphs(shape)]):
                 yield Paragraph("Notes: " + "\n".join(lines), page=self.page)
+
+
+def _remark(element: Element) -> str:
+    """What an entry says; the older form holds plain text."""
+    return one_line(element.findtext("text") or "") or "\n".join(text for _, text in paragraphs(element))
 
 
 def _placeholder(shape: Element) -> str | None:

@@ -20,7 +20,8 @@ from zhiku_services.ingestion.parsing.formats.ooxml import Package
 from zhiku_services.ingestion.parsing.wire import Job
 
 _REFERENCE = re.compile(r"([A-Z]{1,3})(\d{1,7})")
-_MAX_COLUMNS = 2_000
+# As many as the program that made the format allows.
+_MAX_COLUMNS = 16_384
 _MAX_CELLS = 5_000_000
 # A merged cell is repeated over at most so many rows; a larger one is a frame.
 _MAX_MERGED_ROWS = 1_000

@@ -407,3 +407,60 @@ def test_xlsx_reads_a_thread_beside_a_cell(tmp_path: Path, parsed: Parse) -> Non
 
     result = parsed(rewritten(tmp_path / "a.xlsx", changed, {"xl/threads/t.xml": thread}))
     assert [block.text for block in result.blocks if isinstance(block, Paragraph)] == ["A1: Is it gross?", "A1: Net."]
+
+
+def test_docx_reads_what_is_written_beside_the_text(tmp_path: Path, parsed: Parse) -> None:
+    document = docx.Document()
+    run = document.add_paragraph("The limit is 300 yuan.").runs[0]
+    document.add_comment([run], text="Per person and year.", author="Ann")
+    document.save(str(tmp_path / "a.docx"))
+    assert parsed(tmp_path / "a.docx").blocks == (
+        Paragraph("The limit is 300 yuan."),
+        Paragraph("Ann: Per person and year."),
+    )
+
+
+@pytest.mark.parametrize(
+    "remarks",
+    [
+        "<cmLst><cm><text>Is it gross?</text></cm><cm><text>Net.</text></cm></cmLst>",
+        (
+            "<cmLst><cm><txBody><p><r><t>Is it gross?</t></r></p></txBody>"
+            "<replyLst><reply><txBody><p><r><t>Net.</t></r></p></txBody></reply></replyLst></cm></cmLst>"
+        ),
+    ],
+)
+def test_pptx_reads_what_is_written_beside_a_slide(tmp_path: Path, parsed: Parse, remarks: str) -> None:
+    deck = pptx.Presentation()
+    slide = deck.slides.add_slide(deck.slide_layouts[5])
+    assert slide.shapes.title is not None
+    slide.shapes.title.text = "Figures"
+    deck.save(str(tmp_path / "a.pptx"))
+
+    def changed(name: str, data: bytes) -> bytes:
+        relation = b'<Relationship Id="c" Type="urn:x/relationships/comments" Target="/ppt/c.xml"/></Relationships>'
+        return data.replace(b"</Relationships>", relation) if name.endswith("slide1.xml.rels") else data
+
+    result = parsed(rewritten(tmp_path / "a.pptx", changed, {"ppt/c.xml": remarks}))
+    said = [block.text for block in result.blocks if isinstance(block, Paragraph)]
+    assert said == ["Is it gross?", "Net."]
+
+
+def test_no_column_of_a_wide_table_is_lost(tmp_path: Path, parsed: Parse) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    sheet["A1"], sheet["XFD1"] = "first", "last"
+    book.save(tmp_path / "a.xlsx")
+    assert document_text(parsed(tmp_path / "a.xlsx")).endswith("first | last")
+
+    document = docx.Document()
+    table = document.add_table(2, 230)
+    for n, cell in enumerate(table.rows[0].cells):
+        cell.text = f"c{n}"
+    document.save(str(tmp_path / "a.docx"))
+    assert "c229" in document_text(parsed(tmp_path / "a.docx"))
+
+    cells = "".join(f"<td>c{n}</td>" for n in range(230))
+    (tmp_path / "a.html").write_text(f"<table><tr>{cells}</tr><tr><td colspan=1000>wide</td><td>x</td></tr></table>")
+    assert "c229" in document_text(parsed(tmp_path / "a.html"))
