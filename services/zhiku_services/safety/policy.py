@@ -6,7 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, PlainSerializer, ValidationError, model_validator
 
 from zhiku_platform.contracts.safety import Category, PolicyMark, Severity, Surface, Verdict
 from zhiku_platform.contracts.wire import Message
@@ -33,7 +33,10 @@ class GuardRules(Message):
     `refuse` ends the question or the answer with an error; `warn` lets it pass with a finding `unchecked`.
     """
 
-    surfaces: frozenset[Surface] = frozenset({Surface.QUESTION, Surface.ANSWER})
+    # Sorted where it is written, so that the same policy is the same JSON in every process.
+    surfaces: Annotated[frozenset[Surface], PlainSerializer(sorted, when_used="json")] = frozenset(
+        {Surface.QUESTION, Surface.ANSWER}
+    )
     controversial: SeverityName = "medium"
     unsafe: SeverityName = "high"
     if_unavailable: Literal["refuse", "warn"] = "refuse"

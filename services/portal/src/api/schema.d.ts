@@ -2936,8 +2936,8 @@ export interface components {
        *       "controversial": "medium",
        *       "if_unavailable": "refuse",
        *       "surfaces": [
-       *         "question",
-       *         "answer"
+       *         "answer",
+       *         "question"
        *       ],
        *       "unsafe": "high"
        *     }
