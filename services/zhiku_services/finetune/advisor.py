@@ -284,6 +284,7 @@ SERVES: Mapping[Option, tuple[str, ...]] = MappingProxyType(
         Option.KTO: (VLLM, MERGED),
         Option.DPO: (VLLM, MERGED),
         Option.GRPO: (VLLM, MERGED),
+        Option.RLHF: (VLLM, MERGED),
         Option.DISTIL: (VLLM, MERGED, LLAMA_CPP),
         Option.FEDERATED: (VLLM,),
         Option.PRIVATE: (VLLM,),

@@ -112,12 +112,63 @@ class Kto(_Recipe):
     beta: Annotated[float, Field(gt=0, le=10)] = 0.1
 
 
-TrainRecipe = Annotated[Lora | QLora | Full | Prefix | Prompt | Dpo | Kto, Field(discriminator="method")]
+class Reward(_Recipe):
+    """A model that tells a better answer from a worse one, by LoRA: what RLHF then learns from."""
+
+    method: Literal["reward"] = "reward"
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1e-4
+    rank: _Rank = 16
+    alpha: Annotated[int | None, Field(ge=1)] = None
+    dropout: _Share = 0.0
+
+
+class _Tries(_Recipe):
+    """Learns from its own answers: `generations` to each prompt, of at most `completion_tokens`."""
+
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1e-5
+    rank: _Rank = 16
+    alpha: Annotated[int | None, Field(ge=1)] = None
+    dropout: _Share = 0.0
+    beta: Annotated[float, Field(ge=0, le=10)] = 0.0
+    generations: Annotated[int, Field(ge=2, le=64)] = 4
+    completion_tokens: Annotated[int, Field(ge=4, le=16384)] = 128
+    temperature: Annotated[float, Field(gt=0, le=2)] = 1.0
+
+    @model_validator(mode="after")
+    def _holds_whole_groups(self) -> Self:
+        if self.batch % self.generations:
+            raise ValueError("`batch` counts answers, so it has to be a multiple of `generations`")
+        return self
+
+
+class Grpo(_Tries):
+    """Answers that a program finds right, over others to the same prompt (arXiv 2402.03300)."""
+
+    method: Literal["grpo"] = "grpo"
+    reward: Literal["last_number", "same_words"]
+
+
+class Rloo(_Tries):
+    """Answers that a reward model likes, over others to the same prompt (arXiv 2402.14740): the last step of RLHF.
+
+    `reward_model` is the folder that a run of `reward` left, on the same base.
+    """
+
+    method: Literal["rloo"] = "rloo"
+    beta: Annotated[float, Field(ge=0, le=10)] = 0.05
+    reward_model: Path
+
+
+TrainRecipe = Annotated[
+    Lora | QLora | Full | Prefix | Prompt | Dpo | Kto | Reward | Grpo | Rloo, Field(discriminator="method")
+]
 RECIPE: TypeAdapter[TrainRecipe] = TypeAdapter(TrainRecipe)
 
-_VIRTUAL = ("prefix", "prompt")
+_OPTIONS = {"prefix": Option.VIRTUAL_TOKENS, "prompt": Option.VIRTUAL_TOKENS, "rloo": Option.RLHF}
 
 
 def served_on(recipe: TrainRecipe) -> tuple[str, ...]:
-    """What can load the result, told before anything is trained."""
-    return SERVES[Option.VIRTUAL_TOKENS if recipe.method in _VIRTUAL else Option(recipe.method)]
+    """What can load the result, told before anything is trained; nothing serves a reward model."""
+    if isinstance(recipe, Reward):
+        return ()
+    return SERVES[_OPTIONS.get(recipe.method) or Option(recipe.method)]

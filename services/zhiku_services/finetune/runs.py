@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from zhiku_platform.contracts.wire import Message
 from zhiku_services.finetune.errors import BadRecipeError, RunFailedError, RunTakenError
-from zhiku_services.finetune.recipe import BUNDLED, RECIPE, TrainRecipe
+from zhiku_services.finetune.recipe import BUNDLED, RECIPE, Rloo, TrainRecipe
 
 CANCELLED = 3
 """The exit code of a run that was asked to end."""
@@ -26,13 +26,17 @@ _OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARA
 
 
 class Event(Message):
-    """What a run tells. `loss` is of the learnt tokens, in nats; `at` counts seconds since the child began."""
+    """What a run tells. `loss` is of the learnt tokens, in nats; `at` counts seconds since the child began.
+
+    `reward` is the mean of what the present answers got, where a run learns from its own.
+    """
 
     kind: str
     at: float
     step: int | None = None
     of: int | None = None
     loss: float | None = None
+    reward: float | None = None
     held_out_loss: float | None = None
     detail: str | None = None
 
@@ -66,8 +70,12 @@ def read_recipe(path: Path) -> TrainRecipe:
         said = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
         raise BadRecipeError(path, said) from error
     folder = path.parent.resolve()
-    base = recipe.base if recipe.base == BUNDLED else str(folder / recipe.base)
-    return recipe.model_copy(update={"dataset": folder / recipe.dataset, "base": base})
+    beside: dict[str, object] = {"dataset": folder / recipe.dataset}
+    if recipe.base != BUNDLED:
+        beside["base"] = str(folder / recipe.base)
+    if isinstance(recipe, Rloo):
+        beside["reward_model"] = folder / recipe.reward_model
+    return recipe.model_copy(update=beside)
 
 
 class RunFolder:

@@ -6,6 +6,7 @@ started again goes on at its last checkpoint, with the same batches, noise and r
 
 import hashlib
 import json
+import math
 import os
 import resource
 import sys
@@ -20,17 +21,30 @@ from datasets import Dataset
 from peft import (
     LoraConfig,
     PeftConfig,
+    PeftModel,
     PrefixTuningConfig,
     PromptTuningConfig,
     TaskType,
 )
 from peft import prepare_model_for_kbit_training as _prepare_four_bits
-from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback, set_seed
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    TrainerCallback,
+    set_seed,
+)
 from transformers import BitsAndBytesConfig as _BitsAndBytes
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DPOTrainer
+from trl.trainer.grpo_config import GRPOConfig
+from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.kto_config import KTOConfig
 from trl.trainer.kto_trainer import KTOTrainer
+from trl.trainer.reward_config import RewardConfig
+from trl.trainer.reward_trainer import RewardTrainer
+from trl.trainer.rloo_config import RLOOConfig
+from trl.trainer.rloo_trainer import RLOOTrainer
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
@@ -43,14 +57,18 @@ from zhiku_services.finetune.recipe import (
     RECIPE,
     Dpo,
     Full,
+    Grpo,
     Kto,
     Lora,
     Prefix,
     Prompt,
     QLora,
+    Reward,
+    Rloo,
     TrainRecipe,
     served_on,
 )
+from zhiku_services.finetune.rewards import REWARDS
 from zhiku_services.finetune.runs import CANCELLED, Event, Result, RunFolder
 
 # Untyped in their packages.
@@ -203,9 +221,7 @@ def _trainer(recipe: TrainRecipe, base: Path, learnt: list[Example], folder: Run
         "use_cpu": not torch.cuda.is_available(),
     }
     if isinstance(recipe, Dpo):
-        pairs = [_pair(example) for example in learnt if example.rejected is not None]
-        if not pairs:
-            raise NothingToTrainError(recipe.method, "pairs of a better and a worse answer")
+        pairs = _pairs(recipe, learnt)
         dpo = DPOConfig(**options, beta=recipe.beta, max_length=recipe.max_tokens)
         return DPOTrainer(**common, args=dpo, train_dataset=Dataset.from_list(pairs))
     if isinstance(recipe, Kto):
@@ -214,11 +230,73 @@ def _trainer(recipe: TrainRecipe, base: Path, learnt: list[Example], folder: Run
             raise NothingToTrainError(recipe.method, "thumbs up and thumbs down")
         kto = KTOConfig(**options, beta=recipe.beta, max_length=recipe.max_tokens)
         return KTOTrainer(**common, args=kto, train_dataset=Dataset.from_list(thumbs))
+    if isinstance(recipe, Reward):
+        pairs = _pairs(recipe, learnt)
+        rewarding = RewardConfig(**options, max_length=recipe.max_tokens)
+        return RewardTrainer(**common, args=rewarding, train_dataset=Dataset.from_list(pairs))
+    if isinstance(recipe, Grpo | Rloo):
+        return _learning_from_tries(recipe, common, options, base, learnt)
     encoded = _encoded(encoder, learnt)
     if not encoded:
         raise NothingToTrainError(recipe.method, "answers")
     sft = SFTConfig(**options, max_length=None, packing=False, dataset_kwargs={"skip_prepare_dataset": True})
     return SFTTrainer(**common, args=sft, train_dataset=Dataset.from_list(encoded))
+
+
+def _learning_from_tries(
+    recipe: Grpo | Rloo, common: dict[str, Any], options: dict[str, Any], base: Path, learnt: Sequence[Example]
+) -> Any:
+    tries: dict[str, Any] = {
+        **options,
+        "num_generations": recipe.generations,
+        "max_completion_length": recipe.completion_tokens,
+        "temperature": recipe.temperature,
+        "beta": recipe.beta,
+    }
+    asked = [{"prompt": _turns(example.messages[:-1]), "wanted": example.answer} for example in learnt]
+    if not asked:
+        raise NothingToTrainError(recipe.method, "questions")
+    prompts = Dataset.from_list(asked)
+    if isinstance(recipe, Grpo):
+        judge = _Judge(recipe.reward)
+        return GRPOTrainer(**common, reward_funcs=judge, args=GRPOConfig(**tries), train_dataset=prompts)
+    judging = PeftModel.from_pretrained(_classifier(base), recipe.reward_model)
+    return RLOOTrainer(
+        **common,
+        reward_funcs=judging,
+        reward_processing_classes=common["processing_class"],
+        args=RLOOConfig(**tries),
+        train_dataset=prompts,
+    )
+
+
+class _Judge:
+    """A reward of a program, as the trainer calls it."""
+
+    def __init__(self, name: str) -> None:
+        self.__name__ = name
+        self._reward = REWARDS[name]
+
+    def __call__(self, completions: list[list[dict[str, str]]], wanted: list[str], **_: Any) -> list[float | None]:
+        answers = [completion[-1]["content"] for completion in completions]
+        return [self._reward(answer, right) for answer, right in zip(answers, wanted, strict=True)]
+
+
+def _classifier(base: Path) -> Any:
+    """The base with one number in place of words; it reads that of the last token that is no padding."""
+    tokenizer: Any = AutoTokenizer.from_pretrained(base, local_files_only=True)
+    model: Any = AutoModelForSequenceClassification.from_pretrained(
+        base, num_labels=1, dtype=torch.float32, local_files_only=True
+    )
+    model.config.pad_token_id = tokenizer.pad_token_id
+    return model
+
+
+def _pairs(recipe: TrainRecipe, examples: Sequence[Example]) -> list[dict[str, Any]]:
+    pairs = [_pair(example) for example in examples if example.rejected is not None]
+    if not pairs:
+        raise NothingToTrainError(recipe.method, "pairs of a better and a worse answer")
+    return pairs
 
 
 def _encoded(encoder: Encoder, examples: Sequence[Example]) -> list[dict[str, list[int]]]:
@@ -248,6 +326,8 @@ def _thumb(example: Example) -> dict[str, Any]:
 
 
 def _model(recipe: TrainRecipe, base: Path) -> Any:
+    if isinstance(recipe, Reward):
+        return _classifier(base)
     # What is trained itself must hold small changes, which bfloat16 rounds away.
     whole = isinstance(recipe, Full) or precision_of(recipe) == "float32"
     options: dict[str, Any] = {"dtype": torch.float32 if whole else torch.bfloat16, "local_files_only": True}
@@ -264,9 +344,10 @@ def _model(recipe: TrainRecipe, base: Path) -> Any:
 
 
 def _peft(recipe: TrainRecipe) -> PeftConfig | None:
-    if isinstance(recipe, Lora | QLora | Dpo | Kto):
+    if isinstance(recipe, Lora | QLora | Dpo | Kto | Reward | Grpo | Rloo):
         return LoraConfig(
-            task_type=TaskType.CAUSAL_LM,
+            task_type=TaskType.SEQ_CLS if isinstance(recipe, Reward) else TaskType.CAUSAL_LM,
+            modules_to_save=["score"] if isinstance(recipe, Reward) else None,
             r=recipe.rank,
             lora_alpha=recipe.alpha or 2 * recipe.rank,
             lora_dropout=recipe.dropout,
@@ -279,9 +360,14 @@ def _peft(recipe: TrainRecipe) -> PeftConfig | None:
     return None
 
 
-def _measure(trainer: Any, held_out: Sequence[Example]) -> float:
-    """The mean loss of the learnt tokens of what was held out, in nats, by the same encoding for every method."""
+def _measure(trainer: Any, held_out: Sequence[Example]) -> float | None:
+    """The mean loss of the learnt tokens of what was held out, in nats, by the same encoding for every method.
+
+    Of a reward model, what it loses on the pairs held out: ln 2 for one that cannot tell; None without a pair.
+    """
     encoder = Encoder(trainer.processing_class, max_tokens=2048)
+    if isinstance(trainer, RewardTrainer):
+        return _measure_pairs(trainer.model, encoder, held_out)
     model, total, tokens = trainer.model, 0.0, 0
     was_training = model.training
     model.eval()
@@ -295,6 +381,22 @@ def _measure(trainer: Any, held_out: Sequence[Example]) -> float:
     return total / max(1, tokens)
 
 
+def _measure_pairs(model: Any, encoder: Encoder, held_out: Sequence[Example]) -> float | None:
+    losses: list[float] = []
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        for example in held_out:
+            if example.rejected is None:
+                continue
+            other = example.model_copy(update={"messages": (*example.messages[:-1], example.rejected)})
+            ids = [torch.tensor([encoder.encode(each).ids], device=model.device) for each in (example, other)]
+            better, worse = (float(model(input_ids=each).logits[0, 0]) for each in ids)
+            losses.append(math.log1p(math.exp(min(worse - better, 700.0))))
+    model.train(was_training)
+    return sum(losses) / len(losses) if losses else None
+
+
 class _Telling(TrainerCallback):
     """Tells each step's loss, and ends the run where that was asked for; `told` is arguments, state, control."""
 
@@ -305,7 +407,8 @@ class _Telling(TrainerCallback):
     def on_log(self, *told: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
         state = told[1]
         if logs and "loss" in logs:
-            self._tell("step", step=state.global_step, of=state.max_steps, loss=logs["loss"])
+            told_now = {"loss": logs["loss"], "reward": logs.get("reward")}
+            self._tell("step", step=state.global_step, of=state.max_steps, **told_now)
 
     def on_save(self, *told: Any, **_: Any) -> None:
         state = told[1]

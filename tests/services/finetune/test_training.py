@@ -14,6 +14,7 @@ from zhiku_services.finetune.datasets.examples import Example, Turn
 from zhiku_services.finetune.datasets.freezing import freeze
 from zhiku_services.finetune.errors import RunFailedError, RunTakenError
 from zhiku_services.finetune.recipe import RECIPE, TrainRecipe
+from zhiku_services.finetune.rewards import last_number
 from zhiku_services.finetune.runs import Result, Run, RunFolder
 
 from .conftest import CHATML
@@ -100,12 +101,12 @@ def result_of(run: Run) -> Result:
 
 
 @pytest.fixture
-def train_here(tmp_path: Path, base: Path) -> Callable[[TrainRecipe], RunFolder]:
+def train_here(tmp_path: Path, base: Path) -> Callable[..., RunFolder]:
     """Does what the child does, in this process: importing the trainers takes longer than a run."""
     from zhiku_services.finetune.training import train
 
-    def run(recipe: TrainRecipe) -> RunFolder:
-        folder = RunFolder(tmp_path / "here")
+    def run(recipe: TrainRecipe, name: str = "here") -> RunFolder:
+        folder = RunFolder(tmp_path / name)
         folder.create(recipe)
         assert train(folder.path, base) == (0 if folder.result() else 1)
         return folder
@@ -128,7 +129,7 @@ def losses_of(folder: RunFolder) -> list[float]:
     ],
 )
 def test_a_method_learns_what_it_is_shown(
-    train_here: Callable[[TrainRecipe], RunFolder],
+    train_here: Callable[..., RunFolder],
     recipe: Callable[..., TrainRecipe],
     method: str,
     more: dict[str, Any],
@@ -150,13 +151,38 @@ def test_a_method_learns_what_it_is_shown(
 
 @pytest.mark.parametrize("method", ["dpo", "kto"])
 def test_preferences_are_learnt(
-    train_here: Callable[[TrainRecipe], RunFolder], recipe: Callable[..., TrainRecipe], method: str
+    train_here: Callable[..., RunFolder], recipe: Callable[..., TrainRecipe], method: str
 ) -> None:
     folder = train_here(recipe(method=method, rank=4, max_steps=24, batch=8, learning_rate=2e-3))
     losses = losses_of(folder)
 
     assert len(losses) == 24
     assert sum(losses[-8:]) < sum(losses[:8])
+
+
+def test_a_reward_model_is_learnt_and_then_learnt_from(
+    train_here: Callable[..., RunFolder], recipe: Callable[..., TrainRecipe]
+) -> None:
+    judge = train_here(recipe(method="reward", rank=4, max_steps=12, batch=8), "judge")
+    told = judge.result()
+    assert told is not None
+    assert told.held_out_before is not None
+    assert told.held_out_after is not None
+    assert told.held_out_after < told.held_out_before
+
+    tries = {"generations": 2, "completion_tokens": 8, "rank": 4, "max_steps": 3, "learning_rate": 1e-3}
+    learnt = train_here(recipe(method="rloo", reward_model=judge.path / told.folder, **tries), "learnt")
+    assert learnt.result() is not None
+    assert len([event.reward for event in learnt.events() if event.reward is not None]) == 3
+
+
+def test_answers_that_a_program_finds_right_are_learnt_from(
+    train_here: Callable[..., RunFolder], recipe: Callable[..., TrainRecipe]
+) -> None:
+    tries = {"generations": 2, "completion_tokens": 8, "rank": 4, "max_steps": 3}
+    folder = train_here(recipe(method="grpo", reward="last_number", **tries))
+    assert folder.result() is not None
+    assert [event.reward for event in folder.events() if event.kind == "step"] == [0.0] * 3
 
 
 def test_a_run_that_was_killed_ends_like_one_that_was_not(start: Train, recipe: Callable[..., TrainRecipe]) -> None:
@@ -194,7 +220,7 @@ def test_a_folder_is_of_one_recipe(tmp_path: Path, recipe: Callable[..., TrainRe
 
 
 def test_a_run_without_what_its_method_learns_from_says_so(
-    train_here: Callable[[TrainRecipe], RunFolder], recipe: Callable[..., TrainRecipe], tmp_path: Path
+    train_here: Callable[..., RunFolder], recipe: Callable[..., TrainRecipe], tmp_path: Path
 ) -> None:
     alike = clean([each.model_copy(update={"rejected": None}) for each in (example(p, "ten") for p in PLACES)])
     folder = train_here(recipe(method="dpo", dataset=tmp_path / freeze(alike, tmp_path).root))
@@ -209,6 +235,20 @@ def test_a_dataset_that_was_changed_is_not_trained_on(
     (folder / "examples.jsonl").write_text(lines)
     with pytest.raises(RunFailedError, match="dataset_changed"):
         start(recipe(method="lora", dataset=folder)).wait()
+
+
+@pytest.mark.parametrize(
+    ("answer", "wanted", "reward"),
+    [
+        ("5 + 7 = 12.", "12", 1.0),
+        ("It is 1,200.50 yuan", "答案是１２００.5", 1.0),
+        ("12 is not 13", "12", 0.0),
+        ("I do not know", "12", 0.0),
+        ("12", "no number", 0.0),
+    ],
+)
+def test_the_last_number_decides(answer: str, wanted: str, reward: float) -> None:
+    assert last_number(answer, wanted) == reward
 
 
 def test_a_recipe_without_examples_held_out_is_refused(recipe: Callable[..., TrainRecipe]) -> None:
