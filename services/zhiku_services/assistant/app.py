@@ -1,21 +1,28 @@
 """Builds the assistant service."""
 
+import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
+from anyio import to_thread
 from fastapi import FastAPI
 
 from zhiku_platform.db import Database
 from zhiku_platform.http import create_app as create_service_app
 from zhiku_platform.settings import Settings
+from zhiku_platform.telemetry import get_logger
 from zhiku_services.assistant.models import Base
 from zhiku_services.assistant.ports import AuditLog, Holds, Inference, Knowledge, Safety
 from zhiku_services.assistant.records import close_abandoned
 from zhiku_services.assistant.routes import internal, router
 from zhiku_services.assistant.service import Assistant, build_assistant
 
+log = get_logger(__name__)
+
 MIGRATIONS = Path(__file__).parent / "migrations"
+_CLOSE_EVERY_S = 30.0
 
 
 def open_database(settings: Settings) -> Database:
@@ -53,5 +60,22 @@ async def close(app: FastAPI) -> None:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
+    # The one process on a SQLite file has closed what was abandoned, and abandons nothing while it lives.
+    database: Database = app.state.assistant.database
+    closing = None if database.is_sqlite else asyncio.create_task(_close_for_ever(database))
     yield
+    if closing is not None:
+        closing.cancel()
+        with suppress(asyncio.CancelledError):
+            await closing
     await close(app)
+
+
+async def _close_for_ever(database: Database) -> None:
+    """Close, now and then, what other processes began and left when they died."""
+    while True:
+        await asyncio.sleep(_CLOSE_EVERY_S)
+        try:
+            await to_thread.run_sync(partial(close_abandoned, database, all_of_them=False))
+        except Exception as error:  # noqa: BLE001 - the loop's outermost edge: the next turn finds the same again
+            log.warning("abandoned_not_closed", error=type(error).__name__)

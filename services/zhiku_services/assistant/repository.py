@@ -126,7 +126,8 @@ def abandoned_answers(session: Session, now: datetime | None) -> list[AnswerRow]
     query = select(AnswerRow).where(col(AnswerRow.state) == "streaming")
     if now is not None:
         query = query.where(col(AnswerRow.lease_until) < now)
-    return list(session.exec(query))
+    # Of several who look at the same moment, one closes each.
+    return list(session.exec(query.with_for_update(skip_locked=True)))
 
 
 def events_of(session: Session, answer: AnswerRow) -> list[AnswerEventRow]:

@@ -55,6 +55,8 @@ Events = AsyncIterator[tuple[int, AnswerEvent] | None]
 
 _WITHHELD: Final = frozenset({UnsafeQuestionError.code, UnsafeAnswerError.code})
 _CONTEXT_QUESTIONS: Final = 6
+_MICROS_DIGITS: Final = 16
+"""Of a moment before the year 2286."""
 _POLL_EVERY_S: Final = 0.3
 # A question may be put with rights that a moment later are gone, so what was asked long ago is read anew each time.
 _CALLS_AT_ONCE: Final = 16
@@ -391,7 +393,7 @@ def _read_cursor(cursor: str) -> tuple[datetime, str] | None:
     if not cursor:
         return None
     micros, _, row_id = cursor.partition("-")
-    if not micros.isdigit() or not row_id:
+    if not micros.isdecimal() or len(micros) > _MICROS_DIGITS or not row_id:
         raise UnprocessableError("This cursor is none of ours.", remedy="Start the listing without one.")
     seconds, rest = divmod(int(micros), 1_000_000)
     return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest), row_id

@@ -1,9 +1,9 @@
 """The HTTP face of the inference service."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import aclosing
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import orjson
 from fastapi import Depends, Request
@@ -20,6 +20,11 @@ from zhiku_services.inference.service import Models
 router = GuardedRouter(prefix="/api/v1", tags=["models"])
 internal = GuardedRouter(prefix="/internal", tags=["internal"])
 
+
+T = TypeVar("T")
+
+_GONE = 499
+"""What a log shows of a request whose caller left; nobody reads it."""
 
 _LINES: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/x-ndjson": {}}, "description": "Lines of `ChatDelta`"}
@@ -43,9 +48,11 @@ def list_models(_access: CanRead, models: Serving) -> ModelList:
 
 
 @internal.post("/embeddings", response_model=EmbedResponse)
-async def embed(_access: CanRun, models: Serving, request: EmbedRequest) -> Response:
+async def embed(_access: CanRun, models: Serving, asked: EmbedRequest, request: Request) -> Response:
     """Encode texts; a caller that leaves takes its waiting texts along."""
-    done = await models.embedding.embed(request.texts, request.kind)
+    done = await _while_there(models.embedding.embed(asked.texts, asked.kind), request)
+    if done is None:
+        return Response(status_code=_GONE)
     content = await asyncio.to_thread(_as_json, models.embedding.embedder.model.id, done)
     return Response(content, media_type="application/json")
 
@@ -57,7 +64,7 @@ async def chat(_access: CanRun, models: Serving, asked: ChatRequest, request: Re
     What fails before the first piece is an ordinary error response.
     """
     deltas = models.chat.stream(asked)
-    first = await _first(deltas, request)
+    first = await _while_there(anext(deltas), request)
     return Stream(_lines(first, deltas), media_type="application/x-ndjson")
 
 
@@ -72,9 +79,9 @@ def _as_json(model: str, done: Embedded) -> bytes:
     return orjson.dumps(fields, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-async def _first(deltas: AsyncGenerator[ChatDelta, None], request: Request) -> ChatDelta | None:
-    """Wait for the first piece, but no longer than the caller; None if it left."""
-    arriving = asyncio.ensure_future(anext(deltas))
+async def _while_there(work: Awaitable[T], request: Request) -> T | None:
+    """Wait for some work, but no longer than the caller; None if it left, and the work is cancelled."""
+    arriving = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(_until_gone(request))
     try:
         await asyncio.wait({arriving, leaving}, return_when=asyncio.FIRST_COMPLETED)

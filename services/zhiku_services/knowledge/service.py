@@ -28,6 +28,7 @@ from zhiku_services.knowledge.errors import (
 )
 from zhiku_services.knowledge.models import (
     AUDIT_OUTBOX,
+    DeletedKnowledgeBaseRow,
     DocumentRow,
     DocumentVersionRow,
     GrantRow,
@@ -112,7 +113,7 @@ def delete_knowledge_base(access: Access, knowledge_base_id: str, session: Sessi
         KnowledgeBaseInUseError: it holds documents, and deleting those is a decision for two people.
     """
     repository = KnowledgeRepository(session, access)
-    row = require_role(repository, knowledge_base_id, GrantRole.OWNER)
+    row = _lock_for_owner(repository, knowledge_base_id)
     if repository.has_documents(knowledge_base_id):
         raise KnowledgeBaseInUseError(
             "This knowledge base holds documents, or remembers deleted ones.",
@@ -122,6 +123,11 @@ def delete_knowledge_base(access: Access, knowledge_base_id: str, session: Sessi
         session.delete(grant)
     session.flush()
     session.delete(row)
+    # Ingestion may have sources and uploads of it that have not come here.
+    gone = DeletedKnowledgeBaseRow(
+        id=knowledge_base_id, tenant=access.tenant, deleted_by=access.principal.sub, deleted_at=utc_now()
+    )
+    session.add(gone)
     record(session, AUDIT_OUTBOX, event_of(access, "knowledge_base.deleted", knowledge_base_id))
 
 
@@ -135,7 +141,7 @@ def list_grants(access: Access, knowledge_base_id: str, session: Session) -> Pag
 def add_grant(access: Access, knowledge_base_id: str, new: NewGrant, session: Session) -> Grant:
     """Give a role, or change the one that the subject has; owners only."""
     repository = KnowledgeRepository(session, access)
-    require_role(repository, knowledge_base_id, GrantRole.OWNER)
+    _lock_for_owner(repository, knowledge_base_id)
     existing = next((row for row in repository.grants(knowledge_base_id) if row.subject == new.subject), None)
     before = None if existing is None else str(existing.role)
     if existing is not None:
@@ -152,7 +158,7 @@ def add_grant(access: Access, knowledge_base_id: str, new: NewGrant, session: Se
 def remove_grant(access: Access, knowledge_base_id: str, grant_id: str, session: Session) -> None:
     """Take a role away; effective on the next question. Owners only."""
     repository = KnowledgeRepository(session, access)
-    require_role(repository, knowledge_base_id, GrantRole.OWNER)
+    _lock_for_owner(repository, knowledge_base_id)
     row = next((row for row in repository.grants(knowledge_base_id) if row.id == grant_id), None)
     if row is None:
         raise NotFoundError("grant")
@@ -257,6 +263,12 @@ def readable_document(repository: KnowledgeRepository, document_id: str) -> tupl
 def _check_name(repository: KnowledgeRepository, name: str) -> None:
     if repository.is_name_taken(name):
         raise NameTakenError("A knowledge base of this name exists.", remedy="Choose another name.")
+
+
+def _lock_for_owner(repository: KnowledgeRepository, knowledge_base_id: str) -> KnowledgeBaseRow:
+    """The knowledge base of an owner, held against others who change its grants; an owner still once it is held."""
+    repository.lock(require_role(repository, knowledge_base_id, GrantRole.OWNER))
+    return require_role(repository, knowledge_base_id, GrantRole.OWNER)
 
 
 def _keep_an_owner(repository: KnowledgeRepository, knowledge_base_id: str, without: GrantRow | None) -> None:

@@ -246,3 +246,25 @@ async def test_a_preview_ends_when_a_source_is_withdrawn(assistant: Assistant, m
     answer = final(events)
     assert "15 days" not in answer.model_dump_json()
     assert answer.citations == []
+
+
+async def test_a_model_that_gives_up_after_a_part_leaves_that_part(assistant: Assistant) -> None:
+    assistant.inference.says("Every employee gets 15 days of annual leave a year [1].\n", "NO_ANSWER")
+    answer = await assistant.ask("How many days of annual leave does an employee get, and how many at the moon base?")
+    assert answer.mode is AnswerMode.GENERATED
+    assert answer.text == "Every employee gets 15 days of annual leave a year."
+    assert [citation.n for citation in answer.citations] == [1]
+
+
+async def test_where_policy_hides_every_quote_nothing_is_led_in(assistant: Assistant) -> None:
+    assistant.knowledge.add("Fun policy", "Employees may not visit an online casino on company laptops.", page=1)
+    answer = await assistant.ask("May employees visit a casino on company laptops?")
+    assert "casino" not in answer.text
+    assert answer.mode is AnswerMode.NO_EVIDENCE or answer.citations
+
+
+async def test_a_claim_in_another_language_is_not_bound_to_whatever_stands_there(assistant: Assistant) -> None:
+    false = "员工可以把客户数据发布到社交网站上，公司会给予奖励"
+    assistant.inference.says(f"{false} [1]。")
+    answer = await assistant.ask("经理多久批准休假申请 managers approve leave requests？")
+    assert false not in answer.text

@@ -89,3 +89,23 @@ def test_across_languages_numbers_decide(found: Find) -> None:
     passages = found("Every employee gets 15 days of annual leave a year. Sick leave is 30 days.")
     assert Binder(passages).across_languages("每位员工有15天年假。") is not None
     assert Binder(passages).across_languages("每位员工有99天年假。") is None
+
+
+@pytest.mark.parametrize(
+    ("sentence", "source"),
+    [
+        ("员工可以把客户数据发布到社交网站上，公司会给予奖励。", "Every employee gets 15 days of annual leave a year."),
+        ("经理不批准休假申请。", "Managers approve leave requests."),
+        ("公司很好。", "Managers approve leave requests."),
+    ],
+)
+def test_across_languages_a_sentence_that_no_passage_says_is_not_bound(found: Find, sentence: str, source: str) -> None:
+    assert Binder(found(source)).across_languages(sentence) is None
+
+
+def test_across_languages_the_unit_that_shares_most_is_taken(found: Find) -> None:
+    unit = Binder(found("The canteen opens at noon. Managers approve leave requests.")).across_languages(
+        "经理审批休假申请。"
+    )
+    assert unit is not None
+    assert unit.text == "Managers approve leave requests."

@@ -129,6 +129,12 @@ async def test_an_answer_whose_readers_cannot_be_checked_is_kept_and_said_to_be(
     assert "15天" in detail["answers"][0]["text"]
 
 
+@pytest.mark.parametrize("cursor", ["9" * 40 + "-a", "²-a", "-a", "1-"])
+async def test_a_cursor_of_nobody_is_refused(assistant: Assistant, cursor: str) -> None:
+    response = await assistant.client().get("/api/v1/conversations", params={"cursor": cursor})
+    assert response.status_code == 422
+
+
 async def test_conversations_are_listed_by_last_use_page_by_page(assistant: Assistant) -> None:
     ids = [await assistant.open() for _ in range(5)]
     await assistant.ask("年假有几天？", conversation_id=ids[1])

@@ -65,3 +65,16 @@ def test_other_knowledge_bases_stay(house: House) -> None:
         _tell(session, other)
     assert drop_deleted(house.database, house.knowledge, now=utc_now()) == 0
     assert house.found("first") == ["first"]
+
+
+def test_what_waits_for_an_empty_knowledge_base_goes_with_it(house: House) -> None:
+    version = house.upload("Never indexed.")
+    headers = {"Zhiku-Principal": house.signer.sign(OWNER)}
+    path = f"/api/v1/knowledge-bases/{house.knowledge_base_id}"
+    assert house.knowledge_http.delete(path, headers=headers).status_code == 204
+
+    assert drop_deleted(house.database, house.knowledge, now=utc_now()) == 1
+    house.push(version.document_id)
+    for name in list(house.blobs.names()):
+        tasks.drop_blob(name, house.service.tasks)
+    assert list(house.blobs.names()) == []

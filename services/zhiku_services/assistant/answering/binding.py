@@ -11,6 +11,7 @@ from typing import Final
 
 from zhiku_platform.contracts.knowledge import FoundPassage
 from zhiku_platform.text.language import detect_language
+from zhiku_services.assistant.answering.translation import known_keywords
 from zhiku_services.assistant.answering.units import Unit, quotable_units
 from zhiku_services.assistant.answering.words import (
     Rarity,
@@ -27,6 +28,9 @@ _MIN_COVERAGE: Final = 0.6
 _HINTED_COVERAGE: Final = 0.5
 _SURE: Final = 0.9
 _MAX_SOURCES: Final = 2
+# Across languages, of the words that the glossary knows; chosen by us.
+_LEAST_KEYWORDS: Final = 2
+_KEYWORD_SHARE: Final = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +68,27 @@ class Binder:
         return supports[:_MAX_SOURCES] if supports and supports[0].coverage < _SURE else supports[:1]
 
     def across_languages(self, sentence: str) -> Unit | None:
-        """The unit that holds every number and Latin name of a sentence in another language; None if none does."""
-        wanted = quantities(sentence)
-        for unit in self._units:
-            source = f"{unit.context} {unit.text}"
-            if unit.kind != "heading" and _numbers_agree(sentence, source) and (wanted or not names(sentence)):
-                return unit
-        return None
+        """The unit that says best what a sentence in another language says; None if none does.
+
+        It holds every number of the sentence, affirms or denies alike, and shares words that the glossary knows; of a
+        sentence without a number most of those.
+        """
+        wanted = all_terms(" ".join(known_keywords(sentence)))
+        has_numbers = bool(quantities(sentence))
+        if not has_numbers and (names(sentence) or len(wanted) < _LEAST_KEYWORDS):
+            return None
+        shares: list[tuple[float, int]] = []
+        for index, unit in enumerate(self._units):
+            if unit.kind == "heading" or not _numbers_agree(sentence, f"{unit.context} {unit.text}"):
+                continue
+            if denials(sentence) != denials(unit.text):
+                continue
+            held = self._words[index] | self._contexts[index]
+            shares.append((len(wanted & held) / len(wanted) if wanted else 0.0, -index))
+        share, place = max(shares, default=(0.0, 0))
+        if not shares or (share < _KEYWORD_SHARE and not has_numbers):
+            return None
+        return self._units[-place]
 
     def _best_of(self, number: int, sentence: str, wanted: frozenset[str], *, hinted: bool) -> Support | None:
         least = _HINTED_COVERAGE if hinted else _MIN_COVERAGE

@@ -57,6 +57,7 @@ _SURE: Final = 0.75
 _COVERED: Final = 0.95
 _MARGIN: Final = 0.15
 _REWRITE_TIMEOUT_S: Final = 8.0
+_CHOICES: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -415,13 +416,17 @@ class _Writer:
     async def _settle(self, sentence: str) -> AsyncIterator[AnswerEvent]:
         """Bind a whole sentence; drop it if nothing supports it.
 
+        A model that gives up after it has said something answered a part: that stays.
+
         Raises:
-            _NoAnswerError: the model gives up.
+            _NoAnswerError: the model gives up, and has said nothing.
             _NotSupportedError: too much of what it says is not in the passages.
         """
         self._shown = 0
         if NO_ANSWER in sentence:
-            raise _NoAnswerError
+            if not self._draft.sentences:
+                raise _NoAnswerError
+            return
         words, named = take_markers(sentence)
         words = neutralise(words)
         if not terms(words) or any(words == said.text for said in self._draft.sentences):
@@ -531,7 +536,7 @@ async def _quote(job: _Job) -> AsyncIterator[AnswerEvent]:
     """Quote the best sentences; what may not be read at this moment is passed over for the next best."""
     readable = await job.tools.readable([found.passage.id for found in job.passages])
     visible = [item for item in job.scored if job.passages[item.unit.passage].passage.id in readable]
-    chosen = choose_quotes(visible, job.query)
+    chosen = await _choose_shown(visible, job)
     if not chosen:
         async for event in _say_nothing_found(job):
             yield event
@@ -542,6 +547,25 @@ async def _quote(job: _Job) -> AsyncIterator[AnswerEvent]:
         sources = [(job.passages[item.unit.passage], item.unit)]
         for event in await cite(neutralise(item.unit.text), sources, job.draft, job.tools):
             yield event
+
+
+async def _choose_shown(visible: Sequence[ScoredUnit], job: _Job) -> list[ScoredUnit]:
+    """The best sentences to quote that policy lets anybody read; where it hides the best, the next best."""
+    for _ in range(_CHOICES):
+        chosen = list(choose_quotes(visible, job.query))
+        if not chosen:
+            return []
+        screening = await job.tools.screen(Surface.ANSWER, [item.unit.quote for item in chosen])
+        shown: list[ScoredUnit] = []
+        for item, screened in zip(chosen, screening.results, strict=True):
+            if screened.verdict in {Verdict.MASK, Verdict.BLOCK}:
+                job.draft.decide(Surface.ANSWER, screened.findings, screening.policy)
+            else:
+                shown.append(item)
+        if shown:
+            return shown
+        visible = [item for item in visible if item not in chosen]
+    return []
 
 
 async def _say_nothing_found(job: _Job) -> AsyncIterator[AnswerEvent]:

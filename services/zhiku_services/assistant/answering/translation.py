@@ -105,15 +105,21 @@ def translate_keywords(question: str) -> str | None:
     None if fewer than two are known, or so few that another question would be asked.
     """
     is_chinese = tongue_of(question) == "zh"
-    pattern, table = (_CHINESE, _TO_ENGLISH) if is_chinese else (_ENGLISH, _TO_CHINESE)
     folded = fold(question)
-    found = list(dict.fromkeys(match["kept"] or _look_up(match["known"], table) for match in pattern.finditer(folded)))
-    rest = pattern.sub(" ", folded)
+    found = known_keywords(question)
+    rest = (_CHINESE if is_chinese else _ENGLISH).sub(" ", folded)
     named = [] if is_chinese else sorted(name for name in names(question) if name in rest)
     unknown = len([run for run in _unknown_runs(rest) if run not in " ".join(named)])
     if len(found) < 2 or len(found) < _KNOWN_SHARE * (len(found) + unknown):
         return None
     return " ".join([*found, *named])
+
+
+def known_keywords(text: str) -> list[str]:
+    """The words of a text that the glossary knows, in the other language; Latin names and numbers as they are."""
+    pattern, table = (_CHINESE, _TO_ENGLISH) if tongue_of(text) == "zh" else (_ENGLISH, _TO_CHINESE)
+    found = (match["kept"] or _look_up(match["known"], table) for match in pattern.finditer(fold(text)))
+    return list(dict.fromkeys(found))
 
 
 def _unknown_runs(rest: str) -> list[str]:
