@@ -95,6 +95,8 @@ class Settings(BaseSettings):
     """An OpenAI-compatible endpoint, such as vLLM's `http://host:8000/v1`; None is the in-process engine."""
     chat_api_key: SecretStr | None = None
     chat_model: str | None = None
+    chat_context_tokens: int | None = Field(default=None, ge=512)
+    """How much fits into the endpoint's model; None asks the endpoint, and is 8,192 where it does not say."""
     guard_base_url: str | None = None
     """An OpenAI-compatible endpoint that serves a Qwen3Guard-Gen; None screens by terms and rules alone."""
     guard_api_key: SecretStr | None = None

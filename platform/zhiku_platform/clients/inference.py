@@ -18,6 +18,7 @@ from zhiku_platform.contracts.inference import (
 )
 from zhiku_platform.contracts.wire import Message
 from zhiku_platform.errors import Problem, RemoteProblemError, ServiceUnavailableError
+from zhiku_platform.http import BrokenResponseError
 
 
 class InferenceClient(ServiceClient):
@@ -70,7 +71,8 @@ class ChatClient:
                     delta = _read(line)
                     finished = delta.finish_reason is not None
                     yield delta
-        except httpx2.TransportError as error:
+        except (httpx2.TransportError, BrokenResponseError) as error:
+            # In one process a response that broke off comes as what the service raised.
             raise unreachable("inference") from error
         if not finished:
             raise ServiceUnavailableError("The model's answer broke off.", remedy="Ask again.")

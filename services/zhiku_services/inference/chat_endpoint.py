@@ -8,6 +8,7 @@ from typing import Literal
 
 import httpx2
 import openai
+from openai.types import Model
 from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
 from zhiku_platform.contracts.inference import ChatDelta, ChatMessage, ChatRequest, ModelInfo, ModelState
@@ -23,12 +24,16 @@ _CONNECT_S = 5.0
 _SILENCE_S = 120.0
 _BACK_OFF_S = 15.0
 _RETRY_AFTER_S = 5
+_CONTEXT_TOKENS = 8192
+"""What fits, where neither a setting nor the endpoint says it."""
 # llama.cpp and OpenAI name the error; vLLM only says it in its message.
 _TOO_LONG = ("exceed_context_size_error", "context_length_exceeded", "maximum context length")
 
 
 class ChatEndpoint:
     """A `ChatEngine` in another process. `model` None takes the first one that the endpoint lists.
+
+    `context_tokens` None takes what the endpoint says of its model, as vLLM does.
 
     The endpoint may be silent for `silence_s` before it counts as gone: a long prompt takes time to read. One
     that has failed counts as missing for `back_off_s`, and is then tried again.
@@ -40,7 +45,7 @@ class ChatEndpoint:
         *,
         api_key: str | None = None,
         model: str | None = None,
-        context_tokens: int = 8192,
+        context_tokens: int | None = None,
         silence_s: float = _SILENCE_S,
         back_off_s: float = _BACK_OFF_S,
     ) -> None:
@@ -53,7 +58,8 @@ class ChatEndpoint:
         self._problem: str | None = None
         self._listing: threading.Thread | None = None
         self._starting = threading.Lock()
-        self._context_tokens = context_tokens
+        self._given_context = context_tokens
+        self._listed_context: dict[str, int] = {}
         self._client = openai.AsyncOpenAI(
             base_url=base_url,
             api_key=self._api_key,
@@ -62,9 +68,8 @@ class ChatEndpoint:
         )
 
     def start(self) -> None:
-        """Nothing is loaded here; a model without a name is asked for in the background."""
-        if self._name is None:
-            self._learn_name()
+        """Nothing is loaded here; the endpoint is asked in the background what it serves."""
+        self._learn_name()
 
     @property
     def _name(self) -> str | None:
@@ -82,14 +87,22 @@ class ChatEndpoint:
             with openai.OpenAI(
                 base_url=self._base_url, api_key=self._api_key, timeout=_CONNECT_S, max_retries=0
             ) as client:
-                self._listed = [model.id for model in client.models.list().data]
+                self._take_list(client.models.list().data)
         except openai.APIError as error:
-            self._note_failure(_meaning(error, None))
+            # Whose model is named may serve without a list.
+            if self._model is None:
+                self._note_failure(_meaning(error, None))
         else:
             if self._listed:
                 self._note_success()
-            else:
+            elif self._model is None:
                 self._note_failure(_serves_nothing())
+
+    def _take_list(self, models: Sequence[Model]) -> None:
+        """Remember what is served; vLLM and others that follow it say with each model what fits."""
+        self._listed = [model.id for model in models]
+        told = {model.id: (model.model_extra or {}).get("max_model_len") for model in models}
+        self._listed_context = {name: fits for name, fits in told.items() if isinstance(fits, int) and fits > 0}
 
     def _note_success(self) -> None:
         self._failed_at, self._problem = None, None
@@ -118,7 +131,7 @@ class ChatEndpoint:
         if self._model is not None and wanted in {None, self._model}:
             return self._model
         if wanted is None or wanted not in self._listed:
-            self._listed = [model.id for model in (await self._client.models.list()).data]
+            self._take_list((await self._client.models.list()).data)
         if not self._listed:
             raise _serves_nothing()
         if wanted is None:
@@ -147,7 +160,7 @@ class ChatEndpoint:
             state=self._state(),
             languages=[],
             origin=f"endpoint {self._base_url}",
-            context_tokens=self._context_tokens,
+            context_tokens=self._given_context or self._listed_context.get(self._name or "", _CONTEXT_TOKENS),
             problem=self._problem,
         )
 
@@ -179,14 +192,20 @@ async def _deltas(chunks: openai.AsyncStream[ChatCompletionChunk]) -> AsyncGener
     """Turn chunks into deltas; the finish and the token counts, which come apart, leave together and last."""
     finish: Literal["stop", "length"] | None = None
     prompt_tokens = completion_tokens = None
-    async for chunk in chunks:
-        if chunk.usage is not None:
-            prompt_tokens, completion_tokens = chunk.usage.prompt_tokens, chunk.usage.completion_tokens
-        for choice in chunk.choices:
-            if choice.delta.content:
-                yield ChatDelta(text=choice.delta.content)
-            if choice.finish_reason is not None:
-                finish = "length" if choice.finish_reason == "length" else "stop"
+    try:
+        async for chunk in chunks:
+            if chunk.usage is not None:
+                prompt_tokens, completion_tokens = chunk.usage.prompt_tokens, chunk.usage.completion_tokens
+            for choice in chunk.choices:
+                if choice.delta.content:
+                    yield ChatDelta(text=choice.delta.content)
+                if choice.finish_reason is not None:
+                    finish = "length" if choice.finish_reason == "length" else "stop"
+    except (ValueError, TypeError, AttributeError) as error:
+        # The client library builds chunks of whatever comes: what is none shows when it is read.
+        raise ModelUnavailableError(
+            "The chat endpoint sent what is no part of an answer.", remedy="Look into the endpoint's own log."
+        ) from error
     if finish is None:
         raise ModelUnavailableError("The model stopped in the middle of its answer.", remedy="Ask again.")
     yield ChatDelta(finish_reason=finish, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)

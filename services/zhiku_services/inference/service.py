@@ -79,6 +79,7 @@ def _open_chat(settings: Settings, threads: int) -> ChatEngine:
         settings.chat_base_url,
         api_key=None if key is None else key.get_secret_value(),
         model=settings.chat_model,
+        context_tokens=settings.chat_context_tokens,
     )
 
 

@@ -177,14 +177,14 @@ class MilvusIndex:
         self._require_words()
         expressions = scope_expressions(scope, within)
         terms = _joined(text)
-        if not terms:
+        if not terms or self._is_empty():
             return []
         return self._search("sparse", terms, expressions, limit, lambda _, __: {"metric_type": "BM25"})
 
     def frequencies(self, words: Sequence[str], scope: Scope) -> dict[str, int]:
         self._require_words()
         counted = dict.fromkeys(words, 0)
-        wanted = list(counted)
+        wanted = [] if self._is_empty() else list(counted)
         for expression in scope_expressions(scope) if wanted else ():
             with _as_unavailable():
                 found = self._client.search(
@@ -212,6 +212,13 @@ class MilvusIndex:
         self._client.close()
         # `close` of pymilvus leaves the engine's process and its lock on the file.
         self._release()
+
+    def _is_empty(self) -> bool:
+        """Whether there is nothing to weigh words by: Milvus Lite then divides by the number of rows."""
+        if self._capabilities.engine != "milvus-lite":
+            return False
+        with _as_unavailable():
+            return not self._client.query(self._collection, filter="level >= 0", output_fields=["level"], limit=1)
 
     def _require_words(self) -> None:
         if not self._has_words:

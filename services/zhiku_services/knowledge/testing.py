@@ -132,6 +132,15 @@ class VectorIndexContract:
 
         assert index.search_bm25(query, everything, 3) == []
 
+    def test_words_find_nothing_where_everything_was_deleted(
+        self, index: VectorIndex, row: Callable[..., IndexRow], everything: Scope
+    ) -> None:
+        self.require_words(index)
+        index.upsert([row("gone", text="annual leave")])
+        index.delete([row("gone").passage_id])
+        assert index.search_bm25("annual leave", everything, 5) == []
+        assert index.frequencies(["annual"], everything) == {"annual": 0}
+
     def test_a_passage_without_words_is_found_by_meaning_only(
         self, index: VectorIndex, row: Callable[..., IndexRow], everything: Scope
     ) -> None:

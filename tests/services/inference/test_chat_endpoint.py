@@ -2,8 +2,10 @@
 
 import asyncio
 import socket
+import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -51,6 +53,60 @@ def test_an_endpoint_that_nobody_serves_is_named_as_unreachable() -> None:
     with pytest.raises(ModelUnavailableError, match="ZHIKU_CHAT_BASE_URL"):
         asyncio.run(answer(engine, ask("Hi")))
     assert engine.describe().state is ModelState.MISSING
+
+
+class _Odd(BaseHTTPRequestHandler):
+    """Begins an answer and then sends a line that is none; says of its model what fits."""
+
+    def do_GET(self) -> None:
+        body = b'{"object": "list", "data": [{"id": "any", "object": "model", "max_model_len": 4096}]}'
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        self.wfile.write(b'data: {"choices": [{"index": 0, "delta": {"content": "Fif"}}]}\n\n')
+        self.wfile.write(b"data: " + self.server.line + b"\n\n")  # type: ignore[attr-defined]
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base names it
+        del format, args
+
+
+@pytest.fixture
+def odd(request: pytest.FixtureRequest) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Odd) as server:
+        server.line = request.param  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/v1"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [b"<html>502 Bad Gateway</html>", b'{"choices": null}', b'{"choices": [{"index": 0}]}'],
+    indirect=True,
+    ids=["html", "null", "no delta"],
+)
+def test_an_endpoint_that_sends_an_odd_line_has_failed(odd: str) -> None:
+    with pytest.raises(ModelUnavailableError):
+        asyncio.run(answer(ChatEndpoint(odd, model="any"), ask("Hi")))
+
+
+@pytest.mark.parametrize("odd", [b""], indirect=True)
+def test_an_endpoint_says_what_fits_into_its_model(odd: str) -> None:
+    engine = ChatEndpoint(odd, model="any")
+    engine.start()
+    deadline = time.monotonic() + 5
+    while engine.describe().context_tokens != 4096 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert engine.describe().context_tokens == 4096
+    assert ChatEndpoint(odd, model="any", context_tokens=2048).describe().context_tokens == 2048
 
 
 def test_an_endpoint_counts_as_ready_before_its_first_question() -> None:

@@ -59,3 +59,13 @@ def test_vectors_of_another_length_are_refused_with_a_remedy(tmp_path: Path) -> 
 def test_a_file_name_that_milvus_lite_cannot_take_is_refused(tmp_path: Path) -> None:
     with pytest.raises(IndexUnavailableError, match="36 letters"):
         open_milvus(str(tmp_path / "my index.db"), model="m", dimensions=DIMENSIONS)
+
+
+def test_an_index_that_never_held_anything_finds_nothing(tmp_path: Path) -> None:
+    index = open_milvus(str(tmp_path / "index.db"), model="m", dimensions=DIMENSIONS)
+    try:
+        assert index.search_bm25("年假 policy", SCOPE, 5) == []
+        assert index.search_dense(unit(1), SCOPE, 5) == []
+        assert index.frequencies(["policy"], SCOPE) == {"policy": 0}
+    finally:
+        index.close()
