@@ -38,6 +38,7 @@ from zhiku_services.embedded.app import Embedded
 from zhiku_services.embedded.openapi import document, openai_document
 from zhiku_services.gateway import directory_routes
 from zhiku_services.governance import case_routes as cases
+from zhiku_services.governance import hold_routes as holds
 from zhiku_services.governance import routes as governance
 from zhiku_services.inference import routes as inference
 from zhiku_services.ingestion import routes as ingestion
@@ -55,7 +56,14 @@ SERVICES: dict[str, tuple[GuardedRouter, ...]] = {
     "audit": (audit.router, audit.internal),
     "directory": (directory_routes.internal,),
     "inference": (inference.router, inference.internal),
-    "governance": (governance.router, governance.internal, cases.router, cases.internal),
+    "governance": (
+        governance.router,
+        governance.internal,
+        cases.router,
+        cases.internal,
+        holds.router,
+        holds.internal,
+    ),
     "ingestion": (ingestion.router,),
     "knowledge": (knowledge.router, knowledge.internal),
     "safety": (safety.router, safety.internal),
@@ -105,7 +113,14 @@ class Doors:
 
     def caller(self, case: Case[Any]) -> httpx2.Client:
         """Who may do it: reviewers read the trail and others' receipts, and no one else does."""
-        reviewed = ("/api/v1/audit-", "/api/v1/receipts/", "/api/v1/review-", "/api/v1/sampling-", "/api/v1/safety-")
+        reviewed = (
+            "/api/v1/audit-",
+            "/api/v1/receipts/",
+            "/api/v1/review-",
+            "/api/v1/sampling-",
+            "/api/v1/safety-",
+            "/api/v1/legal-",
+        )
         return self.reviewer if case.path.startswith(reviewed) else self.employee
 
 

@@ -10,7 +10,7 @@ from enum import IntEnum, StrEnum
 from types import MappingProxyType
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field, StrictBool, model_validator
 
 from zhiku_platform.contracts.wire import SEARCHABLE, Message, Moment, PlainText
 from zhiku_platform.db import new_id, utc_now
@@ -302,7 +302,7 @@ class AppendRequest(Message):
     """
 
     events: list[ProducedEvent] = Field(min_length=1, max_length=1000)
-    may_lose: bool = False
+    may_lose: StrictBool = False
 
 
 class Accepted(Message):

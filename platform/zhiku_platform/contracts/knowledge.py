@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StrictInt, model_validator
+from pydantic import Field, StrictBool, StrictInt, model_validator
 
 from zhiku_platform.contracts.safety import Category
 from zhiku_platform.contracts.wire import Message, PlainText
@@ -86,7 +86,7 @@ class NewRelease(Message):
     """Close the draft under its number; `publish` shows it to readers in the same step."""
 
     note: PlainText = Field(default="", max_length=2000)
-    publish: bool = False
+    publish: StrictBool = False
 
 
 class Change(StrEnum):
@@ -213,8 +213,8 @@ class PublishRequest(Message):
     target: DocumentTarget
     version_id: str
     fence: StrictInt
-    part: int
-    final: bool
+    part: StrictInt
+    final: StrictBool
     embedding_model: str
     passages: list[PublishedPassage]
 
@@ -232,7 +232,7 @@ class RetireRequest(Message):
     tenant: str
     document_id: str
     fence: StrictInt
-    only_unseen: bool = False
+    only_unseen: StrictBool = False
 
 
 class Retired(Message):
