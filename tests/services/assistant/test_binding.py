@@ -36,6 +36,8 @@ def found() -> Find:
         ("加班每月不得超过36小时。", "加班不得超过每月36小时。"),
         ("Passwords must not be shared.", "Passwords must not be shared with anybody."),
         ("可以远程办公3天。", "员工每周可以远程办公三天。"),
+        ("Unused days expire on March 31.", "Unused days expire on 31 March of the following year."),
+        ("年假可结转到3月31日。", "未休年假可结转至次年3月31日。"),
     ],
 )
 def test_a_sentence_that_a_passage_says_is_bound(found: Find, sentence: str, source: str) -> None:
@@ -58,6 +60,11 @@ def test_a_sentence_that_a_passage_says_is_bound(found: Find, sentence: str, sou
         ("The moon base has a large budget.", "Every employee gets 15 days of annual leave a year."),
         ("审批无需经理同意。", "审批须经理同意。"),
         ("公司的火星基地有食堂。", "正式员工每年享有15天年假。"),
+        ("Unused leave expires after 31 days.", "Unused days expire on 31 March of the following year."),
+        ("Employees get 31 days of unused leave a year.", "Unused days expire on 31 March of the following year."),
+        ("未休年假可结转31天。", "未休年假可结转至次年3月31日。"),
+        ("员工不享有年假。", "正式员工每年享有15天年假。未休年假可结转至次年3月31日。"),
+        ("未休年假不可结转。", "未休年假可结转至次年3月31日。"),
     ],
 )
 def test_a_sentence_that_no_passage_says_is_not_bound(found: Find, sentence: str, source: str) -> None:

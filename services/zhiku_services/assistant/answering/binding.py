@@ -20,6 +20,7 @@ from zhiku_services.assistant.answering.words import (
     fold,
     names,
     quantities,
+    states,
     terms,
 )
 
@@ -96,39 +97,33 @@ class Binder:
         for index, unit in enumerate(self._units):
             if unit.passage != number or unit.kind == "heading":
                 continue
-            held = self._words[index] | self._contexts[index] | self._neighbour(index)
+            neighbour = self._neighbour(index)
+            near = frozenset[str]() if neighbour is None else self._words[neighbour]
+            held = self._words[index] | self._contexts[index] | near
             coverage = self._rarity.coverage(wanted, held)
             own = self._rarity.coverage(wanted, self._words[index])
             if coverage >= least and own >= 0.5 * least and self._agrees(sentence, index):
                 candidates.append(Support(unit, 0.5 * coverage + 0.5 * own))
         return max(candidates, key=lambda support: support.coverage, default=None)
 
-    def _neighbour(self, index: int) -> frozenset[str]:
+    def _neighbour(self, index: int) -> int | None:
+        """The unit before, of the same passage."""
         before = index - 1
-        if before >= 0 and self._units[before].passage == self._units[index].passage:
-            return self._words[before]
-        return frozenset()
+        return before if before >= 0 and self._units[before].passage == self._units[index].passage else None
 
     def _agrees(self, sentence: str, index: int) -> bool:
-        unit = self._units[index]
+        unit, neighbour = self._units[index], self._neighbour(index)
         source = f"{unit.context}\n{unit.text}"
         return (
             _numbers_agree(sentence, f"{unit.text} {_years(unit.context)}")
             and _names_agree(sentence, source, self.passages[unit.passage].passage.text)
-            and _denies_alike(sentence, unit.text)
+            and _denies_alike(sentence, unit.text, "" if neighbour is None else self._units[neighbour].text)
         )
 
 
 def _numbers_agree(sentence: str, source: str) -> bool:
     """Every number of the sentence stands in the source, and no unit contradicts."""
-    told: dict[str, set[str]] = {}
-    for number, measure in quantities(source):
-        told.setdefault(number, set()).add(measure)
-    for number, measure in quantities(sentence):
-        measures = told.get(number)
-        if measures is None or (measure and "" not in measures and measure not in measures):
-            return False
-    return True
+    return all(states(source, number, unit) for number, unit in quantities(sentence))
 
 
 def _years(heading: str) -> str:
@@ -141,13 +136,18 @@ def _names_agree(sentence: str, source: str, passage: str) -> bool:
     return all(name in whole for name in names(sentence))
 
 
-def _denies_alike(sentence: str, unit: str) -> bool:
-    """Compare affirmation with the clauses of the source that share words with the sentence."""
-    wanted = terms(sentence)
+def _denies_alike(sentence: str, unit: str, neighbour: str) -> bool:
+    """Compare affirmation with the clauses of the source that share words with the sentence.
+
+    Where the text before the unit has the clause that shares most, that one has to deny alike, too.
+    """
+    wanted, denied = terms(sentence), denials(sentence)
     clauses = [clause for clause in _clauses(unit) if terms(clause) & wanted] or [unit]
-    return denials(sentence) == frozenset().union(*(denials(clause) for clause in clauses)) or denials(
-        sentence
-    ) == denials(max(clauses, key=lambda clause: len(terms(clause) & wanted)))
+    nearest = max(clauses, key=lambda clause: len(terms(clause) & wanted))
+    if denied not in (frozenset().union(*(denials(clause) for clause in clauses)), denials(nearest)):
+        return False
+    before = max(_clauses(neighbour), key=lambda clause: len(terms(clause) & wanted), default="")
+    return len(terms(before) & wanted) <= len(terms(nearest) & wanted) or denied == denials(before)
 
 
 def _clauses(text: str) -> list[str]:

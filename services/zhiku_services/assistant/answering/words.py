@@ -9,6 +9,7 @@ from math import log
 from typing import Final
 
 from zhiku_platform.text.stems import stem
+from zhiku_services.assistant.answering.dates import DATE, ORDINAL, take_ordered
 
 
 def _words(text: str) -> list[str]:
@@ -76,7 +77,7 @@ _UNITS: Final[Mapping[str, str]] = {
         "year": "年 周年 year years",
         "hour": "小时 个小时 hour hours",
         "minute": "分钟 minute minutes",
-        "yuan": "元 块 块钱 人民币 yuan rmb cny",
+        "yuan": "元 块 块钱 人民币 ¥ yuan rmb cny",
         "wan": "万 万元",
         "percent": "% percent",
         "person": "人 名 位 people persons employees",
@@ -84,7 +85,19 @@ _UNITS: Final[Mapping[str, str]] = {
     }.items()
     for spelling in spellings.split()
 }
+_UNIT_NAMES: Final[Mapping[str, re.Pattern[str]]] = {
+    unit: re.compile(
+        "|".join(
+            rf"\b{re.escape(spelling)}\b" if spelling.isascii() and spelling.isalpha() else re.escape(spelling)
+            for spelling, named in _UNITS.items()
+            if named == unit
+        )
+    )
+    for unit in set(_UNITS.values())
+}
+_YEAR: Final = re.compile(r"(?:19|20)\d\d")
 _UNIT_AFTER: Final = re.compile(rf"\s*-?\s*(?P<unit>[{_HAN}]{{1,4}}|%|[A-Za-z]+)")
+# A denial that names a thing (未休年假, 未使用的设备) or a condition (未满, 未经) denies nothing of the clause.
 _DENIALS: Final[Mapping[str, re.Pattern[str]]] = {
     "prohibited": re.compile(
         r"不得|不可(?!避免|或缺|抗)|不能|不准|不许|不允许|不应|禁止|严禁|切勿|请勿|勿"
@@ -101,7 +114,7 @@ _DENIALS: Final[Mapping[str, re.Pattern[str]]] = {
     ),
     "negated": re.compile(
         r"不(?!仅|但|断|同|久|少|超过|低于|高于|多于|少于|等|限|止|锈|动产|良|定期|论|管|妨|足|如|料|便|过|到)"
-        r"|没有|未(?!来|成年|婚|必)|(?<![\u4e00-\u9fff])无(?!线|论|锡|偿|人机|形|边|限)|非(?!常|洲|但|凡|典|遗)"
+        r"|没有|未(?!来|成年|婚|必|休|满|经|[\u4e00-\u9fff]{1,6}?的[\u4e00-\u9fff])|(?<![\u4e00-\u9fff])无(?!线|论|锡|偿|人机|形|边|限)|非(?!常|洲|但|凡|典|遗)"
         r"|\bnot\b|n['\u2019]t\b|\bno\b(?!\.)|\bnone\b|\bwithout\b|\bneither\b|\bunable\b|\bineligible\b",
         re.IGNORECASE,
     ),
@@ -160,9 +173,11 @@ def numbers(text: str) -> frozenset[str]:
 
 @lru_cache(maxsize=8192)
 def quantities(text: str) -> frozenset[tuple[str, str]]:
-    """Collect (number, unit); the unit is "" where none is known."""
-    folded = fold(text)
-    found: set[tuple[str, str]] = set()
+    """Collect (number, unit); the unit is "" where none is known.
+
+    A date is `("03-31", "date")`, a number that gives a place in an order `("4", "ordinal")`.
+    """
+    found, folded = take_ordered(fold(text), _read_numeral)
     for match in _TOKEN.finditer(folded):
         if match["number"]:
             found.add((_plain(match["number"].rstrip("%")), _unit(folded, match.end("number"), match["number"])))
@@ -171,9 +186,27 @@ def quantities(text: str) -> frozenset[tuple[str, str]]:
     for match in _CHINESE_NUMBER.finditer(folded):
         numeral = match["percent"] or match["plain"]
         if (value := _read_numeral(numeral)) is not None:
-            unit = "percent" if match["percent"] else _unit(folded, match.end(), "")
-            found.add((str(value), unit))
+            found.add((value, "percent" if match["percent"] else _unit(folded, match.end(), "")))
     return frozenset(found)
+
+
+def states(source: str, number: str, unit: str) -> bool:
+    """Whether a text says this number of this unit.
+
+    A number that stands there with another unit does not; one without a unit does if the text names the unit, as the
+    head of a column may.
+    """
+    units = {measure for told, measure in quantities(source) if told == number}
+    if not units or not unit:
+        return bool(units)
+    if unit in units or (unit == "year" and _YEAR.fullmatch(number) is not None):
+        return True
+    return "" in units and (unit in {DATE, ORDINAL} or _names_unit(source, unit))
+
+
+@lru_cache(maxsize=8192)
+def _names_unit(source: str, unit: str) -> bool:
+    return _UNIT_NAMES[unit].search(fold(source)) is not None
 
 
 def _stem_of(word: str) -> str:
@@ -196,10 +229,10 @@ def _plain(number: str) -> str:
     return number.lstrip("0") or "0"
 
 
-def _read_numeral(numeral: str) -> int | None:
+def _read_numeral(numeral: str) -> str | None:
     """Read a Chinese numeral below a hundred million; None if it is none, such as `百` alone."""
     if all(char in _CHINESE_DIGITS for char in numeral):
-        return int("".join(str(_CHINESE_DIGITS[char]) for char in numeral))
+        return _plain("".join(str(_CHINESE_DIGITS[char]) for char in numeral))
     total = section = digit = 0
     for char in numeral:
         if char in _CHINESE_DIGITS:
@@ -213,7 +246,7 @@ def _read_numeral(numeral: str) -> int | None:
             total, section, digit = (section + digit) * 10_000, 0, 0
         else:
             return None
-    return total + section + digit or None
+    return str(total + section + digit) if total + section + digit else None
 
 
 def denials(text: str) -> frozenset[str]:
