@@ -65,14 +65,13 @@ class AssistantRepository:
         )
         return self._session.exec(query).first()
 
-    def events(self, answer_id: str, after: int = 0) -> list[AnswerEventRow]:
+    def events(self, answer_id: str) -> list[AnswerEventRow]:
         """The events of an answer of the caller that is being written, in order."""
         query = (
             select(AnswerEventRow)
             .join(AnswerRow, col(AnswerRow.id) == col(AnswerEventRow.answer_id))
             .where(
                 col(AnswerEventRow.answer_id) == answer_id,
-                col(AnswerEventRow.n) > after,
                 col(AnswerRow.tenant) == self._tenant,
                 col(AnswerRow.owner) == self._owner,
             )

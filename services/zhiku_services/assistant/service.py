@@ -58,8 +58,8 @@ _CONTEXT_QUESTIONS: Final = 6
 _MICROS_DIGITS: Final = 16
 """Of a moment before the year 2286."""
 _POLL_EVERY_S: Final = 0.3
-# A question may be put with rights that a moment later are gone, so what was asked long ago is read anew each time.
 _CALLS_AT_ONCE: Final = 16
+"""Blocking calls of the assistant to other services; the rest wait for a thread."""
 
 
 @dataclass(frozen=True, slots=True)

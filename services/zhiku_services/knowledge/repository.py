@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, exists, func, insert, or_
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Mapped
 from sqlmodel import Session, SQLModel, col, delete, select, update
 from sqlmodel.sql.expression import Select, SelectOfScalar
@@ -14,6 +15,7 @@ from sqlmodel.sql.expression import Select, SelectOfScalar
 from zhiku_platform.access import Access
 from zhiku_platform.contracts.knowledge import GrantRole
 from zhiku_platform.db import utc_now
+from zhiku_platform.errors import NotFoundError
 from zhiku_services.knowledge.index import Place
 from zhiku_services.knowledge.models import (
     INHERITED_ACL,
@@ -145,8 +147,15 @@ class KnowledgeRepository:
         return found[0] if found else None
 
     def lock(self, row: KnowledgeBaseRow) -> None:
-        """Hold the row against other writers until the end of the transaction, and read it anew."""
-        self._session.refresh(row, with_for_update=True)
+        """Hold the row against other writers until the end of the transaction, and read it anew.
+
+        Raises:
+            NotFoundError: it was deleted by whom this waited for.
+        """
+        try:
+            self._session.refresh(row, with_for_update=True)
+        except InvalidRequestError as error:
+            raise NotFoundError("knowledge base") from error
 
     def is_name_taken(self, name: str) -> bool:
         """Whether a knowledge base that the caller may view has this name; the others do not exist."""

@@ -37,6 +37,24 @@ async def test_a_generated_answer_cites_the_place_it_stands_on(assistant: Assist
     assert first.quote == "Every employee gets 15 days of annual leave a year."
 
 
+async def test_what_the_model_thinks_is_neither_shown_nor_answered(assistant: Assistant) -> None:
+    assistant.inference.says("<thi", "nk>The user wants days. NO_ANSWER? ", "</think>\n\nEmployees get 15 days [1].")
+    events = await assistant.events(await assistant.open(), LEAVE)
+    shown = "".join(event.text for _, event in events if isinstance(event, TextEvent))
+    assert final(events).text == "Employees get 15 days."
+    assert "Employees get".startswith(shown[:13])
+
+
+async def test_a_follow_up_about_what_stands_nowhere_is_not_answered_with_the_thing_before(
+    assistant: Assistant,
+) -> None:
+    conversation = await assistant.open()
+    await assistant.ask(LEAVE, conversation_id=conversation)
+    answer = await assistant.ask("What about jury leave?", conversation_id=conversation)
+    assert answer.rewritten_question == "How many days of jury leave do I get?"
+    assert answer.mode is AnswerMode.NO_EVIDENCE
+
+
 async def test_events_come_in_order_and_add_up_to_the_answer(assistant: Assistant) -> None:
     assistant.inference.says("Employees get 15 days", " of annual leave. [1]", " Unused days expire on 31 March [1].")
     events = await assistant.events(await assistant.open(), LEAVE)

@@ -40,6 +40,17 @@ from zhiku_services.assistant.answering.followups import accept_model_rewrite, r
             "can vacation days be carried over?",
         ),
         ("Who approves?", "How do I request a laptop?", "Who approves (laptop)?"),
+        ("and overseas?", "国内出差住宿上限是多少？", "海外出差住宿上限是多少？"),
+        ("What about sick leave?", "年假有多少天？", "病假有多少天？"),
+        ("海外呢？", "What is the hotel limit for domestic travel?", "What is the hotel limit for overseas travel?"),
+        (
+            "病假呢？",
+            "How many days of annual leave does an employee get?",
+            "How many days of sick leave does an employee get?",
+        ),
+        ("Is it paid?", "年假有几天？", "Is annual leave paid?"),
+        ("怎么申请？", "How long is parental leave?", "育儿假怎么申请？"),
+        ("What about paternity benefits?", "年假有多少天？", "paternity benefits"),
     ],
 )
 def test_a_follow_up_is_made_whole(question: str, previous: str, whole: str) -> None:

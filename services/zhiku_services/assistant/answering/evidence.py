@@ -53,6 +53,18 @@ def is_answerable(question: str, found: SearchResult, scored: Sequence[ScoredUni
     return evidence is not None and evidence.log_odds + _search_log_odds(found.relevance) >= _LEAST
 
 
+def speaks_of(new: frozenset[str], found: SearchResult, scored: Sequence[ScoredUnit]) -> bool:
+    """Whether the passage of the best unit holds one of the terms in which a follow-up differs; true if it has none.
+
+    What was asked of another thing before may be answered well there, and is no answer.
+    """
+    bodies = [item for item in scored if item.unit.kind != "heading"]
+    if not new or not bodies:
+        return not new
+    best = found.passages[max(bodies, key=lambda item: item.score).unit.passage].passage
+    return bool(new & terms("\n".join([best.document_title, *best.heading_path, best.text])))
+
+
 def answer_probability(question: str, found: SearchResult, scored: Sequence[ScoredUnit]) -> float:
     """The probability, 0..1, that the passages answer the question."""
     evidence = weigh_evidence(question, found, scored)

@@ -48,7 +48,6 @@ class Features:
     length: float
     heading: float
     instructs: float
-    cosine: float
 
 
 # Chosen by hand and checked on the dev halves of four public sets; a conditional logit fitted there was no better.
@@ -65,7 +64,6 @@ _WEIGHTS: Final = Features(
     length=0.2,
     heading=-2.0,
     instructs=-3.0,
-    cosine=0.0,
 )
 
 
@@ -85,19 +83,17 @@ def score_units(
     question: str,
     passages: Sequence[FoundPassage],
     *,
-    cosines: Sequence[float] | None = None,
     emphasised: frozenset[str] = frozenset(),
 ) -> list[ScoredUnit]:
     """Score every quotable unit of the passages against a question, in reading order.
 
-    `cosines` are similarities of question and unit, in the order of `quotable_units`; `emphasised` are
-    terms that count twice, such as the new topic of a follow-up question.
+    `emphasised` are terms that count twice, such as the new topic of a follow-up question.
     """
     units = quotable_units(passages)
     comparison = _Comparison(question, passages, units, emphasised)
     scored: list[ScoredUnit] = []
     for index, unit in enumerate(units):
-        features = comparison.features(index, 0.0 if cosines is None else cosines[index])
+        features = comparison.features(index)
         scored.append(ScoredUnit(unit, _weigh(features), features, comparison.coverage(index)))
     return scored
 
@@ -137,7 +133,7 @@ class _Comparison:
         folded = fold(self._question)
         return tuple(sorted((term for term in self._asked if len(term) > 1), key=folded.find)[:2])
 
-    def features(self, index: int, cosine: float) -> Features:
+    def features(self, index: int) -> Features:
         unit, own = self._units[index], self._own[index]
         found = self._passages[unit.passage]
         covered = self._rarity.coverage(self._known, own)
@@ -155,7 +151,6 @@ class _Comparison:
             length=min(len(unit.text), 120) / 120,
             heading=float(unit.kind == "heading"),
             instructs=float(_INSTRUCTION.search(unit.text) is not None),
-            cosine=cosine,
         )
 
     def coverage(self, index: int) -> float:

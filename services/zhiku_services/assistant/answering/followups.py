@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from zhiku_services.assistant.answering.translation import known_keywords, translate_name
 from zhiku_services.assistant.answering.wording import Tongue, tongue_of
 from zhiku_services.assistant.answering.words import numbers, terms
 
@@ -89,10 +90,15 @@ _EN_VERBS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:
-    """A question that stands alone, and the terms in which it differs from the one before."""
+    """A question that stands alone, and the terms in which it differs from the one before.
+
+    `new` are those of them, in both languages, that name what takes the place of another thing; empty where nothing
+    does.
+    """
 
     text: str
     emphasised: frozenset[str]
+    new: frozenset[str] = frozenset()
 
 
 def rewrite_by_rules(question: str, earlier: Sequence[str]) -> Rewrite | None:
@@ -108,19 +114,54 @@ def rewrite_by_rules(question: str, earlier: Sequence[str]) -> Rewrite | None:
 
 
 def _rewrite(question: str, previous: str) -> Rewrite | None:
-    question = question.strip()
-    rewrite = _rewrite_chinese if tongue_of(question) == "zh" else _rewrite_english
-    text = rewrite(question, previous.strip())
+    question, previous = question.strip(), previous.strip()
+    tongue = tongue_of(question)
+    if topic := _new_topic(question, tongue):
+        return _asked_of(topic, previous, tongue)
+    text = (_rewrite_chinese if tongue == "zh" else _rewrite_english)(question, _topic_of(previous, tongue))
     if text is None or text == question or len(text) > _LONGEST_CHARS:
         return None
     return Rewrite(text, terms(question))
 
 
-def _rewrite_chinese(question: str, previous: str) -> str | None:
+def _new_topic(question: str, tongue: Tongue) -> str:
+    """The thing about which the previous question is asked again: 那病假呢, what about sick leave; "" if none."""
+    if tongue == "zh":
+        switch = _ZH_TOPIC_SWITCH.match(question)
+        return switch["topic"].strip() if switch and not _ZH_PRONOUN.fullmatch(switch["topic"]) else ""
+    switch = _EN_TOPIC_SWITCH.match(question)
+    if switch is None or _has_verb(switch["topic"]) or _EN_PRONOUN.fullmatch(switch["topic"].strip()):
+        return ""
+    return switch["topic"].strip()
+
+
+def _asked_of(topic: str, previous: str, tongue: Tongue) -> Rewrite | None:
+    """The previous question, asked of another thing, in the language of the previous question.
+
+    A thing that cannot be named in that language is asked for alone: what was asked of it is lost, and nothing of the
+    thing before is taken for it.
+    """
+    before = tongue_of(previous)
+    named = topic if tongue == before else translate_name(topic)
+    text = _switch_topic(named, previous, before) if named else topic
+    if text == previous or len(text) > _LONGEST_CHARS:
+        return None
+    return Rewrite(text, terms(named or topic), _terms_in_both(topic) - _terms_in_both(previous))
+
+
+def _terms_in_both(text: str) -> frozenset[str]:
+    return terms(text) | terms(" ".join(known_keywords(text)))
+
+
+def _topic_of(previous: str, tongue: Tongue) -> str:
+    """What a question is about, in the given language where its name is known there."""
+    before = tongue_of(previous)
+    topic = chinese_topic(previous) if before == "zh" else english_topic(previous)
+    return topic if before == tongue else translate_name(topic) or topic
+
+
+def _rewrite_chinese(question: str, topic: str) -> str | None:
     body = _ZH_OPENER.sub("", question)
-    if (switch := _ZH_TOPIC_SWITCH.match(question)) and not _ZH_PRONOUN.fullmatch(switch["topic"]):
-        return _switch_topic(switch["topic"].strip(), previous, "zh")
-    topic = chinese_topic(previous)
     if not topic:
         return None
     if match := _ZH_PRONOUN.search(body):
@@ -159,13 +200,8 @@ def chinese_topic(question: str) -> str:
     return max(pieces, key=len, default="") if any(len(piece) > 1 for piece in pieces) else ""
 
 
-def _rewrite_english(question: str, previous: str) -> str | None:
-    if (switch := _EN_TOPIC_SWITCH.match(question)) and not _has_verb(switch["topic"]):
-        topic = switch["topic"].strip()
-        if not _EN_PRONOUN.fullmatch(topic):
-            return _switch_topic(topic, previous, "en")
+def _rewrite_english(question: str, topic: str) -> str | None:
     body = _EN_OPENER.sub("", question)
-    topic = english_topic(previous) if tongue_of(previous) == "en" else chinese_topic(previous)
     if not topic:
         return None
     if (match := _EN_PRONOUN.search(body)) and not _EN_EXPLETIVE.search(body):

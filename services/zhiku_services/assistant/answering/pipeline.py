@@ -29,6 +29,7 @@ from zhiku_services.assistant.answering.draft import Draft, ModelUse
 from zhiku_services.assistant.answering.evidence import (
     answer_probability,
     is_answerable,
+    speaks_of,
     weigh_evidence,
 )
 from zhiku_services.assistant.answering.extraction import ScoredUnit, choose_quotes, score_units
@@ -36,7 +37,7 @@ from zhiku_services.assistant.answering.followups import Rewrite, accept_model_r
 from zhiku_services.assistant.answering.markup import neutralise, showable_prefix, take_markers, visible
 from zhiku_services.assistant.answering.profile import ModelProfile
 from zhiku_services.assistant.answering.prompting import NO_ANSWER, PROMPT_VERSION, Prompt, build_prompt
-from zhiku_services.assistant.answering.segments import SentenceStream
+from zhiku_services.assistant.answering.segments import SentenceStream, SpokenText
 from zhiku_services.assistant.answering.translation import translate_keywords
 from zhiku_services.assistant.answering.units import Unit
 from zhiku_services.assistant.answering.wording import (
@@ -121,19 +122,18 @@ async def answer(question: Question, draft: Draft, tools: Tools) -> AsyncGenerat
         rewrite = await _rewrite(question, profile, tools)
         draft.rewritten_question = rewrite.text if rewrite else None
         clock.lap("rewriting")
-    query = rewrite.text if rewrite else question.text
     yield PhaseEvent(phase="searching")
-    emphasised = rewrite.emphasised if rewrite else frozenset[str]()
-    attempt = await _search(query, question.knowledge_base_ids, emphasised, tools)
+    rewrite = rewrite or Rewrite(question.text, frozenset())
+    attempt = await _search(rewrite, question.knowledge_base_ids, tools)
     draft.searched = list(attempt.found.searched)
     draft.knowledge_base_ids = list(question.knowledge_base_ids)
     draft.releases = dict(attempt.found.releases)
     draft.query, draft.read = attempt.query, list(attempt.found.passages)
     clock.lap("searching")
-    attempt, quote_only = await _screened_passages(attempt, emphasised, draft, tools)
+    attempt, quote_only = await _screened_passages(attempt, rewrite, draft, tools)
     yield PhaseEvent(phase="reading", passages=len(attempt.found.passages))
     job = _Job(attempt.query, attempt.found, attempt.scored, draft, tools, tongue, quote_only)
-    is_worth_it = is_answerable(attempt.query, attempt.found, attempt.scored)
+    is_worth_it = attempt.is_on_topic and is_answerable(attempt.query, attempt.found, attempt.scored)
     clock.lap("reading")
     if not is_worth_it:
         async for event in _say_nothing_found(job):
@@ -159,7 +159,7 @@ async def _screened_question(question: Question, draft: Draft, tools: Tools) -> 
 
 
 async def _screened_passages(
-    attempt: "_Attempt", emphasised: frozenset[str], draft: Draft, tools: Tools
+    attempt: "_Attempt", asked: Rewrite, draft: Draft, tools: Tools
 ) -> tuple["_Attempt", frozenset[str]]:
     """What was found without the passages that policy leaves out, and which of the rest no model is given."""
     if not attempt.found.passages:
@@ -180,7 +180,7 @@ async def _screened_passages(
     kept = [found for found in attempt.found.passages if found.passage.id not in blocked]
     draft.read = list(kept)
     left = attempt.found.model_copy(update={"passages": kept})
-    return _attempt(attempt.query, left, emphasised), frozenset(quote_only)
+    return _attempt(attempt.query, left, asked), frozenset(quote_only)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,8 @@ class _Job:
 class _Attempt:
     """A query, what it found, and how sure we are, 0..1, that it answers.
 
-    `is_covered` tells that one place holds all content words of the query.
+    `is_covered` tells that one place holds all content words of the query, `is_on_topic` that a follow-up about another
+    thing found that thing.
     """
 
     query: str
@@ -212,27 +213,33 @@ class _Attempt:
     scored: Sequence[ScoredUnit]
     probability: float
     is_covered: bool
+    is_on_topic: bool
 
 
-async def _search(query: str, knowledge_base_ids: Sequence[str], emphasised: frozenset[str], tools: Tools) -> _Attempt:
+async def _search(asked: Rewrite, knowledge_base_ids: Sequence[str], tools: Tools) -> _Attempt:
     """Search; where that does not surely answer, search documents in the other language with translated keywords."""
-    found = await tools.search(query, knowledge_base_ids, SEARCH_LIMIT)
-    own = _attempt(query, found, emphasised)
-    translated = translate_keywords(query)
-    if own.probability >= _SURE or own.is_covered or translated is None:
+    found = await tools.search(asked.text, knowledge_base_ids, SEARCH_LIMIT)
+    own = _attempt(asked.text, found, asked)
+    translated = translate_keywords(asked.text)
+    if (own.is_on_topic and (own.probability >= _SURE or own.is_covered)) or translated is None:
         return own
     foreign = await tools.search(translated, knowledge_base_ids, SEARCH_LIMIT)
-    language = "en" if tongue_of(query) == "zh" else "zh"
+    language = "en" if tongue_of(asked.text) == "zh" else "zh"
     passages = [item for item in foreign.passages if item.passage.language in {language, "other"}]
-    other = _attempt(translated, foreign.model_copy(update={"passages": passages}), frozenset())
+    other = _attempt(translated, foreign.model_copy(update={"passages": passages}), asked)
+    if own.is_on_topic is not other.is_on_topic:
+        return own if own.is_on_topic else other
     return other if other.probability > own.probability + _MARGIN else own
 
 
-def _attempt(query: str, found: SearchResult, emphasised: frozenset[str]) -> _Attempt:
+def _attempt(query: str, found: SearchResult, asked: Rewrite) -> _Attempt:
+    """What `query`, the question or its translation, found."""
+    emphasised = asked.emphasised if query == asked.text else frozenset[str]()
     scored = score_units(query, found.passages, emphasised=emphasised)
     evidence = weigh_evidence(query, found, scored)
     is_covered = evidence is not None and evidence.around > _COVERED and evidence.fits > 0
-    return _Attempt(query, found, scored, answer_probability(query, found, scored), is_covered)
+    probability = answer_probability(query, found, scored)
+    return _Attempt(query, found, scored, probability, is_covered, speaks_of(asked.new, found, scored))
 
 
 async def _rewrite(question: Question, profile: ModelProfile | None, tools: Tools) -> Rewrite | None:
@@ -348,26 +355,30 @@ def _passages_to_show(job: _Job, profile: ModelProfile) -> list[FoundPassage]:
 
 
 async def _model_text(stream: AsyncIterator[ChatDelta], profile: ModelProfile, draft: Draft) -> AsyncGenerator[str]:
-    """Pass on the model's text, and note in `draft` the tokens that it says it took.
+    """Pass on what the model says, and note in `draft` the tokens that it says it took.
 
     Raises:
         _ModelFailedError: it failed, or did not begin or end in time.
     """
     ends_at = time.monotonic() + profile.total_timeout_s
     wait_s = profile.first_token_timeout_s
+    spoken = SpokenText()
     try:
         while True:
             async with asyncio.timeout(max(0.01, min(wait_s, ends_at - time.monotonic()))):
                 delta = await anext(stream, None)
             if delta is None:
-                return
+                break
             if delta.finish_reason is not None and draft.model_use is not None:
                 draft.model_use = replace(
                     draft.model_use, prompt_tokens=delta.prompt_tokens, completion_tokens=delta.completion_tokens
                 )
             if delta.text:
                 wait_s = profile.total_timeout_s
-                yield delta.text
+                if said := spoken.feed(delta.text):
+                    yield said
+        if said := spoken.finish():
+            yield said
     except (ZhikuError, TimeoutError) as error:
         raise _ModelFailedError from error
     finally:
@@ -552,6 +563,8 @@ async def _quote(job: _Job) -> AsyncIterator[AnswerEvent]:
 async def _choose_shown(visible: Sequence[ScoredUnit], job: _Job) -> list[ScoredUnit]:
     """The best sentences to quote that policy lets anybody read; where it hides the best, the next best."""
     for _ in range(_CHOICES):
+        if len(visible) < len(job.scored) and not is_answerable(job.query, job.found, visible):
+            return []
         chosen = list(choose_quotes(visible, job.query))
         if not chosen:
             return []

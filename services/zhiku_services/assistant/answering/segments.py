@@ -1,7 +1,42 @@
-"""Cut a stream of text into sentences as it comes."""
+"""Take a model's stream of text apart as it comes: what it thinks aloud goes, what it says is cut into sentences."""
+
+from typing import Final
 
 from zhiku_platform.text.sentences import sentence_extents
 from zhiku_services.assistant.answering.markup import leading_markers
+
+_THOUGHT_BEGINS: Final = "<think>"
+_THOUGHT_ENDS: Final = "</think>"
+
+
+class SpokenText:
+    """Passes on what a model says without the thought that it may begin with, `<think>…</think>`.
+
+    An endpoint that knows its model's thoughts keeps them apart itself (vLLM's `--reasoning-parser`).
+    """
+
+    def __init__(self) -> None:
+        self._held = ""
+        self._speaks = False
+
+    def feed(self, piece: str) -> str:
+        """Add a piece; return what of it, and of what was held back, is said."""
+        if self._speaks:
+            return piece
+        self._held += piece
+        start = self._held.lstrip()
+        if start.startswith(_THOUGHT_BEGINS):
+            _, is_over, said = start.partition(_THOUGHT_ENDS)
+            return self._speak(said) if is_over else ""
+        return "" if _THOUGHT_BEGINS.startswith(start) else self._speak(self._held)
+
+    def finish(self) -> str:
+        """Return what was held back and is no thought; one that never ends says nothing."""
+        return "" if self._held.lstrip().startswith(_THOUGHT_BEGINS) else self._speak(self._held)
+
+    def _speak(self, said: str) -> str:
+        self._speaks, self._held = True, ""
+        return said
 
 
 class SentenceStream:

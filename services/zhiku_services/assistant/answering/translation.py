@@ -115,6 +115,14 @@ def translate_keywords(question: str) -> str | None:
     return " ".join([*found, *named])
 
 
+def translate_name(name: str) -> str:
+    """A thing's name in the other language; "" unless every content word of it is known."""
+    is_chinese = tongue_of(name) == "zh"
+    if _unknown_runs((_CHINESE if is_chinese else _ENGLISH).sub(" ", fold(name))):
+        return ""
+    return (" " if is_chinese else "").join(known_keywords(name))
+
+
 def known_keywords(text: str) -> list[str]:
     """The words of a text that the glossary knows, in the other language; Latin names and numbers as they are."""
     pattern, table = (_CHINESE, _TO_ENGLISH) if tongue_of(text) == "zh" else (_ENGLISH, _TO_CHINESE)

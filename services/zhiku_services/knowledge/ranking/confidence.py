@@ -3,8 +3,7 @@
 A logistic model of two signals of the first three passages: the best cosine and the best share of the
 question's words. Its coefficients were fitted on questions asked of their own corpus and of foreign ones,
 with the embedded multilingual-e5-small; another embedding model has another scale of cosines, so fit again.
-It tells foreign questions apart; that a passage on the right subject lacks the answer, it cannot see. The
-figures stand in `docs/quality.md`.
+It tells foreign questions apart; that a passage on the right subject lacks the answer, it cannot see.
 """
 
 import math
