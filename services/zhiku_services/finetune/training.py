@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import torch
@@ -32,9 +33,11 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
     TrainerCallback,
+    TrainerState,
     set_seed,
 )
 from transformers import BitsAndBytesConfig as _BitsAndBytes
+from transformers.trainer import TRAINER_STATE_NAME
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DPOTrainer
 from trl.trainer.grpo_config import GRPOConfig
@@ -116,7 +119,12 @@ def _train(folder: RunFolder, base: Path, tell: Callable[..., None], started: fl
     trainer.add_callback(_Telling(tell, folder))
     # Measuring drew on chance; a run that goes on does not measure, and both must go the same way.
     set_seed(recipe.seed)
-    done = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    if checkpoint is None or not _is_last(checkpoint):
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    else:
+        # The trainer takes one step more before it asks whether it is at the end.
+        trainer.state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+        trainer._load_from_checkpoint(str(checkpoint))  # noqa: SLF001 - there is no other way in
     if folder.cancel_file.exists():
         tell("cancelled", step=trainer.state.global_step)
         return CANCELLED
@@ -132,7 +140,7 @@ def _train(folder: RunFolder, base: Path, tell: Callable[..., None], started: fl
         seconds=round(time.monotonic() - started, 1),
         peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         trained_parameters=sum(each.numel() for each in trainer.model.parameters() if each.requires_grad),
-        loss=done.training_loss,
+        loss=mean(logged["loss"] for logged in trainer.state.log_history if "loss" in logged),
         held_out_before=before,
         held_out_after=after,
         served_on=served_on(recipe),
@@ -142,6 +150,11 @@ def _train(folder: RunFolder, base: Path, tell: Callable[..., None], started: fl
     scratch.replace(folder.result_file)
     tell("done", step=result.steps, loss=result.loss, held_out_loss=after)
     return 0
+
+
+def _is_last(checkpoint: Path) -> bool:
+    state = json.loads((checkpoint / TRAINER_STATE_NAME).read_bytes())
+    return state["global_step"] >= state["max_steps"]
 
 
 def split(examples: Sequence[Example], share: float) -> tuple[list[Example], list[Example]]:

@@ -196,9 +196,24 @@ def test_a_run_that_was_killed_ends_like_one_that_was_not(start: Train, recipe: 
 
     resumed = result_of(start(recipe(method="lora", rank=4, dropout=0.1), "killed"))
 
-    assert (resumed.digest, resumed.manifest, resumed.steps) == (whole.digest, whole.manifest, whole.steps)
+    assert (resumed.digest, resumed.manifest) == (whole.digest, whole.manifest)
+    assert (resumed.steps, resumed.loss) == (whole.steps, whole.loss)
     steps = [event.step for event in killed.folder.events() if event.kind == "step"]
     assert steps.count(1) == 1
+
+
+def test_a_run_that_was_killed_after_its_last_step_only_writes_its_result(
+    start: Train, recipe: Callable[..., TrainRecipe]
+) -> None:
+    first = start(recipe(method="lora", rank=4))
+    whole = result_of(first)
+    first.folder.result_file.unlink()
+
+    again = result_of(start(recipe(method="lora", rank=4)))
+
+    assert (again.digest, again.steps, again.loss) == (whole.digest, 6, whole.loss)
+    assert again.held_out_after == whole.held_out_after
+    assert [event.step for event in first.folder.events() if event.kind == "step"] == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_cancelled_run_keeps_what_it_learnt(start: Train, recipe: Callable[..., TrainRecipe]) -> None:
