@@ -19,6 +19,7 @@ from zhiku_services.commands import (
     keycloak,
     models,
     openapi,
+    reindex,
     safety,
     search,
     up,
@@ -37,6 +38,7 @@ app.command()(ingest.ingest)
 app.command()(ask.ask)
 app.command()(search.search)
 app.command()(doctor.doctor)
+app.command()(reindex.reindex)
 app.command()(openapi.openapi)
 app.add_typer(evaluate.app, name="eval")
 app.add_typer(bench.app, name="bench")

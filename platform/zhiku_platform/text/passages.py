@@ -75,9 +75,9 @@ def passages(
     return [draft.model_copy(update={"ordinal": ordinal}) for ordinal, draft in enumerate(cutter.drafts())]
 
 
-def index_text(title: str, draft: PassageDraft) -> str:
-    """Write what is embedded and searched for a passage: title and heading path, then its text."""
-    return "\n".join(part for part in (_prefix(title, draft.heading_path), draft.text) if part)
+def index_text(title: str, heading_path: Sequence[str], text: str) -> str:
+    """Write what is embedded for a passage: title and heading path, then its text."""
+    return "\n".join(part for part in (_prefix(title, heading_path), text) if part)
 
 
 def _by_stretches(count: CountTokens) -> CountTokens:

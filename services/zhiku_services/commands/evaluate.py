@@ -79,7 +79,7 @@ class Corpus:
         for part, start in enumerate(starts):
             cut = drafts[start : start + _EMBED_AT_ONCE]
             embedded = self.clients.inference.embed(
-                self._ingestion, [index_text(title, draft) for draft in cut], TextKind.PASSAGE
+                self._ingestion, [index_text(title, draft.heading_path, draft.text) for draft in cut], TextKind.PASSAGE
             )
             self.clients.knowledge.publish(
                 self._ingestion,

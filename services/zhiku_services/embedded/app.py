@@ -51,13 +51,13 @@ from zhiku_services.governance.models import AUDIT_OUTBOX as GOVERNANCE_OUTBOX
 from zhiku_services.identity_provider import app as identity_provider
 from zhiku_services.identity_provider.accounts import DEMO_ACCOUNTS
 from zhiku_services.inference import app as inference
-from zhiku_services.inference.catalogue import dimensions_of, resolve_embedding
+from zhiku_services.inference.catalogue import ResolvedModel, dimensions_of, resolve_embedding
 from zhiku_services.ingestion import app as ingestion
 from zhiku_services.ingestion.models import AUDIT_OUTBOX as INGESTION_OUTBOX
 from zhiku_services.ingestion.parsing.pool import ParserPool
 from zhiku_services.knowledge import app as knowledge
-from zhiku_services.knowledge.index_milvus import open_milvus
 from zhiku_services.knowledge.models import AUDIT_OUTBOX as KNOWLEDGE_OUTBOX
+from zhiku_services.knowledge.reindexing import IndexModel, require_model
 from zhiku_services.safety import app as safety
 from zhiku_services.safety.models import AUDIT_OUTBOX as SAFETY_OUTBOX
 
@@ -118,12 +118,12 @@ class Embedded:
         model = resolve_embedding(settings)
         blobs = FolderBlobStore(settings.blobs_folder)
         self._build_audit(stack)
-        self.apps["inference"] = inference.create_app(settings)
+        self.apps["inference"] = inference.create_app(settings, embedding=model)
         models = InferenceClient(self._client("inference"), self._signer)
         mirror = self._build_directory(stack)
         self._build_governance(stack)
         self._build_safety(stack)
-        self._build_knowledge(stack, blobs, models)
+        self._build_knowledge(stack, blobs, models, model)
         passages = KnowledgeClient(self._client("knowledge"), self._signer)
         database = ingestion.open_database(settings)
         stack.callback(database.close)
@@ -169,18 +169,15 @@ class Embedded:
         relay.start()
         stack.callback(relay.stop)
 
-    def _build_knowledge(self, stack: ExitStack, blobs: FolderBlobStore, models: InferenceClient) -> None:
+    def _build_knowledge(
+        self, stack: ExitStack, blobs: FolderBlobStore, models: InferenceClient, model: ResolvedModel
+    ) -> None:
         settings = self.settings
         database = knowledge.open_database(settings)
         stack.callback(database.close)
         self._relay_audit(stack, database, KNOWLEDGE_OUTBOX)
-        model = resolve_embedding(settings)
-        index = open_milvus(
-            settings.milvus_uri or str(settings.home / "milvus" / "milvus.db"),
-            model=model.id,
-            dimensions=dimensions_of(model.folder),
-            token=settings.milvus_token.get_secret_value() if settings.milvus_token else None,
-        )
+        require_model(database, IndexModel(model.id, model.sha256))
+        index = knowledge.open_index(settings, model.id, dimensions_of(model.folder))
         stack.callback(index.close)
         self.apps["knowledge"] = knowledge.create_app(
             settings,

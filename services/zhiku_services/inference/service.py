@@ -8,6 +8,7 @@ from zhiku_services.inference.batching import EmbeddingBatcher
 from zhiku_services.inference.catalogue import (
     CHAT,
     EMBEDDING,
+    ResolvedModel,
     is_local,
     resolve_bundle,
     resolve_embedding,
@@ -46,23 +47,23 @@ class Models:
         _ = self.embedding.embedder
 
 
-def open_models(settings: Settings, *, threads: int = 1) -> Models:
+def open_models(settings: Settings, *, threads: int = 1, embedding: ResolvedModel | None = None) -> Models:
     """Choose the engines that the settings ask for; nothing is loaded before `start`."""
     return Models(
         settings=settings,
-        embedding=EmbeddingBatcher(lambda: load_configured_embedder(settings, threads=threads)),
+        embedding=EmbeddingBatcher(lambda: load_configured_embedder(settings, embedding, threads=threads)),
         chat=_open_chat(settings, threads),
     )
 
 
-def load_configured_embedder(settings: Settings, *, threads: int = 1) -> Embedder:
-    """Load the embedding model of the settings into the fastest engine that its folder allows.
+def load_configured_embedder(settings: Settings, model: ResolvedModel | None = None, *, threads: int = 1) -> Embedder:
+    """Load `model`, or the embedding model of the settings, into the fastest engine that its folder allows.
 
     Raises:
         ModelMissingError: it is not installed.
         ModelCorruptError: its files are not the pinned ones.
     """
-    model = resolve_embedding(settings)
+    model = model or resolve_embedding(settings)
     return load_embedder(model, backend=choose_backend(model, settings.embedding_backend), threads=threads)
 
 

@@ -168,7 +168,7 @@ def _embed(lease: Lease, worker: Worker, drafts: list[PassageDraft], start: int)
     model = ""
     for offset in range(0, len(drafts), EMBED_BATCH):
         batch = drafts[offset : offset + EMBED_BATCH]
-        texts = [index_text(lease.title, draft) for draft in batch]
+        texts = [index_text(lease.title, draft.heading_path, draft.text) for draft in batch]
         with stage(_SERVICE, "embed"):
             answer = worker.embed(service_principal(_SERVICE, lease.tenant), texts, TextKind.PASSAGE)
         model = answer.model

@@ -14,6 +14,7 @@ from zhiku_platform.http import create_app as create_service_app
 from zhiku_platform.settings import Settings
 from zhiku_services.knowledge.explaining import People
 from zhiku_services.knowledge.index import VectorIndex
+from zhiku_services.knowledge.index_milvus import drop_milvus, open_milvus
 from zhiku_services.knowledge.models import Base
 from zhiku_services.knowledge.publishing import align_vectors
 from zhiku_services.knowledge.ranking.words import warm_up
@@ -30,6 +31,29 @@ def open_database(settings: Settings) -> Database:
     database = Database("knowledge", settings.service_database_url("knowledge"), Base.metadata)
     database.migrate(MIGRATIONS)
     return database
+
+
+def open_index(settings: Settings, model: str, dimensions: int) -> VectorIndex:
+    """Open the passages of one embedding model, on the Milvus that the settings name.
+
+    Raises:
+        IndexUnavailableError: it does not answer, or another process holds its file.
+        IndexMismatchError: it holds vectors of another length.
+    """
+    return open_milvus(_milvus(settings), model=model, dimensions=dimensions, token=_token(settings))
+
+
+def drop_index(settings: Settings, model: str) -> None:
+    """Delete every passage of an embedding model from the Milvus that the settings name."""
+    drop_milvus(_milvus(settings), model=model, token=_token(settings))
+
+
+def _milvus(settings: Settings) -> str:
+    return settings.milvus_uri or str(settings.home / "milvus" / "milvus.db")
+
+
+def _token(settings: Settings) -> str | None:
+    return settings.milvus_token.get_secret_value() if settings.milvus_token else None
 
 
 def create_app(

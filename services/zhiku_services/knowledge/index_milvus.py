@@ -73,6 +73,7 @@ class _Client(Protocol):
     def load_collection(self, collection_name: str) -> None: ...
     def describe_collection(self, collection_name: str) -> Mapping[str, Any]: ...
     def create_collection(self, collection_name: str, **kwargs: Any) -> None: ...
+    def drop_collection(self, collection_name: str) -> None: ...
     def create_schema(self, **kwargs: Any) -> Any: ...
     def prepare_index_params(self) -> Any: ...
     def upsert(self, collection_name: str, data: list[dict[str, Any]]) -> Mapping[str, Any]: ...
@@ -94,16 +95,40 @@ def open_milvus(uri: str, *, model: str, dimensions: int, token: str | None = No
         IndexUnavailableError: the server does not answer, or another process holds the file.
         IndexMismatchError: the collection holds vectors of another length.
     """
-    lite = "://" not in uri
-    if lite:
-        _prepare_file(Path(uri))
+    client, release = _connect(uri, token)
     with _as_unavailable():
-        client = cast("_Client", MilvusClient(uri=uri, token=token or ""))
-        capabilities = _LITE if lite else _server_capabilities(client.get_server_version())
-    release: Callable[[], None] = (lambda: server_manager_instance.release_server(uri)) if lite else (lambda: None)
+        capabilities = _LITE if _is_lite(uri) else _server_capabilities(client.get_server_version())
     index = MilvusIndex(client, _collection_name(model), dimensions, capabilities, release)
     index.prepare()
     return index
+
+
+def drop_milvus(uri: str, *, model: str, token: str | None = None) -> None:
+    """Delete the collection of an embedding model; one that is not there is passed over.
+
+    Raises:
+        IndexUnavailableError: the server does not answer, or another process holds the file.
+    """
+    client, release = _connect(uri, token)
+    try:
+        with _as_unavailable():
+            client.drop_collection(_collection_name(model))
+    finally:
+        client.close()
+        release()
+
+
+def _is_lite(uri: str) -> bool:
+    return "://" not in uri
+
+
+def _connect(uri: str, token: str | None) -> tuple["_Client", Callable[[], None]]:
+    """A client, and what lets go of the engine behind it."""
+    if _is_lite(uri):
+        _prepare_file(Path(uri))
+    with _as_unavailable():
+        client = cast("_Client", MilvusClient(uri=uri, token=token or ""))
+    return client, (lambda: server_manager_instance.release_server(uri)) if _is_lite(uri) else (lambda: None)
 
 
 class MilvusIndex:

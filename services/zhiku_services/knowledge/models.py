@@ -60,6 +60,17 @@ class DeletedKnowledgeBaseRow(Base, table=True):
     deleted_at: datetime = Field(sa_type=UtcDateTime)
 
 
+class IndexedWithRow(Base, table=True):
+    """The embedding model of the vector index: one row, `id` 1; `is_complete` is false while it is made anew."""
+
+    __tablename__ = "indexed_with"
+
+    id: int = Field(primary_key=True)
+    model: str = Field(max_length=200)
+    sha256: str | None = Field(default=None, max_length=64)
+    is_complete: bool
+
+
 class ReleaseRow(Base, table=True):
     """A state of a knowledge base that will not change: what its intervals of documents and passages hold."""
 

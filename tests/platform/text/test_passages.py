@@ -132,14 +132,14 @@ def test_a_part_of_a_paragraph_has_only_the_lines_it_stands_on() -> None:
 
 def test_index_text_puts_title_and_headings_in_front_once() -> None:
     (draft,) = cut(Heading("Handbook", 1), Heading("Leave", 2), Paragraph("You have 15 days."))
-    assert index_text("Handbook", draft) == "Handbook › Leave\nYou have 15 days."
-    assert index_text("HR", draft) == "HR › Handbook › Leave\nYou have 15 days."
+    assert index_text("Handbook", draft.heading_path, draft.text) == "Handbook › Leave\nYou have 15 days."
+    assert index_text("HR", draft.heading_path, draft.text) == "HR › Handbook › Leave\nYou have 15 days."
 
 
 def test_a_very_long_heading_does_not_push_the_text_out() -> None:
     heading = " ".join(["heading"] * 200)
     drafts = cut(Heading(heading, 1), Paragraph(sentences(30)), title=heading)
-    assert all(count(index_text(heading, draft)) <= PassageSizes().limit for draft in drafts)
+    assert all(count(index_text(heading, draft.heading_path, draft.text)) <= PassageSizes().limit for draft in drafts)
 
 
 # Shrinking documents takes minutes; the example found says enough.
