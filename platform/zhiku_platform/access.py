@@ -60,6 +60,7 @@ class Permission(StrEnum):
     HOLD_READ = "legal_hold:read"
     HOLD_PLACE = "legal_hold:place"
     HOLD_CHECK = "legal_hold:check"
+    PERSON_ERASE = "person:erase"
 
 
 _OWN = frozenset({Permission.API_KEY_MANAGE, Permission.SESSION_OWN, Permission.APPROVAL_OWN})
@@ -121,6 +122,7 @@ ROLE_PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
                 Permission.APPROVAL_USE,
                 Permission.REVIEW_OPEN,
                 Permission.HOLD_CHECK,
+                Permission.PERSON_ERASE,
             }
         ),
     }

@@ -47,6 +47,7 @@ class SubjectKind(StrEnum):
     AUDIT = "audit"
     CONVERSATION = "conversation"
     DOCUMENT = "document"
+    ERASURE = "erasure"
     KNOWLEDGE_BASE = "knowledge_base"
     LEGAL_HOLD = "legal_hold"
     REVIEW_CASE = "review_case"
@@ -186,6 +187,9 @@ ACTIONS: Mapping[str, EventKind] = MappingProxyType(
         ),
         "legal_hold.released": EventKind(
             SubjectKind.LEGAL_HOLD, _ENTITY, "A hold was lifted, with the approval of two."
+        ),
+        "person.erased": EventKind(
+            SubjectKind.ERASURE, _ENTITY, "A service erased what it held of a person; the erasure is named, not they."
         ),
         "receipt.replayed": EventKind(SubjectKind.ANSWER, _READ, "A reviewer ran an answer's search again."),
         "receipt.revealed": EventKind(SubjectKind.ANSWER, _READ, "A reviewer saw who had asked, with a reason."),

@@ -9,10 +9,12 @@ from pathlib import Path
 from anyio import to_thread
 from fastapi import FastAPI
 
+from zhiku_platform import erasure
 from zhiku_platform.db import Database
 from zhiku_platform.http import create_app as create_service_app
 from zhiku_platform.settings import Settings
 from zhiku_platform.telemetry import get_logger
+from zhiku_services.assistant.erasing import PersonalData
 from zhiku_services.assistant.models import Base
 from zhiku_services.assistant.ports import AuditLog, Holds, Inference, Knowledge, Safety
 from zhiku_services.assistant.records import close_abandoned
@@ -47,7 +49,10 @@ def create_app(
     Its lifespan stops running answers at the end; who runs no lifespan awaits `close(app)`.
     """
     close_abandoned(database, all_of_them=database.is_sqlite)
-    app = create_service_app("assistant", settings, [router, internal], database=database, lifespan=_lifespan)
+    app = create_service_app(
+        "assistant", settings, [router, internal, erasure.internal], database=database, lifespan=_lifespan
+    )
+    app.state.personal_data = PersonalData(database, holds)
     app.state.assistant = build_assistant(database, knowledge, inference, audit, safety, holds)
     return app
 

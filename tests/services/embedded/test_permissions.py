@@ -2,6 +2,7 @@
 
 from fastapi.routing import APIRoute
 
+from zhiku_platform import erasure
 from zhiku_platform.access import Permission
 from zhiku_platform.http import permission_of
 from zhiku_services.assistant import routes as assistant
@@ -26,6 +27,7 @@ ROUTERS = [
     gateway.router,
     openai_routes.router,
     directory_routes.internal,
+    erasure.internal,
 ]
 
 

@@ -1,0 +1,67 @@
+"""Erasing a person: what each store is asked, and what it says it holds."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from zhiku_platform.contracts.wire import SEARCHABLE, Message
+
+MAX_VALUES = 20
+MAX_IDS = 10_000
+
+Value = Annotated[str, Field(min_length=2, max_length=200, pattern=SEARCHABLE)]
+"""A name, an e-mail address, a telephone or identity number, as it stands in texts."""
+
+ItemId = Annotated[str, Field(min_length=1, max_length=200, pattern=SEARCHABLE)]
+
+
+class Disposition(StrEnum):
+    """What becomes of something: `erase` goes with the person; `decide` is a business record or another person's,
+    and goes only where it was chosen; `keep` stays, and the report says so.
+    """
+
+    ERASE = "erase"
+    DECIDE = "decide"
+    KEEP = "keep"
+
+
+class PersonSought(Message):
+    """Who is sought: by the id they sign in with, and by what names them in texts.
+
+    `groups` are record groups of the audit log that are known to be theirs.
+    """
+
+    sub: Annotated[str, Field(min_length=1, max_length=200, pattern=SEARCHABLE)]
+    values: list[Value] = Field(default=[], max_length=MAX_VALUES)
+    groups: list[ItemId] = Field(default=[], max_length=MAX_IDS)
+
+
+class Found(Message):
+    """What a store holds of one kind. `ids` name it to who may see it; they are no personal data.
+
+    `groups` are the record groups under which the audit log seals what was said of it.
+    """
+
+    kind: str = Field(pattern=r"^[a-z_]+$", max_length=40)
+    disposition: Disposition
+    count: int = Field(ge=0)
+    ids: list[str] = []
+    groups: list[str] = []
+
+
+class Holdings(Message):
+    found: list[Found]
+
+
+class EraseOrder(PersonSought):
+    """Erase what goes with the person, and of what was to be decided the `decided`. Saying it again is safe."""
+
+    erasure_id: str = Field(min_length=1, max_length=40, pattern=SEARCHABLE)
+    decided: list[ItemId] = Field(default=[], max_length=MAX_IDS)
+
+
+class Erased(Message):
+    """How much of each kind this order took; what an earlier one took is not counted again."""
+
+    counts: dict[str, int]
