@@ -121,6 +121,29 @@ def parsing(
         typer.echo(as_markdown(formats))
 
 
+@app.command()
+def finetune(
+    data: Annotated[Path, typer.Argument(exists=True, help="A folder with `banking77/train.csv` in it.")],
+    folder: Annotated[Path, typer.Argument(file_okay=False, help="Where the runs stay; those that are there go on.")],
+    only: Annotated[list[str] | None, typer.Option(help="A method; all by default.")] = None,
+    threads: Annotated[int, typer.Option(min=1)] = 2,
+    as_json: AsJson = False,
+) -> None:
+    """Train the bundled chat model by every method, small; show time, memory and scores, as a Markdown table."""
+    from zhiku_services.finetune.bench import METHODS, as_markdown, bench
+    from zhiku_services.inference.bundles.chat_folder import chat_folder
+
+    if unknown := {*(only or METHODS)} - {*METHODS}:
+        raise typer.BadParameter(f"no method is called {', '.join(sorted(unknown))}", param_hint="--only")
+    base = chat_folder(settings_for(None).models_folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    trained = list(bench(data, folder.resolve(), base=base, methods=only or METHODS, threads=threads, report=_say))
+    if as_json:
+        print_json({"runs": [each.result.model_dump(mode="json") for each in trained]})
+    else:
+        typer.echo(as_markdown(trained))
+
+
 def _say(line: str) -> None:
     errors.print(f"[dim]{line}[/]", highlight=False)
 

@@ -90,6 +90,34 @@ class Prompt(_Recipe):
     virtual_tokens: Annotated[int, Field(ge=1, le=512)] = 20
 
 
+class Bottleneck(_Recipe):
+    """Two small layers, `width` numbers between them, after every feed-forward block (arXiv 2005.00247)."""
+
+    method: Literal["bottleneck"] = "bottleneck"
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1e-3
+    width: Annotated[int, Field(ge=1, le=4096)] = 48
+
+
+class Gkd(_Recipe):
+    """What another model finds likely at each word, by LoRA (arXiv 2306.13649).
+
+    `teacher` is a folder of the same vocabulary, or the adapter that a run left on the same base. `own_share` of the
+    batches are answers that the student writes itself, of at most `completion_tokens`; `beta` goes from forward (0)
+    to reverse (1) divergence. Of a conversation, only the last answer is learnt.
+    """
+
+    method: Literal["gkd"] = "gkd"
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1e-4
+    rank: _Rank = 16
+    alpha: Annotated[int | None, Field(ge=1)] = None
+    dropout: _Share = 0.0
+    teacher: Path
+    own_share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    beta: Annotated[float, Field(ge=0, le=1)] = 0.5
+    temperature: Annotated[float, Field(gt=0, le=2)] = 0.9
+    completion_tokens: Annotated[int, Field(ge=4, le=16384)] = 128
+
+
 class Dpo(_Recipe):
     """A better answer over a worse one, by LoRA (arXiv 2305.18290); takes the dataset's pairs alone."""
 
@@ -160,11 +188,18 @@ class Rloo(_Tries):
 
 
 TrainRecipe = Annotated[
-    Lora | QLora | Full | Prefix | Prompt | Dpo | Kto | Reward | Grpo | Rloo, Field(discriminator="method")
+    Lora | QLora | Full | Prefix | Prompt | Bottleneck | Gkd | Dpo | Kto | Reward | Grpo | Rloo,
+    Field(discriminator="method"),
 ]
 RECIPE: TypeAdapter[TrainRecipe] = TypeAdapter(TrainRecipe)
 
-_OPTIONS = {"prefix": Option.VIRTUAL_TOKENS, "prompt": Option.VIRTUAL_TOKENS, "rloo": Option.RLHF}
+_OPTIONS = {
+    "prefix": Option.VIRTUAL_TOKENS,
+    "prompt": Option.VIRTUAL_TOKENS,
+    "bottleneck": Option.VIRTUAL_TOKENS,
+    "gkd": Option.DISTIL,
+    "rloo": Option.RLHF,
+}
 
 
 def served_on(recipe: TrainRecipe) -> tuple[str, ...]:

@@ -16,19 +16,26 @@ from pydantic import ValidationError
 
 from zhiku_platform.contracts.wire import Message
 from zhiku_services.finetune.errors import BadRecipeError, RunFailedError, RunTakenError
-from zhiku_services.finetune.recipe import BUNDLED, RECIPE, Rloo, TrainRecipe
+from zhiku_services.finetune.recipe import BUNDLED, RECIPE, Gkd, Rloo, TrainRecipe
+from zhiku_services.finetune.scores import Score
 
 CANCELLED = 3
 """The exit code of a run that was asked to end."""
 
 _LOOK_EVERY_S = 0.2
-_OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+_OFFLINE = {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRL_EXPERIMENTAL_SILENCE": "1",
+}
 
 
 class Event(Message):
     """What a run tells. `loss` is of the learnt tokens, in nats; `at` counts seconds since the child began.
 
-    `reward` is the mean of what the present answers got, where a run learns from its own.
+    `reward` is the mean of what the present answers got, where a run learns from its own; `held_out` the score of what
+    is held out, by the method's measure.
     """
 
     kind: str
@@ -37,7 +44,7 @@ class Event(Message):
     of: int | None = None
     loss: float | None = None
     reward: float | None = None
-    held_out_loss: float | None = None
+    held_out: float | None = None
     detail: str | None = None
 
 
@@ -53,8 +60,7 @@ class Result(Message):
     peak_bytes: int
     trained_parameters: int
     loss: float | None
-    held_out_before: float | None
-    held_out_after: float | None
+    held_out: Score | None
     served_on: tuple[str, ...]
 
 
@@ -75,6 +81,8 @@ def read_recipe(path: Path) -> TrainRecipe:
         beside["base"] = str(folder / recipe.base)
     if isinstance(recipe, Rloo):
         beside["reward_model"] = folder / recipe.reward_model
+    if isinstance(recipe, Gkd):
+        beside["teacher"] = folder / recipe.teacher
     return recipe.model_copy(update=beside)
 
 

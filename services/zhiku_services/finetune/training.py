@@ -6,7 +6,6 @@ started again goes on at its last checkpoint, with the same batches, noise and r
 
 import hashlib
 import json
-import math
 import os
 import resource
 import sys
@@ -28,6 +27,7 @@ from peft import (
     TaskType,
 )
 from peft import prepare_model_for_kbit_training as _prepare_four_bits
+from pydantic import TypeAdapter
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
@@ -38,6 +38,7 @@ from transformers import (
 )
 from transformers import BitsAndBytesConfig as _BitsAndBytes
 from transformers.trainer import TRAINER_STATE_NAME
+from trl.experimental.gkd import GKDConfig, GKDTrainer
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DPOTrainer
 from trl.trainer.grpo_config import GRPOConfig
@@ -52,14 +53,18 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from zhiku_platform.errors import ZhikuError
+from zhiku_services.finetune import bottleneck
 from zhiku_services.finetune.datasets.examples import Example, Turn
 from zhiku_services.finetune.datasets.freezing import thaw
 from zhiku_services.finetune.encoding import Encoder
 from zhiku_services.finetune.errors import NothingToTrainError
+from zhiku_services.finetune.measuring import measure, measure_of
 from zhiku_services.finetune.recipe import (
     RECIPE,
+    Bottleneck,
     Dpo,
     Full,
+    Gkd,
     Grpo,
     Kto,
     Lora,
@@ -73,6 +78,7 @@ from zhiku_services.finetune.recipe import (
 )
 from zhiku_services.finetune.rewards import REWARDS
 from zhiku_services.finetune.runs import CANCELLED, Event, Result, RunFolder
+from zhiku_services.finetune.scores import Each, score
 
 # Untyped in their packages.
 bits_and_bytes: Any = _BitsAndBytes
@@ -80,6 +86,7 @@ prepare: Any = _prepare_four_bits
 
 _LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
 _HELD_OUT_PLACES = 10_000
+_EACH = TypeAdapter(list[Each])
 
 
 def train(path: Path, base: Path) -> int:
@@ -113,9 +120,11 @@ def _train(folder: RunFolder, base: Path, tell: Callable[..., None], started: fl
     checkpoint = folder.last_checkpoint()
     measured = folder.path / "held_out_before.json"
     if held_out and not measured.is_file():
-        measured.write_text(json.dumps(_measure(trainer, held_out)), "utf-8")
-    before = json.loads(measured.read_text("utf-8")) if measured.is_file() else None
-    tell("measured", step=0, held_out_loss=before)
+        measured.write_bytes(_EACH.dump_json(measure(recipe, trainer, held_out)))
+    before = _EACH.validate_json(measured.read_bytes()) if measured.is_file() else []
+    measured_by = measure_of(recipe)
+    at_first = score(measured_by, before, before, seed=recipe.seed)
+    tell("measured", step=0, held_out=None if at_first is None else at_first.before)
     trainer.add_callback(_Telling(tell, folder))
     # Measuring drew on chance; a run that goes on does not measure, and both must go the same way.
     set_seed(recipe.seed)
@@ -128,9 +137,12 @@ def _train(folder: RunFolder, base: Path, tell: Callable[..., None], started: fl
     if folder.cancel_file.exists():
         tell("cancelled", step=trainer.state.global_step)
         return CANCELLED
-    after = _measure(trainer, held_out) if held_out else None
+    compared = score(measured_by, before, measure(recipe, trainer, held_out), seed=recipe.seed)
     target = folder.path / ("model" if isinstance(recipe, Full) else "adapter")
-    trainer.save_model(str(target))
+    if isinstance(recipe, Bottleneck):
+        bottleneck.save(trainer.model, target, recipe.width)
+    else:
+        trainer.save_model(str(target))
     result = Result(
         method=recipe.method,
         manifest=manifest,
@@ -141,20 +153,19 @@ def _train(folder: RunFolder, base: Path, tell: Callable[..., None], started: fl
         peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         trained_parameters=sum(each.numel() for each in trainer.model.parameters() if each.requires_grad),
         loss=mean(logged["loss"] for logged in trainer.state.log_history if "loss" in logged),
-        held_out_before=before,
-        held_out_after=after,
+        held_out=compared,
         served_on=served_on(recipe),
     )
     scratch = folder.result_file.with_suffix(".part")
     scratch.write_text(result.model_dump_json(indent=1), "utf-8")
     scratch.replace(folder.result_file)
-    tell("done", step=result.steps, loss=result.loss, held_out_loss=after)
+    tell("done", step=result.steps, loss=result.loss, held_out=None if compared is None else compared.after)
     return 0
 
 
 def _is_last(checkpoint: Path) -> bool:
     state = json.loads((checkpoint / TRAINER_STATE_NAME).read_bytes())
-    return state["global_step"] >= state["max_steps"]
+    return bool(state["global_step"] >= state["max_steps"])
 
 
 def split(examples: Sequence[Example], share: float) -> tuple[list[Example], list[Example]]:
@@ -247,6 +258,8 @@ def _trainer(recipe: TrainRecipe, base: Path, learnt: list[Example], folder: Run
         pairs = _pairs(recipe, learnt)
         rewarding = RewardConfig(**options, max_length=recipe.max_tokens)
         return RewardTrainer(**common, args=rewarding, train_dataset=Dataset.from_list(pairs))
+    if isinstance(recipe, Gkd):
+        return _learning_from_a_teacher(recipe, common, options, base, encoder, learnt)
     if isinstance(recipe, Grpo | Rloo):
         return _learning_from_tries(recipe, common, options, base, learnt)
     encoded = _encoded(encoder, learnt)
@@ -254,6 +267,40 @@ def _trainer(recipe: TrainRecipe, base: Path, learnt: list[Example], folder: Run
         raise NothingToTrainError(recipe.method, "answers")
     sft = SFTConfig(**options, max_length=None, packing=False, dataset_kwargs={"skip_prepare_dataset": True})
     return SFTTrainer(**common, args=sft, train_dataset=Dataset.from_list(encoded))
+
+
+def _learning_from_a_teacher(
+    recipe: Gkd, common: dict[str, Any], options: dict[str, Any], base: Path, encoder: Encoder, learnt: list[Example]
+) -> Any:
+    lessons: list[dict[str, Any]] = []
+    for example in learnt:
+        ids = encoder.encode(example).ids
+        asked = len(encoder.prompt_ids(example.messages[:-1]))
+        if asked < len(ids):
+            mask = [int(place >= asked) for place in range(len(ids))]
+            lessons.append({"prompt": example.prompt, "input_ids": ids, "completion_mask": mask})
+    if not lessons:
+        raise NothingToTrainError(recipe.method, "answers within `max_tokens`")
+    gkd = GKDConfig(
+        **options,
+        max_length=recipe.max_tokens,
+        lmbda=recipe.own_share,
+        beta=recipe.beta,
+        temperature=recipe.temperature,
+        max_new_tokens=recipe.completion_tokens,
+        remove_unused_columns=False,
+    )
+    return GKDTrainer(
+        **common, teacher_model=_teacher(recipe.teacher, base), args=gkd, train_dataset=Dataset.from_list(lessons)
+    )
+
+
+def _teacher(folder: Path, base: Path) -> Any:
+    """A whole model, or the base with an adapter."""
+    if not (folder / "adapter_config.json").is_file():
+        return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, local_files_only=True)
+    return PeftModel.from_pretrained(model, folder).merge_and_unload()
 
 
 def _learning_from_tries(
@@ -345,7 +392,10 @@ def _model(recipe: TrainRecipe, base: Path) -> Any:
     whole = isinstance(recipe, Full) or precision_of(recipe) == "float32"
     options: dict[str, Any] = {"dtype": torch.float32 if whole else torch.bfloat16, "local_files_only": True}
     if not isinstance(recipe, QLora):
-        return AutoModelForCausalLM.from_pretrained(base, **options)
+        model = AutoModelForCausalLM.from_pretrained(base, **options)
+        if isinstance(recipe, Bottleneck):
+            bottleneck.insert(model, recipe.width)
+        return model
     four_bits = bits_and_bytes(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
@@ -357,7 +407,7 @@ def _model(recipe: TrainRecipe, base: Path) -> Any:
 
 
 def _peft(recipe: TrainRecipe) -> PeftConfig | None:
-    if isinstance(recipe, Lora | QLora | Dpo | Kto | Reward | Grpo | Rloo):
+    if isinstance(recipe, Lora | QLora | Gkd | Dpo | Kto | Reward | Grpo | Rloo):
         return LoraConfig(
             task_type=TaskType.SEQ_CLS if isinstance(recipe, Reward) else TaskType.CAUSAL_LM,
             modules_to_save=["score"] if isinstance(recipe, Reward) else None,
@@ -371,43 +421,6 @@ def _peft(recipe: TrainRecipe) -> PeftConfig | None:
     if isinstance(recipe, Prompt):
         return PromptTuningConfig(task_type=TaskType.CAUSAL_LM, num_virtual_tokens=recipe.virtual_tokens)
     return None
-
-
-def _measure(trainer: Any, held_out: Sequence[Example]) -> float | None:
-    """The mean loss of the learnt tokens of what was held out, in nats, by the same encoding for every method.
-
-    Of a reward model, what it loses on the pairs held out: ln 2 for one that cannot tell; None without a pair.
-    """
-    encoder = Encoder(trainer.processing_class, max_tokens=2048)
-    if isinstance(trainer, RewardTrainer):
-        return _measure_pairs(trainer.model, encoder, held_out)
-    model, total, tokens = trainer.model, 0.0, 0
-    was_training = model.training
-    model.eval()
-    with torch.no_grad():
-        for each in _encoded(encoder, held_out):
-            ids, labels = (torch.tensor([each[name]], device=model.device) for name in ("input_ids", "labels"))
-            count = int((labels[:, 1:] != -100).sum())
-            total += float(model(input_ids=ids, labels=labels).loss) * count
-            tokens += count
-    model.train(was_training)
-    return total / max(1, tokens)
-
-
-def _measure_pairs(model: Any, encoder: Encoder, held_out: Sequence[Example]) -> float | None:
-    losses: list[float] = []
-    was_training = model.training
-    model.eval()
-    with torch.no_grad():
-        for example in held_out:
-            if example.rejected is None:
-                continue
-            other = example.model_copy(update={"messages": (*example.messages[:-1], example.rejected)})
-            ids = [torch.tensor([encoder.encode(each).ids], device=model.device) for each in (example, other)]
-            better, worse = (float(model(input_ids=each).logits[0, 0]) for each in ids)
-            losses.append(math.log1p(math.exp(min(worse - better, 700.0))))
-    model.train(was_training)
-    return sum(losses) / len(losses) if losses else None
 
 
 class _Telling(TrainerCallback):

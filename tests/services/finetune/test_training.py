@@ -126,6 +126,7 @@ def losses_of(folder: RunFolder) -> list[float]:
         ("full", {}),
         ("prefix", {"virtual_tokens": 4}),
         ("prompt", {"virtual_tokens": 4}),
+        ("bottleneck", {"width": 8}),
     ],
 )
 def test_a_method_learns_what_it_is_shown(
@@ -139,9 +140,10 @@ def test_a_method_learns_what_it_is_shown(
 
     assert result is not None
     assert (result.steps, len(losses_of(folder))) == (20, 20)
-    assert result.held_out_before is not None
-    assert result.held_out_after is not None
-    assert result.held_out_after < result.held_out_before
+    assert result.held_out is not None
+    assert result.held_out.name == "loss"
+    assert result.held_out.after < result.held_out.before
+    assert result.held_out.low <= result.held_out.after - result.held_out.before <= result.held_out.high < 0
     assert list((folder.path / result.folder).glob("*.safetensors"))
     manifest = json.loads(folder.manifest.read_bytes())
     assert manifest.keys() == {"recipe", "dataset", "base", "libraries"}
@@ -158,6 +160,11 @@ def test_preferences_are_learnt(
 
     assert len(losses) == 24
     assert sum(losses[-8:]) < sum(losses[:8])
+    result = folder.result()
+    assert result is not None
+    assert result.held_out is not None
+    assert result.held_out.name == "margin"
+    assert result.held_out.after > result.held_out.before
 
 
 def test_a_reward_model_is_learnt_and_then_learnt_from(
@@ -166,9 +173,9 @@ def test_a_reward_model_is_learnt_and_then_learnt_from(
     judge = train_here(recipe(method="reward", rank=4, max_steps=12, batch=8), "judge")
     told = judge.result()
     assert told is not None
-    assert told.held_out_before is not None
-    assert told.held_out_after is not None
-    assert told.held_out_after < told.held_out_before
+    assert told.held_out is not None
+    assert told.held_out.name == "pair_loss"
+    assert told.held_out.after < told.held_out.before
 
     tries = {"generations": 2, "completion_tokens": 8, "rank": 4, "max_steps": 3, "learning_rate": 1e-3}
     learnt = train_here(recipe(method="rloo", reward_model=judge.path / told.folder, **tries), "learnt")
@@ -183,6 +190,37 @@ def test_answers_that_a_program_finds_right_are_learnt_from(
     folder = train_here(recipe(method="grpo", reward="last_number", **tries))
     assert folder.result() is not None
     assert [event.reward for event in folder.events() if event.kind == "step"] == [0.0] * 3
+
+
+def test_a_teacher_is_followed(train_here: Callable[..., RunFolder], recipe: Callable[..., TrainRecipe]) -> None:
+    teacher = train_here(recipe(method="lora", rank=4, max_steps=20), "teacher")
+    shared = {"teacher": teacher.path / "adapter", "rank": 4, "max_steps": 20, "completion_tokens": 8}
+    result = train_here(recipe(method="gkd", own_share=0.2, **shared), "student").result()
+    assert result is not None
+    assert result.held_out is not None
+    assert result.held_out.high < 0
+
+
+def test_saved_bottlenecks_say_what_the_trained_ones_said(
+    train_here: Callable[..., RunFolder], recipe: Callable[..., TrainRecipe], base: Path
+) -> None:
+    import torch
+    from safetensors.torch import load_file
+    from transformers import AutoModelForCausalLM
+
+    from zhiku_services.finetune import bottleneck
+
+    folder = train_here(recipe(method="bottleneck", width=8, max_steps=2))
+    checkpoint = folder.last_checkpoint()
+    assert checkpoint is not None
+    ids = torch.arange(3, 9)[None]
+    models: list[Any] = [AutoModelForCausalLM.from_pretrained(base) for _ in range(3)]
+    bottleneck.load(models[0], folder.path / "adapter")
+    bottleneck.insert(models[1], 8)
+    models[1].load_state_dict(load_file(checkpoint / "model.safetensors"), strict=False)
+    said, trained, before = (model(input_ids=ids).logits for model in models)
+    assert torch.equal(said, trained)
+    assert not torch.equal(said, before)
 
 
 def test_a_run_that_was_killed_ends_like_one_that_was_not(start: Train, recipe: Callable[..., TrainRecipe]) -> None:
@@ -212,7 +250,7 @@ def test_a_run_that_was_killed_after_its_last_step_only_writes_its_result(
     again = result_of(start(recipe(method="lora", rank=4)))
 
     assert (again.digest, again.steps, again.loss) == (whole.digest, 6, whole.loss)
-    assert again.held_out_after == whole.held_out_after
+    assert again.held_out == whole.held_out
     assert [event.step for event in first.folder.events() if event.kind == "step"] == [1, 2, 3, 4, 5, 6]
 
 
