@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
+from zhiku_platform import erasure
 from zhiku_platform.blobs import BlobStore
 from zhiku_platform.clients.knowledge import KnowledgeClient
 from zhiku_platform.db import Database
@@ -14,6 +15,7 @@ from zhiku_platform.settings import Settings
 from zhiku_platform.text.document import ParsedDocument
 from zhiku_platform.text.passages import CountTokens
 from zhiku_services.ingestion import leases, sources
+from zhiku_services.ingestion.erasing import PersonalData
 from zhiku_services.ingestion.leases import LeaseKeeper
 from zhiku_services.ingestion.models import TASK_OUTBOX, Base
 from zhiku_services.ingestion.parsing import preflight
@@ -119,7 +121,8 @@ class IngestionService:
 
 def create_app(settings: Settings, *, database: Database, blobs: BlobStore, knowledge: KnowledgeClient) -> FastAPI:
     """Build the HTTP app on what it is given."""
-    app = create_service_app("ingestion", settings, [router], database=database)
+    app = create_service_app("ingestion", settings, [router, erasure.internal], database=database)
+    app.state.personal_data = PersonalData(database, blobs, knowledge)
     app.state.blobs = blobs
     app.state.knowledge = knowledge
     return app

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
+from zhiku_platform import erasure
 from zhiku_platform.approvals import Approvals
 from zhiku_platform.blobs import BlobStore
 from zhiku_platform.db import Database
 from zhiku_platform.http import create_app as create_service_app
 from zhiku_platform.settings import Settings
+from zhiku_services.knowledge.erasing import PersonalData
 from zhiku_services.knowledge.explaining import People
 from zhiku_services.knowledge.index import VectorIndex
 from zhiku_services.knowledge.index_milvus import drop_milvus, open_milvus
@@ -73,7 +75,9 @@ def create_app(
     base that holds documents can be deleted, and without `safety` nobody is warned of what a passage says.
     """
     align_vectors(database, index)
-    app = create_service_app("knowledge", settings, [router, internal], database=database, lifespan=_running)
+    routers = [router, internal, erasure.internal]
+    app = create_service_app("knowledge", settings, routers, database=database, lifespan=_running)
+    app.state.personal_data = PersonalData(database, index)
     app.state.index = index
     app.state.blobs = blobs
     app.state.embed = embed
