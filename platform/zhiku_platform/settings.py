@@ -95,8 +95,10 @@ class Settings(BaseSettings):
     """An OpenAI-compatible endpoint, such as vLLM's `http://host:8000/v1`; None is the in-process engine."""
     chat_api_key: SecretStr | None = None
     chat_model: str | None = None
+    """The endpoint's model; without an endpoint a GGUF file or its folder, or `OWNER/REPOSITORY/FILE.gguf[@REVISION]`
+    of a hub, which this process runs. None is the endpoint's only model, or the bundled one."""
     chat_context_tokens: int | None = Field(default=None, ge=512)
-    """How much fits into the endpoint's model; None asks the endpoint, and is 8,192 where it does not say."""
+    """How much fits into the model; None asks the endpoint, and is 8,192 where it does not say; 4,096 of a file."""
     guard_base_url: str | None = None
     """An OpenAI-compatible endpoint that serves a Qwen3Guard-Gen; None screens by terms and rules alone."""
     guard_api_key: SecretStr | None = None
@@ -107,7 +109,7 @@ class Settings(BaseSettings):
     safety_terms: Path | None = None
     """A file with terms of one's own, which `zhiku safety import` writes; None are the shipped ones alone."""
     embedding_model: str | None = None
-    """A local folder or a hub id; None is the bundled model."""
+    """A local folder, or `OWNER/REPOSITORY[@REVISION]` of a hub; None is the bundled model."""
     embedding_backend: Literal["auto", "torch", "onnx", "openvino"] = "auto"
 
     session_idle_s: int = 8 * 3600

@@ -95,12 +95,13 @@ def _disk(home: Path) -> Finding:
 
 
 def _models(settings: Settings) -> Iterator[Finding]:
-    from zhiku_services.inference.catalogue import CHAT, resolve_bundle, resolve_embedding
+    from zhiku_services.inference.catalogue import resolve_embedding
+    from zhiku_services.inference.chat_models import choose_chat
 
     def chat() -> str:
         if settings.chat_base_url is not None:
             return f"{settings.chat_model or 'the default model'} at {settings.chat_base_url}"
-        return resolve_bundle(CHAT, settings.models_folder).id
+        return choose_chat(settings).find().info.id
 
     checks: dict[str, Callable[[], str]] = {
         "embedding model": lambda: resolve_embedding(settings).id,

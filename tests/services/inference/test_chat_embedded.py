@@ -10,14 +10,14 @@ import pytest
 
 from zhiku_platform.contracts.inference import ModelState
 from zhiku_platform.testing.chat_engine import ChatEngineContract, answer, ask, text_of
-from zhiku_services.inference.catalogue import CHAT, resolve_bundle
 from zhiku_services.inference.chat_embedded import EmbeddedChat, LlamaServer
+from zhiku_services.inference.chat_models import bundled_chat
 from zhiku_services.inference.errors import ModelMissingError, OverloadedError
 
 
 @pytest.fixture(scope="module")
 def engine(models_folder: Path, loop: asyncio.Runner) -> Iterator[EmbeddedChat]:
-    made = EmbeddedChat(CHAT, lambda: resolve_bundle(CHAT, models_folder))
+    made = EmbeddedChat(bundled_chat(models_folder))
     yield made
     loop.run(made.close())
 
@@ -29,7 +29,7 @@ class TestEmbeddedChat(ChatEngineContract):
 
 @pytest.mark.slow
 def test_more_callers_than_may_wait_are_refused_with_a_time_to_come_back(models_folder: Path) -> None:
-    engine = EmbeddedChat(CHAT, lambda: resolve_bundle(CHAT, models_folder), waiting=1)
+    engine = EmbeddedChat(bundled_chat(models_folder), waiting=1)
 
     async def ask_three() -> list[object]:
         calls = [answer(engine, ask("Hi", max_tokens=4)) for _ in range(3)]
@@ -45,7 +45,7 @@ def test_more_callers_than_may_wait_are_refused_with_a_time_to_come_back(models_
 
 
 def test_a_model_that_is_not_installed_names_the_command_that_installs_it(tmp_path: Path) -> None:
-    engine = EmbeddedChat(CHAT, lambda: resolve_bundle(CHAT, tmp_path))
+    engine = EmbeddedChat(bundled_chat(tmp_path))
     with pytest.raises(ModelMissingError, match="zhiku models fetch"):
         asyncio.run(answer(engine, ask("Hi")))
     described = engine.describe()
@@ -55,7 +55,7 @@ def test_a_model_that_is_not_installed_names_the_command_that_installs_it(tmp_pa
 
 
 def test_starting_returns_before_the_model_is_loaded(models_folder: Path) -> None:
-    engine = EmbeddedChat(CHAT, lambda: resolve_bundle(CHAT, models_folder))
+    engine = EmbeddedChat(bundled_chat(models_folder))
     assert engine.describe().state is ModelState.LOADING
     engine.start()
     engine.start()
