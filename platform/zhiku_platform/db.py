@@ -129,13 +129,17 @@ class Database:
                 )
                 environment.run_migrations()
 
-    def scrub(self) -> None:
-        """Write the database anew without the remains of deleted rows; PostgreSQL's own vacuum gives them up."""
+    def scrub(self, *, is_whole: bool = True) -> None:
+        """Write the database anew without the remains of deleted rows; PostgreSQL's own vacuum gives them up.
+
+        Not `is_whole`, only the journal is emptied: enough for what was deleted with `secure_delete`.
+        """
         if not self.is_sqlite:
             return
         with self._alone(), self.engine.connect() as connection:
             driver = connection.connection.cursor()
-            driver.execute("VACUUM")
+            if is_whole:
+                driver.execute("VACUUM")
             driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             driver.close()
 

@@ -104,9 +104,18 @@ def erase_personal_data(access: CanErase, request: Request, order: EraseOrder) -
     return Erased(counts=_store(access, request).erase(access, order))
 
 
-def _store(access: Access, request: Request) -> PersonalData:
+def require_desk(access: Access) -> None:
+    """Let nobody but governance through.
+
+    Raises:
+        ForbiddenError: it is another service.
+    """
     if access.principal.sub != service_principal("governance", access.tenant).sub:
         raise ForbiddenError("Only the erasure desk may ask this.", remedy="Ask for an erasure at `/erasures`.")
+
+
+def _store(access: Access, request: Request) -> PersonalData:
+    require_desk(access)
     store: PersonalData = request.app.state.personal_data
     return store
 

@@ -13,6 +13,7 @@ from zhiku_platform.contracts.audit import (
     LogStatus,
     ProducedEvent,
 )
+from zhiku_platform.contracts.erasure import CertificateDigest, SignedCertificate
 from zhiku_platform.contracts.identity import Principal
 
 
@@ -33,6 +34,11 @@ class AuditClient(ServiceClient):
     def logged_receipt(self, principal: Principal, answer_id: str) -> LoggedReceipt:
         """What the log says of an answer's receipt, to who may review it."""
         return self._call(principal, "GET", f"/internal/receipts/{answer_id}", LoggedReceipt)
+
+    def sign_erasure(self, principal: Principal, digest: str) -> SignedCertificate:
+        """Have the log's key put its name to what the erasure desk certifies."""
+        path = "/internal/erasure-certificates"
+        return self._call(principal, "POST", path, SignedCertificate, CertificateDigest(sha256=digest))
 
     def status(self, principal: Principal) -> LogStatus:
         return self._call(principal, "GET", "/api/v1/audit-log", LogStatus)

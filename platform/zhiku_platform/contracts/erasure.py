@@ -65,3 +65,14 @@ class Erased(Message):
     """How much of each kind this order took; what an earlier one took is not counted again."""
 
     counts: dict[str, int]
+
+
+class CertificateDigest(Message):
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class SignedCertificate(Message):
+    """A C2SP signed note of the log's key over the digest, and the key to check it with."""
+
+    note: str
+    key: str

@@ -6,12 +6,14 @@ from pathlib import Path
 from fastapi import FastAPI
 from sqlalchemy import text
 
+from zhiku_platform import erasure
 from zhiku_platform.approvals import Approvals
 from zhiku_platform.contracts.audit import AuditEvent, ProducedEvent
 from zhiku_platform.db import Database
 from zhiku_platform.http import create_app as create_service_app
 from zhiku_platform.settings import Settings
 from zhiku_platform.telemetry import get_logger
+from zhiku_services.audit.erasing import PersonalData
 from zhiku_services.audit.intake import Intake
 from zhiku_services.audit.keys import check_keys_are_there, check_keys_fit
 from zhiku_services.audit.models import METADATA
@@ -113,7 +115,9 @@ def create_app(settings: Settings, *, trail: Trail, approvals: Approvals | None 
         with trail.database.read() as session:
             session.connection().execute(text("SELECT 1"))
 
-    app = create_service_app("audit", settings, [router, internal], database=trail.database, ready=ready)
+    routers = [router, internal, erasure.internal]
+    app = create_service_app("audit", settings, routers, database=trail.database, ready=ready)
+    app.state.personal_data = PersonalData(trail)
     app.state.trail = trail
     app.state.approvals = approvals
     return app

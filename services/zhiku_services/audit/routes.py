@@ -31,11 +31,13 @@ from zhiku_platform.contracts.audit import (
     Revealed,
     TimelineKind,
 )
+from zhiku_platform.contracts.erasure import CertificateDigest, SignedCertificate
 from zhiku_platform.contracts.governance import Approval
 from zhiku_platform.contracts.wire import SEARCHABLE, Moment, Page
 from zhiku_platform.errors import ServiceUnavailableError
 from zhiku_platform.http import GuardedRouter
 from zhiku_services.audit import service
+from zhiku_services.audit.erasing import sign_certificate
 from zhiku_services.audit.service import Trail
 
 router = GuardedRouter(prefix="/api/v1", tags=["audit"])
@@ -45,6 +47,7 @@ CanAppend = Annotated[Access, require(Permission.AUDIT_APPEND)]
 CanRead = Annotated[Access, require(Permission.AUDIT_READ)]
 CanReveal = Annotated[Access, require(Permission.AUDIT_REVEAL)]
 CanReview = Annotated[Access, require(Permission.RECEIPT_REVIEW)]
+CanCertify = Annotated[Access, require(Permission.PERSON_ERASE)]
 CanExport = Annotated[Access, require(Permission.AUDIT_EXPORT)]
 
 Cursor = Annotated[str, Query(max_length=40)]
@@ -198,6 +201,13 @@ def append_audit_events(access: CanAppend, request: Request, events: AppendReque
     """Make another service's events durable."""
     del access
     return service.append(events, _trail(request))
+
+
+@internal.post("/erasure-certificates")
+def sign_erasure_certificate(access: CanCertify, request: Request, certificate: CertificateDigest) -> SignedCertificate:
+    """Sign what the erasure desk certifies."""
+    trail = _trail(request)
+    return SignedCertificate(note=sign_certificate(access, certificate.sha256, trail), key=trail.signer.public_key)
 
 
 @internal.get("/receipts/{answer_id}")

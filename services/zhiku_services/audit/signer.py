@@ -100,6 +100,10 @@ class Signer:
         digest = base64.b64encode(hashlib.sha256(manifest).digest()).decode()
         return signed_note(f"{self.origin}/bundle\n{digest}\n", self._keys())
 
+    def sign_erasure(self, digest: str) -> str:
+        """Sign the certificate of an erasure, by its SHA-256 in hex."""
+        return signed_note(f"{self.origin}/erasure\n{digest}\n", self._keys())
+
     def announce_next(self) -> str:
         """Make the next key, unless there is one, and sign with both from now on; return its public half."""
         path = self._folder / "next"

@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from zhiku_platform import erasure
 from zhiku_platform.access import PrincipalSigner
 from zhiku_platform.contracts.identity import DirectoryUser
 from zhiku_platform.db import Database, utc_now
@@ -34,6 +35,7 @@ from zhiku_services.gateway.denials import RECORD_EVERY_S, Denials, RecordDenial
 from zhiku_services.gateway.digests import Digests
 from zhiku_services.gateway.directory_sync import Directory, DirectorySync, StaticDirectory
 from zhiku_services.gateway.door import Door
+from zhiku_services.gateway.erasing import PersonalData
 from zhiku_services.gateway.headers import SecurityHeaders
 from zhiku_services.gateway.limits import OncePer, RateLimiter
 from zhiku_services.gateway.models import Base
@@ -140,9 +142,9 @@ def create_app(
 
 def create_directory_app(settings: Settings, *, database: Database) -> FastAPI:
     """Build the mirror's face for other services; it is never served where the gateway is."""
-    app = create_service_app(
-        "directory", settings, [directory_routes.internal], database=database, ready=lambda: _check(database)
-    )
+    routers = [directory_routes.internal, erasure.internal]
+    app = create_service_app("directory", settings, routers, database=database, ready=lambda: _check(database))
+    app.state.personal_data = PersonalData(database)
     app.state.issuer = issuer_of(settings)
     return app
 
