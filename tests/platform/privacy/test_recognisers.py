@@ -10,8 +10,9 @@ from presidio_analyzer.nlp_engine import NlpEngineProvider
 
 from zhiku_platform.privacy import Analyzer, Entity, Finding, Sensitivity
 from zhiku_platform.privacy.evaluation import Find, evaluate, ours
-from zhiku_platform.privacy.names import _chinese, _chinese_model, _corrected, _spans, find_names
+from zhiku_platform.privacy.names import _chinese, _chinese_model, _corrected, _words, find_names
 from zhiku_platform.privacy.normalise import normalise
+from zhiku_platform.privacy.organisations import join_names
 from zhiku_platform.privacy.presidio import recognizers
 from zhiku_platform.privacy.samples import FORMS, Form, generated, hard_negatives, structured
 
@@ -126,7 +127,32 @@ def test_batches_label_chinese_as_the_model_does_alone() -> None:
     for piece in pieces:
         words = _chinese_model().run(piece)
         tags = [f"{tag}-{'B' if n == 0 else 'I'}" for word, tag in words for n in range(len(word))]
-        assert batched[piece] == list(_spans(tags))
+        assert batched[piece] == join_names(piece, list(_words(tags)))
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (
+            "浙江省/LOC 塑料改性/n 与/c 加工/vn 技术/n 重点/n 实验室/n 主任/n",
+            ["浙江省塑料改性与加工技术重点实验室/ORG"],
+        ),
+        ("新纶科技/ORG (/w 香港/LOC )/w 有限公司/n 董事/n", ["新纶科技(香港)有限公司/ORG"]),
+        ("俄罗斯国防部/LOC 24日/TIME", ["俄罗斯国防部/ORG"]),
+        ("兰州/ORG 军区/n 84564/m 部队/n 工作/n", ["兰州军区84564部队/ORG"]),
+        ("省教育厅/ORG 和/c 浙江财经学院/ORG", ["省教育厅/ORG", "浙江财经学院/ORG"]),
+        ("北京/LOC 的/u 公司/n", ["北京/LOC"]),
+        ("尼日利亚/LOC 一架/m 海军/n", ["尼日利亚/LOC"]),
+        ("李明/PER 在/p 深圳/LOC (/w 南山/LOC", ["李明/PER", "深圳/LOC", "南山/LOC"]),
+        ("汉族/ORG ,/w 任/ORG", []),
+    ],
+)
+def test_what_belongs_to_an_organisation_is_one_name(words: str, expected: list[str]) -> None:
+    piece, cut = "", list[tuple[int, int, str]]()
+    for value, label in (word.rpartition("/")[::2] for word in words.split()):
+        cut.append((len(piece), len(piece) + len(value), label))
+        piece += value
+    assert [f"{piece[start:end]}/{label}" for start, end, label in join_names(piece, cut)] == expected
 
 
 def test_batches_label_english_as_the_model_does_alone() -> None:
