@@ -108,6 +108,15 @@ def ask(world: World) -> httpx2.Response:
     return httpx2.Response(200)
 
 
+def rate(world: World) -> httpx2.Response:
+    feedback = {"rating": "down", "faults": ["incomplete"], "correction": "It is red."}
+    return world.zhao.put(f"/api/v1/answers/{world.ids['answer']}/feedback", json=feedback)
+
+
+def take_back(world: World) -> httpx2.Response:
+    return world.zhao.delete(f"/api/v1/answers/{world.ids['answer']}/feedback")
+
+
 def stop(world: World) -> httpx2.Response:
     """Stop an answer while it is written; one that is done already is asked for again."""
     path = f"/api/v1/conversations/{world.ids['conversation']}/questions"
@@ -318,6 +327,8 @@ STEPS: list[tuple[str, str, Call]] = [
     ),
     ("POST /sampling-rules", "sampling_rule.added", rule),
     ("POST /conversations/{conversation_id}/questions", "answer.given", ask),
+    ("PUT /answers/{answer_id}/feedback", "answer.rated", rate),
+    ("DELETE /answers/{answer_id}/feedback", "answer.rating_withdrawn", take_back),
     ("POST /review-cases/{case_id}/claim", "review.claimed", review("claim")),
     ("POST /review-cases/{case_id}/notes", "review.noted", review("notes", {"text": "Looks right"})),
     ("POST /review-cases/{case_id}/release", "review.released", review("release")),

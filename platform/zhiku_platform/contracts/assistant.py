@@ -2,9 +2,9 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, StrictBool
+from pydantic import Field, StrictBool, model_validator
 
 from zhiku_platform.contracts.inference import ChatMessage
 from zhiku_platform.contracts.knowledge import Region
@@ -92,6 +92,49 @@ class AnswerProblem(Message):
     categories: list[Category] = []
 
 
+class Rating(StrEnum):
+    UP = "up"
+    DOWN = "down"
+
+
+class Fault(StrEnum):
+    """What was wrong with an answer."""
+
+    WRONG = "wrong"
+    INCOMPLETE = "incomplete"
+    OUTDATED = "outdated"
+    WRONG_SOURCE = "wrong_source"
+    NOT_FOUND = "not_found"
+    HARD_TO_READ = "hard_to_read"
+    OTHER = "other"
+
+
+class NewFeedback(Message):
+    """What the user says of an answer; `correction` is what it should have been.
+
+    With `may_train` the user lets a model learn from question, answer and correction; without it nothing does.
+    """
+
+    rating: Rating
+    faults: list[Fault] = Field(default=[], max_length=len(Fault))
+    comment: PlainText = Field(default="", max_length=2000)
+    correction: PlainText = Field(default="", max_length=8000)
+    may_train: StrictBool = False
+
+    @model_validator(mode="after")
+    def _praise_names_no_fault(self) -> Self:
+        if self.rating is Rating.UP and (self.faults or self.correction):
+            raise ValueError("faults and a correction go with the rating `down`")
+        return self
+
+
+class Feedback(NewFeedback):
+    """Feedback as it stands; `receipt_sha256` binds it to the answer that the audit log holds."""
+
+    receipt_sha256: str
+    given_at: datetime
+
+
 class Answer(Message):
     """A question and what was said to it. A hidden source takes its sentences with it."""
 
@@ -107,6 +150,7 @@ class Answer(Message):
     searched: list[str]
     timings_ms: dict[str, float]
     problem: AnswerProblem | None = None
+    feedback: Feedback | None = None
     created_at: datetime
 
 

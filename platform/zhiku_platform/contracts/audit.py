@@ -110,6 +110,10 @@ ACTIONS: Mapping[str, EventKind] = MappingProxyType(
         "answer.interrupted": EventKind(
             SubjectKind.ANSWER, _USE, "An answer ended with its process; what was shown is named."
         ),
+        "answer.rated": EventKind(
+            SubjectKind.ANSWER, _USE, "Who asked rated an answer; what they wrote of it is sealed."
+        ),
+        "answer.rating_withdrawn": EventKind(SubjectKind.ANSWER, _USE, "Who asked took a rating back."),
         "answer.stopped": EventKind(SubjectKind.ANSWER, _USE, "Who asked called an answer off."),
         "api_key.created": EventKind(SubjectKind.API_KEY, EventClass.ACCOUNT_CHANGE, "Somebody made an API key."),
         "api_key.refused": EventKind(

@@ -29,6 +29,14 @@ class AnswerFinishedError(ConflictError):
         super().__init__("This answer is already finished.", remedy="Read it, or ask again.")
 
 
+class AnswerUnfinishedError(ConflictError):
+    code = "answer_unfinished"
+    title = "The answer is not finished"
+
+    def __init__(self) -> None:
+        super().__init__("This answer is still being written.", remedy="Wait until it is finished, or stop it.")
+
+
 class ReceiptTouchedError(ConflictError):
     code = "receipt_touched"
     title = "The receipt was changed"

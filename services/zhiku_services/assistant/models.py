@@ -78,6 +78,23 @@ class ReceiptRow(Base, table=True):
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 
+class FeedbackRow(Base, table=True):
+    """What the owner of an answer says of it, and the digest of the receipt of that answer."""
+
+    __tablename__ = "feedback"
+
+    answer_id: str = Field(primary_key=True, max_length=40, foreign_key="answer.id", ondelete="CASCADE")
+    tenant: str = Field(max_length=100)
+    owner: str = Field(max_length=200)
+    rating: str = Field(max_length=10)
+    faults: list[str] = Field(sa_type=JSON)
+    comment: str = Field(sa_type=Text)
+    correction: str = Field(sa_type=Text)
+    may_train: bool
+    receipt_sha256: str = Field(max_length=64)
+    given_at: datetime = Field(sa_type=UtcDateTime)
+
+
 class AnswerEventRow(Base, table=True):
     """One event of an answer that is being written; removed when it is finished."""
 

@@ -7,7 +7,7 @@ from sqlalchemy import tuple_
 from sqlmodel import Session, col, delete, select, update
 
 from zhiku_platform.access import Access, Permission
-from zhiku_services.assistant.models import AnswerEventRow, AnswerRow, ConversationRow, ReceiptRow
+from zhiku_services.assistant.models import AnswerEventRow, AnswerRow, ConversationRow, FeedbackRow, ReceiptRow
 
 
 class AssistantRepository:
@@ -41,8 +41,9 @@ class AssistantRepository:
         return self._session.exec(query).first()
 
     def delete_conversation(self, conversation: ConversationRow) -> None:
-        """Delete a conversation with its answers and their events."""
+        """Delete a conversation with its answers, their events and what was said of them."""
         answers = select(AnswerRow.id).where(col(AnswerRow.conversation_id) == conversation.id)
+        self._session.exec(delete(FeedbackRow).where(col(FeedbackRow.answer_id).in_(answers)))
         self._session.exec(delete(AnswerEventRow).where(col(AnswerEventRow.answer_id).in_(answers)))
         self._session.exec(delete(AnswerRow).where(col(AnswerRow.conversation_id) == conversation.id))
         self._session.delete(conversation)
@@ -86,7 +87,20 @@ class AssistantRepository:
         )
         return self._session.exec(query).first()
 
-    def add(self, row: ConversationRow | AnswerRow | ReceiptRow) -> None:
+    def feedback(self, answer_ids: Sequence[str]) -> dict[str, FeedbackRow]:
+        """What the caller said of answers, by answer."""
+        query = select(FeedbackRow).where(
+            col(FeedbackRow.answer_id).in_(answer_ids),
+            col(FeedbackRow.tenant) == self._tenant,
+            col(FeedbackRow.owner) == self._owner,
+        )
+        return {row.answer_id: row for row in self._session.exec(query)}
+
+    def withdraw_feedback(self, row: FeedbackRow) -> None:
+        self._session.delete(row)
+        self._session.flush()
+
+    def add(self, row: ConversationRow | AnswerRow | ReceiptRow | FeedbackRow) -> None:
         self._session.add(row)
         self._session.flush()
 

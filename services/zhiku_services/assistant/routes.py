@@ -12,8 +12,10 @@ from zhiku_platform.contracts.assistant import (
     Conversation,
     ConversationChange,
     ConversationDetail,
+    Feedback,
     NewAppeal,
     NewConversation,
+    NewFeedback,
     NewQuestion,
     Reconstruction,
     Replay,
@@ -23,7 +25,7 @@ from zhiku_platform.contracts.assistant import (
 from zhiku_platform.contracts.wire import Page
 from zhiku_platform.db import ReadSession, WriteSession
 from zhiku_platform.http import GuardedRouter, Stream
-from zhiku_services.assistant import receipts, service
+from zhiku_services.assistant import feedback, receipts, service
 from zhiku_services.assistant.running import RunningAnswer
 from zhiku_services.assistant.service import Assistant, Events
 from zhiku_services.assistant.streaming import encode_all
@@ -111,6 +113,18 @@ async def stop_answer(access: CanAsk, request: Request, answer_id: str) -> Answe
 def appeal(access: CanAsk, session: WriteSession, answer_id: str, new: NewAppeal) -> None:
     """Appeal against what policy withheld of one of your answers; a person looks at it."""
     service.appeal(access, answer_id, new, session)
+
+
+@router.put("/answers/{answer_id}/feedback")
+def give_feedback(access: CanAsk, session: WriteSession, answer_id: str, new: NewFeedback) -> Feedback:
+    """Rate one of your answers, say what was wrong with it, and what it should have been."""
+    return feedback.give(access, answer_id, new, session)
+
+
+@router.delete("/answers/{answer_id}/feedback", status_code=204)
+def withdraw_feedback(access: CanAsk, session: WriteSession, answer_id: str) -> None:
+    """Take back what you said of one of your answers."""
+    feedback.withdraw(access, answer_id, session)
 
 
 @router.get("/answers/{answer_id}/receipt")

@@ -21,6 +21,7 @@ from zhiku_platform.contracts.assistant import (
     ConversationChange,
     ConversationDetail,
     DoneEvent,
+    Feedback,
     NewAppeal,
     NewConversation,
     NewQuestion,
@@ -42,6 +43,7 @@ from zhiku_services.assistant.errors import (
     UnsafeAnswerError,
     UnsafeQuestionError,
 )
+from zhiku_services.assistant.feedback import feedback_of
 from zhiku_services.assistant.models import AUDIT_OUTBOX, AnswerRow, ConversationRow
 from zhiku_services.assistant.ports import AuditLog, Holds, Inference, Knowledge, Safety
 from zhiku_services.assistant.records import Asked, AuditedRecords, StoredRecords, close_abandoned, title_of
@@ -131,10 +133,17 @@ def get_conversation(access: Access, conversation_id: str, assistant: Assistant)
         repository = AssistantRepository(session, access)
         conversation = _own(repository, conversation_id)
         rows = repository.answers(conversation_id)
+        said = _said_of(rows, repository)
     sight = look(access.principal, passages_of(rows), assistant.knowledge)
     return ConversationDetail(
-        conversation=_to_conversation(conversation), answers=[visible_answer(row, sight) for row in rows]
+        conversation=_to_conversation(conversation),
+        answers=[visible_answer(row, sight, said.get(row.id)) for row in rows],
     )
+
+
+def _said_of(rows: Sequence[AnswerRow], repository: AssistantRepository) -> dict[str, Feedback]:
+    found = repository.feedback([row.id for row in rows])
+    return {answer_id: feedback_of(row) for answer_id, row in found.items()}
 
 
 def rename_conversation(
@@ -248,11 +257,16 @@ def get_answer(access: Access, answer_id: str, assistant: Assistant) -> Answer:
     Raises:
         NotFoundError: it is missing, or another user's.
     """
-    row = _load_answer(access, answer_id, assistant.database)
+    with assistant.database.read() as session:
+        repository = AssistantRepository(session, access)
+        row = repository.answer(answer_id)
+        if row is None:
+            raise NotFoundError("answer")
+        said = _said_of([row], repository).get(answer_id)
     running = assistant.running.find(access.principal, answer_id)
     if running is not None and row.state == AnswerState.STREAMING:
         row = running.row(AnswerState.STREAMING)
-    return visible_answer(row, look(access.principal, passages_of([row]), assistant.knowledge))
+    return visible_answer(row, look(access.principal, passages_of([row]), assistant.knowledge), said)
 
 
 async def resume_answer(access: Access, answer_id: str, after: int, assistant: Assistant) -> Events:

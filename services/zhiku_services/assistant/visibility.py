@@ -10,6 +10,7 @@ from zhiku_platform.contracts.assistant import (
     AnswerState,
     Citation,
     CitationEvent,
+    Feedback,
     ResetEvent,
     Sentence,
     SentenceEvent,
@@ -90,7 +91,7 @@ def look(principal: Principal, passage_ids: Iterable[str], knowledge: Knowledge)
     return Sight(frozenset(readable), names)
 
 
-def visible_answer(row: AnswerRow, sight: Sight) -> Answer:
+def visible_answer(row: AnswerRow, sight: Sight, feedback: Feedback | None = None) -> Answer:
     """An answer without what its reader may no longer see: a hidden source takes its sentences with it."""
     tongue = tongue_of(row.question)
     searched = sight.names(row.searched)
@@ -116,6 +117,7 @@ def visible_answer(row: AnswerRow, sight: Sight) -> Answer:
         searched=searched,
         timings_ms=row.timings_ms,
         problem=AnswerProblem.model_validate(row.problem) if row.problem else None,
+        feedback=feedback,
         created_at=row.created_at,
     )
 

@@ -88,6 +88,7 @@ _TABLE: dict[Service, dict[str, dict[str, Permission]]] = {
         "/answers/{answer_id}/stream": {"GET": Permission.CONVERSATION_READ},
         "/answers/{answer_id}/stop": {"POST": Permission.ASK},
         "/answers/{answer_id}/appeal": {"POST": Permission.ASK},
+        "/answers/{answer_id}/feedback": {"PUT": Permission.ASK, "DELETE": Permission.ASK},
         "/answers/{answer_id}/receipt": {"GET": Permission.RECEIPT_READ},
         "/receipts/{answer_id}": {"GET": Permission.RECEIPT_REVIEW},
         "/receipts/{answer_id}/reveal": {"POST": Permission.AUDIT_REVEAL},

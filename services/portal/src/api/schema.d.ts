@@ -44,6 +44,30 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  "/api/v1/answers/{answer_id}/feedback": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    /**
+     * Give Feedback
+     * @description Rate one of your answers, say what was wrong with it, and what it should have been.
+     */
+    put: operations["give_feedback_api_v1_answers__answer_id__feedback_put"];
+    post?: never;
+    /**
+     * Withdraw Feedback
+     * @description Take back what you said of one of your answers.
+     */
+    delete: operations["withdraw_feedback_api_v1_answers__answer_id__feedback_delete"];
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   "/api/v1/answers/{answer_id}/receipt": {
     parameters: {
       query?: never;
@@ -1673,6 +1697,7 @@ export interface components {
        * Format: date-time
        */
       created_at: string;
+      feedback?: components["schemas"]["Feedback"] | null;
       /** Id */
       id: string;
       mode: components["schemas"]["AnswerMode"] | null;
@@ -2325,6 +2350,46 @@ export interface components {
       total: number;
     };
     /**
+     * Fault
+     * @description What was wrong with an answer.
+     * @enum {string}
+     */
+    Fault: "wrong" | "incomplete" | "outdated" | "wrong_source" | "not_found" | "hard_to_read" | "other";
+    /**
+     * Feedback
+     * @description Feedback as it stands; `receipt_sha256` binds it to the answer that the audit log holds.
+     */
+    Feedback: {
+      /**
+       * Comment
+       * @default
+       */
+      comment: string;
+      /**
+       * Correction
+       * @default
+       */
+      correction: string;
+      /**
+       * Faults
+       * @default []
+       */
+      faults: components["schemas"]["Fault"][];
+      /**
+       * Given At
+       * Format: date-time
+       */
+      given_at: string;
+      /**
+       * May Train
+       * @default false
+       */
+      may_train: boolean;
+      rating: components["schemas"]["Rating"];
+      /** Receipt Sha256 */
+      receipt_sha256: string;
+    };
+    /**
      * FoundPassage
      * @description `score` is the fused score in 0..1; `cosine` the dense similarity, None if only words matched.
      *
@@ -2627,6 +2692,35 @@ export interface components {
        * @default []
        */
       knowledge_base_ids: string[];
+    };
+    /**
+     * NewFeedback
+     * @description What the user says of an answer; `correction` is what it should have been.
+     *
+     *     With `may_train` the user lets a model learn from question, answer and correction; without it nothing does.
+     */
+    NewFeedback: {
+      /**
+       * Comment
+       * @default
+       */
+      comment: string;
+      /**
+       * Correction
+       * @default
+       */
+      correction: string;
+      /**
+       * Faults
+       * @default []
+       */
+      faults: components["schemas"]["Fault"][];
+      /**
+       * May Train
+       * @default false
+       */
+      may_train: boolean;
+      rating: components["schemas"]["Rating"];
     };
     /**
      * NewGrant
@@ -3034,6 +3128,11 @@ export interface components {
      * @enum {string}
      */
     Publishing: "auto" | "manual";
+    /**
+     * Rating
+     * @enum {string}
+     */
+    Rating: "up" | "down";
     /**
      * Readable
      * @description What a user may read, and why. `groups` and `clearance` are None where no directory tells them.
@@ -3743,6 +3842,70 @@ export interface operations {
         "application/json": components["schemas"]["NewAppeal"];
       };
     };
+    responses: {
+      /** @description Successful Response */
+      204: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content?: never;
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  give_feedback_api_v1_answers__answer_id__feedback_put: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        answer_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["NewFeedback"];
+      };
+    };
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Feedback"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  withdraw_feedback_api_v1_answers__answer_id__feedback_delete: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        answer_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
     responses: {
       /** @description Successful Response */
       204: {

@@ -14,6 +14,7 @@ import { AnswerBody } from "./AnswerBody";
 import classes from "./AnswerView.module.css";
 import { NoEvidence } from "./NoEvidence";
 
+const FeedbackButtons = lazy(() => import("@/features/feedback/components/FeedbackButtons"));
 const AppealButton = lazy(() => import("./AppealButton"));
 const WITHHELD = new Set(["question_blocked", "answer_withheld"]);
 
@@ -125,6 +126,11 @@ function AnswerFooter({ answer, hasText }: { answer: Answer; hasText: boolean })
   return (
     <Group gap="xs" mt={4} className={classes.footer}>
       {answer.state !== "streaming" && <ReceiptButton answerId={answer.id} />}
+      {answer.state !== "streaming" && (
+        <Suspense fallback={null}>
+          <FeedbackButtons answer={answer} />
+        </Suspense>
+      )}
       {hasText && <CopyButton label={t("answer.copy")} text={() => copyText(answer, words)} />}
       {answer.mode === "generated" && <Text size="xs">{t("chat.notice")}</Text>}
       {seconds !== "0.0" && <Text size="xs">{t("answer.seconds", { seconds })}</Text>}
