@@ -60,6 +60,8 @@ class Permission(StrEnum):
     HOLD_READ = "legal_hold:read"
     HOLD_PLACE = "legal_hold:place"
     HOLD_CHECK = "legal_hold:check"
+    ERASURE_READ = "erasure:read"
+    ERASURE_REQUEST = "erasure:request"
     PERSON_ERASE = "person:erase"
 
 
@@ -97,6 +99,8 @@ ROLE_PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
             Permission.SAFETY_MANAGE,
             Permission.HOLD_READ,
             Permission.HOLD_PLACE,
+            Permission.ERASURE_READ,
+            Permission.ERASURE_REQUEST,
         },
         Role.COMPLIANCE_APPROVER: _READER
         | {
@@ -107,6 +111,7 @@ ROLE_PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
             Permission.REVIEW_CONFIGURE,
             Permission.SAFETY_MANAGE,
             Permission.HOLD_READ,
+            Permission.ERASURE_READ,
         },
         # An administrator's role opens no content: whoever also works here has the role of an employee besides.
         Role.SYSTEM_ADMIN: _OWN | {Permission.MODEL_READ},

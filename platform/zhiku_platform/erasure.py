@@ -8,7 +8,7 @@ To verify is to `find` again. Only governance may ask, which does so with the ap
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Protocol
 
 import httpx2
@@ -62,6 +62,19 @@ class ErasureClient(ServiceClient):
             RemoteProblemError: `held`, a legal hold keeps something of it.
         """
         return self._call(principal, "POST", "/internal/personal-data/erase", Erased, order).counts
+
+
+class RemoteStore:
+    """The same, built at each call: the service may come later than the desk."""
+
+    def __init__(self, client: Callable[[], ErasureClient]) -> None:
+        self._client = client
+
+    def find(self, principal: Principal, sought: PersonSought) -> list[Found]:
+        return self._client().find(principal, sought)
+
+    def erase(self, principal: Principal, order: EraseOrder) -> dict[str, int]:
+        return self._client().erase(principal, order)
 
 
 class Mentions:

@@ -300,6 +300,20 @@ def release_hold(world: World) -> httpx2.Response:
     return world.chen.post(path, params={"approval": world.ids["approval"]}, json=REASON)
 
 
+ERASURE = {"sub": "nobody", "values": ["Nobody Atall"], "legal_basis": "PIPL 47", "due_at": "2027-01-01T00:00:00Z"}
+
+
+def run_erasure(world: World) -> httpx2.Response:
+    """Of somebody of whom nothing is held: asked for by chen, approved by two others."""
+    path = f"/api/v1/erasures/{world.ids['erasure']}/run"
+    world.made("approval", world.chen.post(path))
+    for approver in ("fang", "wu"):
+        assert decide("approve", approver)(world).is_success
+    response = world.chen.post(path, params={"approval": world.ids["approval"]})
+    assert response.json()["state"] == "erased", response.text
+    return response
+
+
 HOLD = {"held": {"scope": "user", "id": "lin"}, "matter": "Case 2026-17", **REASON}
 
 STEPS: list[tuple[str, str, Call]] = [
@@ -394,6 +408,32 @@ STEPS: list[tuple[str, str, Call]] = [
     ("POST /knowledge-bases/{knowledge_base_id}/deletion", "approval.used", delete_with_approval),
     ("POST /legal-holds", "legal_hold.placed", post("/api/v1/legal-holds", HOLD, made="hold", as_chen=True)),
     ("POST /legal-holds/{hold_id}/release", "legal_hold.released", release_hold),
+    (
+        "POST /erasures",
+        "erasure.requested",
+        post("/api/v1/erasures", {**ERASURE, **REASON}, made="erasure", as_chen=True),
+    ),
+    (
+        "POST /erasures/{erasure_id}/withdraw",
+        "erasure.withdrawn",
+        post("/api/v1/erasures/{erasure}/withdraw", as_chen=True),
+    ),
+    (
+        "POST /erasures",
+        "erasure.requested",
+        post("/api/v1/erasures", {**ERASURE, **REASON}, made="erasure", as_chen=True),
+    ),
+    (
+        "POST /erasures/{erasure_id}/report",
+        "erasure.reported",
+        post("/api/v1/erasures/{erasure}/report", {}, as_chen=True),
+    ),
+    ("POST /erasures/{erasure_id}/run", "erasure.certified", run_erasure),
+    (
+        "POST /erasures/{erasure_id}/verify",
+        "erasure.verified",
+        post("/api/v1/erasures/{erasure}/verify", as_chen=True),
+    ),
     ("PUT /safety-policy", "safety.policy_changed", change_policy),
 ]
 

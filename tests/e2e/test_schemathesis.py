@@ -38,6 +38,7 @@ from zhiku_services.embedded.app import Embedded
 from zhiku_services.embedded.openapi import document, openai_document
 from zhiku_services.gateway import directory_routes
 from zhiku_services.governance import case_routes as cases
+from zhiku_services.governance import erasure_routes as erasures
 from zhiku_services.governance import hold_routes as holds
 from zhiku_services.governance import routes as governance
 from zhiku_services.inference import routes as inference
@@ -63,6 +64,8 @@ SERVICES: dict[str, tuple[GuardedRouter, ...]] = {
         cases.internal,
         holds.router,
         holds.internal,
+        erasures.router,
+        erasures.internal,
     ),
     "ingestion": (ingestion.router,),
     "knowledge": (knowledge.router, knowledge.internal),

@@ -195,6 +195,25 @@ ACTIONS: Mapping[str, EventKind] = MappingProxyType(
         "person.erased": EventKind(
             SubjectKind.ERASURE, _ENTITY, "A service erased what it held of a person; the erasure is named, not they."
         ),
+        "erasure.begun": EventKind(
+            SubjectKind.ERASURE, _ENTITY, "A person is about to be erased everywhere, with the approval of two."
+        ),
+        "erasure.certified": EventKind(
+            SubjectKind.ERASURE, _ENTITY, "Every store was asked again and had nothing left; the certificate is signed."
+        ),
+        "erasure.incomplete": EventKind(
+            SubjectKind.ERASURE, _ENTITY, "A store still had something left; the erasure goes on."
+        ),
+        "erasure.replayed": EventKind(
+            SubjectKind.ERASURE, _ENTITY, "An earlier erasure was repeated, as after the restore of a backup."
+        ),
+        "erasure.reported": EventKind(SubjectKind.ERASURE, _READ, "Every store was asked what it holds of a person."),
+        "erasure.requested": EventKind(
+            SubjectKind.ERASURE, _ENTITY, "Somebody asked for a person to be erased; the reason is sealed."
+        ),
+        "erasure.viewed": EventKind(SubjectKind.ERASURE, _READ, "Somebody looked at an erasure, and whose it is."),
+        "erasure.verified": EventKind(SubjectKind.ERASURE, _READ, "Every store was asked again after an erasure."),
+        "erasure.withdrawn": EventKind(SubjectKind.ERASURE, _ENTITY, "A request to erase was taken back."),
         "receipt.replayed": EventKind(SubjectKind.ANSWER, _READ, "A reviewer ran an answer's search again."),
         "receipt.revealed": EventKind(SubjectKind.ANSWER, _READ, "A reviewer saw who had asked, with a reason."),
         "receipt.reviewed": EventKind(SubjectKind.ANSWER, _READ, "A reviewer reconstructed an answer."),

@@ -1,11 +1,13 @@
 """Erasing a person: what each store is asked, and what it says it holds."""
 
+from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from zhiku_platform.contracts.wire import SEARCHABLE, Message
+from zhiku_platform.contracts.governance import ApprovalReason
+from zhiku_platform.contracts.wire import SEARCHABLE, Message, Moment
 
 MAX_VALUES = 20
 MAX_IDS = 10_000
@@ -76,3 +78,96 @@ class SignedCertificate(Message):
 
     note: str
     key: str
+
+
+class ErasureState(StrEnum):
+    """`running` until every store was asked again and has nothing left."""
+
+    REQUESTED = "requested"
+    REPORTED = "reported"
+    RUNNING = "running"
+    ERASED = "erased"
+    WITHDRAWN = "withdrawn"
+
+
+class NewErasure(ApprovalReason):
+    """Ask for a person to be erased. What names them is kept sealed, and is in no log."""
+
+    sub: Annotated[str, Field(min_length=1, max_length=200, pattern=SEARCHABLE)]
+    values: list[Value] = Field(default=[], max_length=MAX_VALUES)
+    legal_basis: str = Field(min_length=3, max_length=200, pattern=SEARCHABLE)
+    due_at: Moment
+
+
+class ErasureChoice(Message):
+    """Of what was found for decision, what is to be erased as well, by its ids."""
+
+    decided: list[ItemId] = Field(default=[], max_length=MAX_IDS)
+
+
+class StoreReport(Message):
+    store: str
+    found: list[Found]
+
+
+class StoreErased(Message):
+    store: str
+    counts: dict[str, int]
+    at: datetime
+
+
+class Erasure(Message):
+    """An erasure as compliance sees it.
+
+    `sub` is whose it is, as long as that may be known; of the `values` only how many there are is said.
+    `left` is what the last look found of what should be gone.
+    """
+
+    id: str
+    state: ErasureState
+    sub: str | None
+    values: int
+    reason: str
+    legal_basis: str
+    due_at: datetime
+    requester: str
+    requester_name: str
+    created_at: datetime
+    report: list[StoreReport]
+    report_digest: str | None
+    reported_at: datetime | None
+    decided: list[str]
+    approval_id: str | None
+    begun_at: datetime | None
+    erased: list[StoreErased]
+    left: list[StoreReport]
+    done_at: datetime | None
+
+
+class Verification(Message):
+    """What should be gone and is not; nothing is what is wanted."""
+
+    left: list[StoreReport]
+
+
+class Certificate(Message):
+    """What was erased, signed by the key of the audit log.
+
+    `note` covers the SHA-256 of `certificate` as JSON with sorted names, without spaces, in UTF-8.
+    """
+
+    certificate: dict[str, Any]
+    note: str
+    key: str
+
+
+class Replayed(Message):
+    """What a replay after a restore found and erased again; `left` are stores that still hold something."""
+
+    erasure_id: str
+    counts: dict[str, int]
+    left: list[str]
+
+
+class ReplayReport(Message):
+    replayed: list[Replayed]

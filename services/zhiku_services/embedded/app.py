@@ -30,9 +30,11 @@ from zhiku_platform.clients.inference import ChatClient, InferenceClient
 from zhiku_platform.clients.knowledge import KnowledgeClient
 from zhiku_platform.clients.safety import SafetyClient
 from zhiku_platform.contracts.audit import ProducedEvent
+from zhiku_platform.contracts.erasure import SignedCertificate
 from zhiku_platform.contracts.identity import Principal
 from zhiku_platform.contracts.inference import ChatDelta, ChatRequest, ModelList, TextKind
 from zhiku_platform.db import Database
+from zhiku_platform.erasure import ErasureClient, RemoteStore
 from zhiku_platform.holds import Holds
 from zhiku_platform.http import THREADS_PER_SERVICE
 from zhiku_platform.inprocess import AsyncInProcessTransport, InProcessTransport
@@ -60,6 +62,9 @@ from zhiku_services.knowledge.models import AUDIT_OUTBOX as KNOWLEDGE_OUTBOX
 from zhiku_services.knowledge.reindexing import IndexModel, require_model
 from zhiku_services.safety import app as safety
 from zhiku_services.safety.models import AUDIT_OUTBOX as SAFETY_OUTBOX
+
+HOLDING_PEOPLE = ("directory", "assistant", "ingestion", "knowledge", "audit")
+"""The services that an erasure asks, in its order: first nobody can sign in any more."""
 
 
 class Embedded:
@@ -223,7 +228,16 @@ class Embedded:
         stack.callback(database.close)
         self._relay_audit(stack, database, GOVERNANCE_OUTBOX)
         people = DirectoryClient(self._client("directory"), self._signer)
-        self.apps["governance"] = governance.create_app(self.settings, database=database, people=people)
+        stores = {name: RemoteStore(partial(self._store, name)) for name in HOLDING_PEOPLE}
+        self.apps["governance"] = governance.create_app(
+            self.settings, database=database, people=people, stores=stores, certify=self._certify
+        )
+
+    def _store(self, name: str) -> ErasureClient:
+        return ErasureClient(name, self._client(name), self._signer)
+
+    def _certify(self, principal: Principal, digest: str) -> SignedCertificate:
+        return AuditClient(self._client("audit"), self._signer).sign_erasure(principal, digest)
 
     def _build_safety(self, stack: ExitStack) -> None:
         database = safety.open_database(self.settings)

@@ -13,6 +13,7 @@ from zhiku_services.gateway.openai_routes import router as openai
 from zhiku_services.gateway.rendering import OpenAIError
 from zhiku_services.gateway.routes import router as gateway
 from zhiku_services.governance.case_routes import router as cases
+from zhiku_services.governance.erasure_routes import router as erasures
 from zhiku_services.governance.hold_routes import router as holds
 from zhiku_services.governance.routes import router as governance
 from zhiku_services.inference.routes import router as inference
@@ -25,7 +26,7 @@ _CREDENTIALS = {
     "key": {"type": "http", "scheme": "bearer", "description": "An API key, or a service's access token"},
 }
 
-PUBLIC = (gateway, knowledge, ingestion, assistant, inference, audit, governance, cases, holds, safety)
+PUBLIC = (gateway, knowledge, ingestion, assistant, inference, audit, governance, cases, holds, erasures, safety)
 
 
 def public_routes() -> list[APIRoute]:

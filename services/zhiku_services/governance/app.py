@@ -1,9 +1,10 @@
 """Builds the governance service."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from anyio import to_thread
@@ -15,6 +16,10 @@ from zhiku_platform.settings import Settings
 from zhiku_platform.telemetry import get_logger
 from zhiku_services.governance.case_routes import internal as internal_cases
 from zhiku_services.governance.case_routes import router as cases
+from zhiku_services.governance.erasure import Certify, Desk, Store
+from zhiku_services.governance.erasure_register import ErasureRegister
+from zhiku_services.governance.erasure_routes import internal as internal_erasures
+from zhiku_services.governance.erasure_routes import router as erasures
 from zhiku_services.governance.hold_routes import internal as internal_holds
 from zhiku_services.governance.hold_routes import router as holds
 from zhiku_services.governance.models import Base
@@ -35,13 +40,26 @@ def open_database(settings: Settings) -> Database:
 
 
 def create_app(
-    settings: Settings, *, database: Database, people: People, clock: Callable[[], datetime] = utc_now
+    settings: Settings,
+    *,
+    database: Database,
+    people: People,
+    stores: Mapping[str, Store] | None = None,
+    certify: Certify | None = None,
+    clock: Callable[[], datetime] = utc_now,
 ) -> FastAPI:
-    """Build the service's app; `people` says, when an approval is used, whether its approvers may still decide."""
-    routers = [router, internal, cases, internal_cases, holds, internal_holds]
+    """Build the service's app; `people` says, when an approval is used, whether its approvers may still decide.
+
+    Without `stores` and `certify` nobody can be erased.
+    """
+    routers = [router, internal, cases, internal_cases, holds, internal_holds, erasures, internal_erasures]
     app = create_service_app("governance", settings, routers, database=database, lifespan=_expiring)
     app.state.people = people
     app.state.clock = clock
+    app.state.desk = None
+    if stores is not None and certify is not None:
+        register = ErasureRegister(settings.home / "erasures")
+        app.state.desk = Desk(database, register, stores, certify, people)
     return app
 
 
@@ -59,6 +77,8 @@ async def _expire_for_ever(app: FastAPI) -> None:
     while True:
         try:
             await to_thread.run_sync(expire, app.state.database, app.state.clock())
+            if app.state.desk is not None:
+                await to_thread.run_sync(partial(app.state.desk.register.lines, now=app.state.clock()))
         except Exception as error:  # noqa: BLE001 - the loop's outermost edge: the next turn finds the same again
             log.warning("expiry_failed", error=type(error).__name__)
         await asyncio.sleep(_EXPIRE_EVERY_S)

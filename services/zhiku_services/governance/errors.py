@@ -11,6 +11,8 @@ ZhikuError
 │   ├── ApprovalForAnotherError        409  approval_for_another
 │   ├── ApproverGoneError              409  approver_gone
 │   ├── AlreadyApprovedError           409  already_approved
+│   ├── ErasureForgottenError          409  erasure_forgotten
+│   ├── ErasureStateError              409  erasure_state
 │   ├── HoldReleasedError              409  hold_released
 │   └── StaleClaimError                409  stale_claim
 └── ForbiddenError
@@ -73,6 +75,23 @@ class HoldReleasedError(ConflictError):
     """The hold was lifted already."""
 
     code = "hold_released"
+
+
+class ErasureForgottenError(ConflictError):
+    """Nobody knows any more whose erasure it was."""
+
+    code = "erasure_forgotten"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "It is no longer known whose erasure this was.", remedy="Keep its certificate; ask for another erasure."
+        )
+
+
+class ErasureStateError(ConflictError):
+    """It is not in the state that this takes."""
+
+    code = "erasure_state"
 
 
 class StaleClaimError(ConflictError):

@@ -6,7 +6,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Index, MetaData, Text, text
+from sqlalchemy import JSON, Column, Index, MetaData, Text, text
 from sqlmodel import Field, SQLModel
 
 from zhiku_platform.audit import audit_outbox
@@ -171,3 +171,47 @@ class HoldRow(Base, table=True):
     approval_id: str | None = Field(default=None, max_length=40)
 
     __table_args__ = (Index("ix_legal_hold_held", "tenant", "scope", "held_id"),)
+
+
+class ErasureRow(Base, table=True):
+    """One request to erase a person.
+
+    `sealed` names them, under a key that no database holds; it goes when the erasure is done. `report` is what the
+    stores said, `decided` what was chosen of it, and `report_digest` binds both and the person to an approval.
+    """
+
+    __tablename__ = "erasure"
+
+    id: str = Field(primary_key=True, max_length=40)
+    tenant: str = Field(max_length=100)
+    sealed: bytes | None = None
+    reason: str = Field(sa_type=Text)
+    legal_basis: str = Field(max_length=200)
+    due_at: datetime = Field(sa_type=UtcDateTime)
+    requester: str = Field(max_length=200)
+    requester_name: str = Field(max_length=200)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    state: str = Field(max_length=10)
+    report: list[dict[str, Any]] = Field(sa_type=JSON)
+    report_digest: str | None = Field(default=None, max_length=64)
+    reported_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    decided: list[str] = Field(sa_type=JSON)
+    approval_id: str | None = Field(default=None, max_length=40)
+    begun_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    left: list[dict[str, Any]] = Field(sa_type=JSON)
+    done_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    certificate: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
+
+    __table_args__ = (Index("ix_erasure_tenant", "tenant", "id"),)
+
+
+class ErasureStepRow(Base, table=True):
+    """One store of an erasure that was begun; there is none before it has answered."""
+
+    __tablename__ = "erasure_step"
+
+    erasure_id: str = Field(primary_key=True, max_length=40, foreign_key="erasure.id")
+    store: str = Field(primary_key=True, max_length=40)
+    counts: dict[str, int] = Field(sa_type=JSON)
+    is_done: bool
+    at: datetime = Field(sa_type=UtcDateTime)

@@ -10,6 +10,7 @@ from zhiku_services.audit import routes as audit
 from zhiku_services.gateway import directory_routes, openai_routes
 from zhiku_services.gateway import routes as gateway
 from zhiku_services.governance import case_routes as cases
+from zhiku_services.governance import erasure_routes as erasures
 from zhiku_services.governance import hold_routes as holds
 from zhiku_services.governance import routes as governance
 from zhiku_services.inference import routes as inference
@@ -20,7 +21,7 @@ from zhiku_services.safety import routes as safety
 ROUTERS = [
     *(
         each
-        for service in (assistant, audit, governance, cases, holds, inference, knowledge, safety)
+        for service in (assistant, audit, governance, cases, holds, erasures, inference, knowledge, safety)
         for each in (service.router, service.internal)
     ),
     ingestion.router,

@@ -878,6 +878,150 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  "/api/v1/erasures": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * List Erasures
+     * @description List the erasures that were asked for, the newest first.
+     */
+    get: operations["list_erasures_api_v1_erasures_get"];
+    put?: never;
+    /**
+     * Request Erasure
+     * @description Ask for a person to be erased; nothing is done yet.
+     */
+    post: operations["request_erasure_api_v1_erasures_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/erasures/{erasure_id}": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Get Erasure
+     * @description Get one erasure, and whose it is; looking is recorded.
+     */
+    get: operations["get_erasure_api_v1_erasures__erasure_id__get"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/erasures/{erasure_id}/certificate": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Get Erasure Certificate
+     * @description Get the signed certificate of an erasure that is done.
+     */
+    get: operations["get_erasure_certificate_api_v1_erasures__erasure_id__certificate_get"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/erasures/{erasure_id}/report": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Report Erasure
+     * @description Ask every store what it holds of the person, erase nothing, and note what was chosen.
+     */
+    post: operations["report_erasure_api_v1_erasures__erasure_id__report_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/erasures/{erasure_id}/run": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Run Erasure
+     * @description Erase what was reported, once two others have approved exactly that; what was begun goes on.
+     */
+    post: operations["run_erasure_api_v1_erasures__erasure_id__run_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/erasures/{erasure_id}/verify": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Verify Erasure
+     * @description Ask every store again what it holds of what was erased.
+     */
+    post: operations["verify_erasure_api_v1_erasures__erasure_id__verify_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/erasures/{erasure_id}/withdraw": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Withdraw Erasure
+     * @description Take a request back that was not begun.
+     */
+    post: operations["withdraw_erasure_api_v1_erasures__erasure_id__withdraw_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   "/api/v1/knowledge-bases": {
     parameters: {
       query?: never;
@@ -2001,6 +2145,22 @@ export interface components {
       | "jailbreak"
       | "unchecked";
     /**
+     * Certificate
+     * @description What was erased, signed by the key of the audit log.
+     *
+     *     `note` covers the SHA-256 of `certificate` as JSON with sorted names, without spaces, in UTF-8.
+     */
+    Certificate: {
+      /** Certificate */
+      certificate: {
+        [key: string]: unknown;
+      };
+      /** Key */
+      key: string;
+      /** Note */
+      note: string;
+    };
+    /**
      * Change
      * @enum {string}
      */
@@ -2143,6 +2303,13 @@ export interface components {
       reason: string;
       verdict: components["schemas"]["Verdict"];
     };
+    /**
+     * Disposition
+     * @description What becomes of something: `erase` goes with the person; `decide` is a business record or another person's,
+     *     and goes only where it was chosen; `keep` stays, and the report says so.
+     * @enum {string}
+     */
+    Disposition: "erase" | "decide" | "keep";
     /**
      * Document
      * @description A document that the caller may read.
@@ -2311,6 +2478,75 @@ export interface components {
        */
       updated_at: string;
     };
+    /**
+     * Erasure
+     * @description An erasure as compliance sees it.
+     *
+     *     `sub` is whose it is, as long as that may be known; of the `values` only how many there are is said.
+     *     `left` is what the last look found of what should be gone.
+     */
+    Erasure: {
+      /** Approval Id */
+      approval_id: string | null;
+      /** Begun At */
+      begun_at: string | null;
+      /**
+       * Created At
+       * Format: date-time
+       */
+      created_at: string;
+      /** Decided */
+      decided: string[];
+      /** Done At */
+      done_at: string | null;
+      /**
+       * Due At
+       * Format: date-time
+       */
+      due_at: string;
+      /** Erased */
+      erased: components["schemas"]["StoreErased"][];
+      /** Id */
+      id: string;
+      /** Left */
+      left: components["schemas"]["StoreReport"][];
+      /** Legal Basis */
+      legal_basis: string;
+      /** Reason */
+      reason: string;
+      /** Report */
+      report: components["schemas"]["StoreReport"][];
+      /** Report Digest */
+      report_digest: string | null;
+      /** Reported At */
+      reported_at: string | null;
+      /** Requester */
+      requester: string;
+      /** Requester Name */
+      requester_name: string;
+      state: components["schemas"]["ErasureState"];
+      /** Sub */
+      sub: string | null;
+      /** Values */
+      values: number;
+    };
+    /**
+     * ErasureChoice
+     * @description Of what was found for decision, what is to be erased as well, by its ids.
+     */
+    ErasureChoice: {
+      /**
+       * Decided
+       * @default []
+       */
+      decided: string[];
+    };
+    /**
+     * ErasureState
+     * @description `running` until every store was asked again and has nothing left.
+     * @enum {string}
+     */
+    ErasureState: "requested" | "reported" | "running" | "erased" | "withdrawn";
     /** Escalation */
     Escalation: {
       /** Reason */
@@ -2388,6 +2624,29 @@ export interface components {
       rating: components["schemas"]["Rating"];
       /** Receipt Sha256 */
       receipt_sha256: string;
+    };
+    /**
+     * Found
+     * @description What a store holds of one kind. `ids` name it to who may see it; they are no personal data.
+     *
+     *     `groups` are the record groups under which the audit log seals what was said of it.
+     */
+    Found: {
+      /** Count */
+      count: number;
+      disposition: components["schemas"]["Disposition"];
+      /**
+       * Groups
+       * @default []
+       */
+      groups: string[];
+      /**
+       * Ids
+       * @default []
+       */
+      ids: string[];
+      /** Kind */
+      kind: string;
     };
     /**
      * FoundPassage
@@ -2694,6 +2953,28 @@ export interface components {
       knowledge_base_ids: string[];
     };
     /**
+     * NewErasure
+     * @description Ask for a person to be erased. What names them is kept sealed, and is in no log.
+     */
+    NewErasure: {
+      /**
+       * Due At
+       * Format: date-time
+       */
+      due_at: string;
+      /** Legal Basis */
+      legal_basis: string;
+      /** Reason */
+      reason: string;
+      /** Sub */
+      sub: string;
+      /**
+       * Values
+       * @default []
+       */
+      values: string[];
+    };
+    /**
      * NewFeedback
      * @description What the user says of an answer; `correction` is what it should have been.
      *
@@ -2884,6 +3165,13 @@ export interface components {
     Page_Document_: {
       /** Items */
       items: components["schemas"]["Document"][];
+      /** Next Cursor */
+      next_cursor?: string | null;
+    };
+    /** Page[Erasure] */
+    Page_Erasure_: {
+      /** Items */
+      items: components["schemas"]["Erasure"][];
       /** Next Cursor */
       next_cursor?: string | null;
     };
@@ -3706,6 +3994,27 @@ export interface components {
         [key: string]: "allow" | "warn" | "review" | "mask" | "block";
       };
     };
+    /** StoreErased */
+    StoreErased: {
+      /**
+       * At
+       * Format: date-time
+       */
+      at: string;
+      /** Counts */
+      counts: {
+        [key: string]: number;
+      };
+      /** Store */
+      store: string;
+    };
+    /** StoreReport */
+    StoreReport: {
+      /** Found */
+      found: components["schemas"]["Found"][];
+      /** Store */
+      store: string;
+    };
     /**
      * Surface
      * @description Where a text comes from: somebody asks it, a passage holds it, or an answer is about to show it.
@@ -3751,6 +4060,14 @@ export interface components {
      * @enum {string}
      */
     Verdict: "confirmed" | "dismissed";
+    /**
+     * Verification
+     * @description What should be gone and is not; nothing is what is wanted.
+     */
+    Verification: {
+      /** Left */
+      left: components["schemas"]["StoreReport"][];
+    };
     /**
      * VersionState
      * @description Where a document version is. The last five are final until somebody retries.
@@ -5391,6 +5708,272 @@ export interface operations {
         };
         content: {
           "application/json": components["schemas"]["DocumentReaders"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  list_erasures_api_v1_erasures_get: {
+    parameters: {
+      query?: {
+        cursor?: string;
+        limit?: number;
+      };
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Page_Erasure_"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  request_erasure_api_v1_erasures_post: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["NewErasure"];
+      };
+    };
+    responses: {
+      /** @description Successful Response */
+      201: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Erasure"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  get_erasure_api_v1_erasures__erasure_id__get: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        erasure_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Erasure"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  get_erasure_certificate_api_v1_erasures__erasure_id__certificate_get: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        erasure_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Certificate"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  report_erasure_api_v1_erasures__erasure_id__report_post: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        erasure_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["ErasureChoice"];
+      };
+    };
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Erasure"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  run_erasure_api_v1_erasures__erasure_id__run_post: {
+    parameters: {
+      query?: {
+        approval?: string | null;
+      };
+      header?: never;
+      path: {
+        erasure_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Erasure"];
+        };
+      };
+      /** @description Two others are asked; come back with `approval` */
+      202: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Approval"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  verify_erasure_api_v1_erasures__erasure_id__verify_post: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        erasure_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Verification"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  withdraw_erasure_api_v1_erasures__erasure_id__withdraw_post: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        erasure_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Erasure"];
         };
       };
       /** @description An error */
