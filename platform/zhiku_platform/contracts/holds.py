@@ -10,9 +10,11 @@ from zhiku_platform.contracts.wire import SEARCHABLE, Message
 
 
 class HoldScope(StrEnum):
-    """What a hold keeps: `user`, every conversation of a user."""
+    """What a hold keeps: every conversation of a `user`, a `document`, or a `knowledge_base` with all its documents."""
 
     USER = "user"
+    DOCUMENT = "document"
+    KNOWLEDGE_BASE = "knowledge_base"
 
 
 class Held(Message):

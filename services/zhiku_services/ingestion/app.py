@@ -9,6 +9,7 @@ from zhiku_platform import erasure
 from zhiku_platform.blobs import BlobStore
 from zhiku_platform.clients.knowledge import KnowledgeClient
 from zhiku_platform.db import Database
+from zhiku_platform.holds import CheckHolds
 from zhiku_platform.http import create_app as create_service_app
 from zhiku_platform.queue import EmbeddedWorker, Queue, Relay
 from zhiku_platform.settings import Settings
@@ -54,6 +55,7 @@ class IngestionService:
         blobs: BlobStore,
         queue: Queue,
         knowledge: KnowledgeClient,
+        check_holds: CheckHolds,
         embed: Embed,
         count_tokens: CountTokens,
         pool: ParserPool,
@@ -77,6 +79,7 @@ class IngestionService:
                 count_tokens=count_tokens,
                 keeper=self._keeper,
                 timing=timing,
+                check_holds=check_holds,
             ),
             syncer=Syncer(
                 worker=name,
@@ -85,15 +88,17 @@ class IngestionService:
                 open_connector=partial(sources.open_connector, roots=settings.files_roots),
                 max_bytes=settings.max_upload_bytes,
                 timing=timing,
+                check_holds=check_holds,
             ),
         )
         register(queue, self.tasks)
-        self.app = create_app(settings, database=database, blobs=blobs, knowledge=knowledge)
+        self.app = create_app(settings, database=database, blobs=blobs, knowledge=knowledge, check_holds=check_holds)
         self.sweeper = Sweeper(
             database,
             timing,
             blobs=blobs,
             knowledge=knowledge,
+            check_holds=check_holds,
             worker=name,
             broker_forgets=settings.broker_url.startswith("memory://"),
         )
@@ -119,12 +124,20 @@ class IngestionService:
         self._keeper.stop()
 
 
-def create_app(settings: Settings, *, database: Database, blobs: BlobStore, knowledge: KnowledgeClient) -> FastAPI:
+def create_app(
+    settings: Settings,
+    *,
+    database: Database,
+    blobs: BlobStore,
+    knowledge: KnowledgeClient,
+    check_holds: CheckHolds,
+) -> FastAPI:
     """Build the HTTP app on what it is given."""
     app = create_service_app("ingestion", settings, [router, erasure.internal], database=database)
-    app.state.personal_data = PersonalData(database, blobs, knowledge)
+    app.state.personal_data = PersonalData(database, blobs, knowledge, check_holds)
     app.state.blobs = blobs
     app.state.knowledge = knowledge
+    app.state.check_holds = check_holds
     return app
 
 

@@ -4,6 +4,7 @@ A document that names them is somebody's business record: it goes where that was
 index before the answer. What was deleted earlier keeps its name until then, and who handed something in is forgotten.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from zhiku_platform.contracts.erasure import Disposition, EraseOrder, Found, Per
 from zhiku_platform.db import Database
 from zhiku_platform.erasure import ERASED, Mentions, counted, found
 from zhiku_platform.errors import NotFoundError
+from zhiku_platform.holds import CheckHolds, with_documents
 from zhiku_services.ingestion import lifecycle, pushing
 from zhiku_services.ingestion.models import (
     AUDIT_OUTBOX,
@@ -39,6 +41,7 @@ class PersonalData:
     database: Database
     blobs: BlobStore
     knowledge: KnowledgeClient
+    check_holds: CheckHolds
 
     def find(self, access: Access, sought: PersonSought) -> list[Found]:
         with self.database.read() as session:
@@ -54,6 +57,8 @@ class PersonalData:
     def erase(self, access: Access, order: EraseOrder) -> dict[str, int]:
         with self.database.write() as session:
             person = _Person(session, access, order)
+            for knowledge_base_id, documents in person.decided(order.decided).items():
+                self.check_holds(access, with_documents(knowledge_base_id, documents))
             counts = {
                 "document": person.delete(order.decided),
                 "deleted_document": person.forget_names([*order.decided, *person.deleted_documents()]),
@@ -67,7 +72,7 @@ class PersonalData:
         for document_id in order.decided:
             pushing.push(document_id, database=self.database, knowledge=self.knowledge)
         for blob in blobs:
-            pushing.drop_blob(blob, database=self.database, blobs=self.blobs)
+            pushing.drop_blob(blob, database=self.database, blobs=self.blobs, check_holds=self.check_holds)
         self.database.scrub()
         return counts
 
@@ -119,9 +124,19 @@ class _Person:
         token = f"user:{self._sought.sub}"
         return [document_id for document_id, readers in self._session.exec(query) if token in (readers or [])]
 
-    def delete(self, decided: Sequence[str]) -> int:
+    def decided(self, decided: Sequence[str]) -> dict[str, list[str]]:
+        """The documents among what was decided, by knowledge base."""
+        documents: dict[str, list[str]] = defaultdict(list)
+        for document in self._living(decided):
+            documents[document.knowledge_base_id].append(document.id)
+        return documents
+
+    def _living(self, decided: Sequence[str]) -> list[DocumentRow]:
         documents = [lifecycle.lock_document(self._session, document_id) for document_id in decided]
-        living = [each for each in documents if each and each.tenant == self._tenant and each.deleted_at is None]
+        return [each for each in documents if each and each.tenant == self._tenant and each.deleted_at is None]
+
+    def delete(self, decided: Sequence[str]) -> int:
+        living = self._living(decided)
         for document in living:
             lifecycle.delete(self._session, document, actor="svc-governance")
         return len(living)

@@ -19,6 +19,7 @@ from zhiku_platform.contracts.ingestion import DocumentNote, Reason, VersionStat
 from zhiku_platform.contracts.knowledge import DocumentTarget, PassageDraft, PublishedPassage, PublishRequest
 from zhiku_platform.db import Database, utc_now
 from zhiku_platform.errors import NotFoundError, RemoteProblemError, ServiceUnavailableError, ZhikuError
+from zhiku_platform.holds import CheckHolds
 from zhiku_platform.telemetry import get_logger, stage
 from zhiku_platform.text.document import ParsedDocument
 from zhiku_platform.text.passages import CountTokens, index_text, passages
@@ -72,6 +73,7 @@ class Worker:
     parse: Parse
     count_tokens: CountTokens
     keeper: LeaseKeeper
+    check_holds: CheckHolds
     timing: Timing = field(default_factory=Timing)
 
 

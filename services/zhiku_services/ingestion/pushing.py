@@ -2,13 +2,14 @@
 
 from sqlmodel import col, select
 
-from zhiku_platform.access import service_principal
+from zhiku_platform.access import Permission, authorize, service_principal
 from zhiku_platform.blobs import BlobName, BlobStore
 from zhiku_platform.clients.knowledge import KnowledgeClient
 from zhiku_platform.contracts.ingestion import VersionState
 from zhiku_platform.contracts.knowledge import DocumentAcl, RetireRequest
 from zhiku_platform.db import Database
 from zhiku_platform.errors import RemoteProblemError, ServiceUnavailableError
+from zhiku_platform.holds import CheckHolds, HeldError, with_documents
 from zhiku_platform.queue import RetriableError
 from zhiku_platform.telemetry import get_logger
 from zhiku_services.ingestion import lifecycle
@@ -69,22 +70,30 @@ def _tell(document: DocumentRow, knowledge: KnowledgeClient) -> None:
         knowledge.retire(principal, request)
 
 
-def drop_blob(blob: str, *, database: Database, blobs: BlobStore) -> None:
+def drop_blob(blob: str, *, database: Database, blobs: BlobStore, check_holds: CheckHolds) -> None:
     """Remove stored bytes that no live version refers to; running twice removes nothing more.
 
-    `lifecycle.accept` looks for the bytes under the same lock, so none are removed that were just accepted.
+    `lifecycle.accept` looks for the bytes under the same lock, so none are removed that were just accepted. Superseded
+    versions of a document under a legal hold keep theirs until it is deleted.
+
+    Raises:
+        ServiceUnavailableError: governance does not say whether a hold keeps them.
     """
     with database.write() as session:
         lifecycle.serialise(session, "blob", blob)
-        holder = (
-            select(VersionRow.id)
+        query = (
+            select(VersionRow.state, DocumentRow)
             .join(DocumentRow, col(DocumentRow.id) == col(VersionRow.document_id))
-            .where(
-                col(VersionRow.blob) == blob,
-                col(VersionRow.state) != VersionState.SUPERSEDED,
-                col(DocumentRow.deleted_at).is_(None),
-            )
-            .limit(1)
+            .where(col(VersionRow.blob) == blob, col(DocumentRow.deleted_at).is_(None))
         )
-        if session.exec(holder).one_or_none() is None:
-            blobs.delete(BlobName(blob))
+        holders = session.exec(query).all()
+        if any(state != VersionState.SUPERSEDED for state, _ in holders):
+            return
+        try:
+            for document in {document.id: document for _, document in holders}.values():
+                own = authorize(service_principal("ingestion", document.tenant), Permission.HOLD_CHECK)
+                check_holds(own, with_documents(document.knowledge_base_id, [document.id]))
+        except HeldError:
+            log.info("blob_held", blob=blob)
+            return
+        blobs.delete(BlobName(blob))

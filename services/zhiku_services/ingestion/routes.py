@@ -101,7 +101,8 @@ def cancel_document_version(
 @router.delete("/documents/{document_id}", status_code=202)
 def delete_document(access: CanWrite, session: WriteSession, request: Request, document_id: str) -> None:
     """Delete a document: it goes out of the index, then its bytes go."""
-    service.delete_document(access, document_id, session, knowledge=request.app.state.knowledge)
+    state: Any = request.app.state
+    service.delete_document(access, document_id, session, knowledge=state.knowledge, check_holds=state.check_holds)
 
 
 @router.get("/sources")
@@ -122,7 +123,8 @@ def create_source(access: CanManageSources, session: WriteSession, request: Requ
 @router.delete("/sources/{source_id}", status_code=202)
 def delete_source(access: CanManageSources, session: WriteSession, request: Request, source_id: str) -> None:
     """Delete a source with its documents."""
-    sources.delete_source(access, source_id, session, knowledge=request.app.state.knowledge)
+    state: Any = request.app.state
+    sources.delete_source(access, source_id, session, knowledge=state.knowledge, check_holds=state.check_holds)
 
 
 @router.post("/sources/{source_id}/sync", status_code=202)

@@ -14,6 +14,7 @@ from zhiku_platform.contracts.knowledge import AuthorizeRequest, GrantRole
 from zhiku_platform.contracts.wire import Page
 from zhiku_platform.db import utc_now
 from zhiku_platform.errors import NotFoundError, RemoteProblemError
+from zhiku_platform.holds import CheckHolds, with_documents
 from zhiku_services.ingestion import lifecycle
 from zhiku_services.ingestion.errors import (
     AlreadyEndedError,
@@ -196,10 +197,13 @@ def retry(access: Access, version_id: str, session: Session, *, knowledge: Knowl
     return _shown_all(access, repository, [version], knowledge)[0]
 
 
-def delete_document(access: Access, document_id: str, session: Session, *, knowledge: KnowledgeClient) -> None:
+def delete_document(
+    access: Access, document_id: str, session: Session, *, knowledge: KnowledgeClient, check_holds: CheckHolds
+) -> None:
     """Delete a document; editors only. Deleting twice is deleting once.
 
     Raises:
+        HeldError: a legal hold keeps it.
         NotFoundError: it is missing, or in a knowledge base that the caller may not view.
     """
     document = IngestionRepository(session, access).document(document_id)
@@ -209,6 +213,7 @@ def delete_document(access: Access, document_id: str, session: Session, *, knowl
     locked = lifecycle.lock_document(session, document_id)
     if locked is not None and locked.deleted_at is None:
         lifecycle.delete(session, locked, actor=access.principal.sub)
+        check_holds(access, with_documents(locked.knowledge_base_id, [locked.id]))
 
 
 def _role(access: Access, knowledge_base_id: str, knowledge: KnowledgeClient) -> GrantRole | None:

@@ -15,6 +15,7 @@ from zhiku_platform.contracts.ingestion import NewSource, SkippedEntry, Source, 
 from zhiku_platform.contracts.wire import Page
 from zhiku_platform.db import new_id, utc_now
 from zhiku_platform.errors import NotFoundError, RemoteProblemError
+from zhiku_platform.holds import CheckHolds, with_documents
 from zhiku_platform.queue import enqueue
 from zhiku_services.ingestion import lifecycle
 from zhiku_services.ingestion.errors import BadSourceConfigError
@@ -83,20 +84,30 @@ def list_sources(
     return Page(items=items, next_cursor=page[-1].id if len(found) > limit else None)
 
 
-def delete_source(access: Access, source_id: str, session: Session, *, knowledge: KnowledgeClient) -> None:
-    """Delete a source and every document that came from it."""
+def delete_source(
+    access: Access, source_id: str, session: Session, *, knowledge: KnowledgeClient, check_holds: CheckHolds
+) -> None:
+    """Delete a source and every document that came from it.
+
+    Raises:
+        HeldError: a legal hold keeps one of them, so all stay with the source.
+    """
     _editable(access, source_id, session, knowledge)
     row = IngestionRepository(session, access).source(source_id, lock=True)
     if row is None:
         raise NotFoundError("source")
     row.deleted_at = utc_now()
+    deleted: list[str] = []
     cursor = ""
     while found := documents_of_source(session, row.id, after=cursor, limit=_BATCH):
         for document in found:
             if (locked := lifecycle.lock_document(session, document.id)) is not None and locked.deleted_at is None:
                 lifecycle.delete(session, locked, actor=access.principal.sub)
+                deleted.append(locked.id)
         cursor = found[-1].id
     record(session, AUDIT_OUTBOX, event_of(access, "source.deleted", row.id))
+    if deleted:
+        check_holds(access, with_documents(row.knowledge_base_id, deleted))
 
 
 def request_sync(access: Access, source_id: str, session: Session, *, knowledge: KnowledgeClient) -> Sync:

@@ -2,19 +2,23 @@
 
 import threading
 from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice
 
 from sqlalchemy import delete
 from sqlmodel import Session, col, or_, select
 
-from zhiku_platform.access import service_principal
+from zhiku_platform.access import Permission, authorize, service_principal
 from zhiku_platform.audit import AuditEvent, record
 from zhiku_platform.blobs import BlobStore
 from zhiku_platform.clients.knowledge import KnowledgeClient
+from zhiku_platform.contracts.holds import Held
 from zhiku_platform.contracts.ingestion import Reason, SyncState, VersionState
 from zhiku_platform.db import Database, utc_now
+from zhiku_platform.holds import CheckHolds, HeldError, with_documents
 from zhiku_platform.queue import enqueue
 from zhiku_platform.telemetry import get_logger
 from zhiku_services.ingestion import lifecycle
@@ -35,6 +39,7 @@ log = get_logger(__name__)
 
 _BATCH = 500
 _LOOK_EVERY_S = 10
+_HELD_S = 3600
 _AFTER_PARSING = frozenset({VersionState.EMBEDDING, VersionState.PUBLISHING})
 
 
@@ -65,6 +70,7 @@ class Sweeper:
         *,
         blobs: BlobStore,
         knowledge: KnowledgeClient,
+        check_holds: CheckHolds,
         worker: str,
         broker_forgets: bool,
     ) -> None:
@@ -72,7 +78,9 @@ class Sweeper:
         self._blobs = blobs
         self._collects_at = utc_now()
         self._knowledge = knowledge
+        self._check_holds = check_holds
         self._looks_at = utc_now()
+        self._held_until: dict[str, datetime] = {}
         self._timing = timing
         self._worker = worker
         self._broker_forgets = broker_forgets
@@ -116,7 +124,7 @@ class Sweeper:
         if now < self._looks_at:
             return 0
         self._looks_at = now + timedelta(seconds=_LOOK_EVERY_S)
-        return drop_deleted(self._database, self._knowledge, now=now)
+        return drop_deleted(self._database, self._knowledge, self._check_holds, held_until=self._held_until, now=now)
 
     def _run(self) -> None:
         while True:
@@ -269,10 +277,18 @@ def repush(database: Database, timing: Timing, *, now: datetime) -> int:
     return len(found)
 
 
-def drop_deleted(database: Database, knowledge: KnowledgeClient, *, now: datetime) -> int:
+def drop_deleted(
+    database: Database,
+    knowledge: KnowledgeClient,
+    check_holds: CheckHolds,
+    *,
+    held_until: dict[str, datetime],
+    now: datetime,
+) -> int:
     """Delete the sources and documents of knowledge bases that were deleted; return how many documents.
 
-    Only what knowledge says was deleted counts: one that it does not know may be back after a restore.
+    Only what knowledge says was deleted counts: one that it does not know may be back after a restore. A document that
+    had not come there may be held: it stays, and `held_until` says when its knowledge base is looked at again.
     """
     by_tenant: dict[str, set[str]] = defaultdict(set)
     with database.read() as session:
@@ -286,7 +302,12 @@ def drop_deleted(database: Database, knowledge: KnowledgeClient, *, now: datetim
         listed = sorted(known)
         for start in range(0, len(listed), _BATCH):
             for knowledge_base_id in knowledge.deleted_knowledge_bases(principal, listed[start : start + _BATCH]):
-                dropped += _drop(database, tenant, knowledge_base_id, now)
+                if now < held_until.get(knowledge_base_id, now):
+                    continue
+                gone, held = _drop(database, check_holds, tenant, knowledge_base_id, now)
+                dropped += gone
+                if held:
+                    held_until[knowledge_base_id] = now + timedelta(seconds=_HELD_S)
     return dropped
 
 
@@ -309,7 +330,10 @@ def drop_orphans(database: Database, blobs: BlobStore, timing: Timing, *, now: d
     return dropped
 
 
-def _drop(database: Database, tenant: str, knowledge_base_id: str, now: datetime) -> int:
+def _drop(
+    database: Database, check_holds: CheckHolds, tenant: str, knowledge_base_id: str, now: datetime
+) -> tuple[int, int]:
+    """Delete what is not held; return how many documents were deleted, and how many are held."""
     with database.write() as session:
         sources = select(SourceRow).where(
             col(SourceRow.tenant) == tenant,
@@ -320,21 +344,46 @@ def _drop(database: Database, tenant: str, knowledge_base_id: str, now: datetime
             source.deleted_at = now
             event = AuditEvent(action="source.deleted", tenant=tenant, actor=lifecycle.SERVICE_ACTOR, subject=source.id)
             record(session, AUDIT_OUTBOX, event)
-    dropped = 0
     query = select(DocumentRow.id).where(
         col(DocumentRow.tenant) == tenant,
         col(DocumentRow.knowledge_base_id) == knowledge_base_id,
         col(DocumentRow.deleted_at).is_(None),
     )
-    while True:
-        with database.write() as session:
-            found = session.exec(query.limit(_BATCH)).all()
-            for document_id in found:
-                if (document := lifecycle.lock_document(session, document_id)) is not None:
-                    lifecycle.delete(session, document, actor=lifecycle.SERVICE_ACTOR)
-        dropped += len(found)
-        if len(found) < _BATCH:
-            return dropped
+    with database.read() as session:
+        documents = session.exec(query.order_by(col(DocumentRow.id))).all()
+    check = partial(check_holds, authorize(service_principal("ingestion", tenant), Permission.HOLD_CHECK))
+    held = 0
+    for start in range(0, len(documents), _BATCH):
+        some = documents[start : start + _BATCH]
+        try:
+            _delete(database, knowledge_base_id, some, check)
+        except HeldError:
+            held += _delete_one_by_one(database, knowledge_base_id, some, check)
+    return len(documents) - held, held
+
+
+def _delete_one_by_one(
+    database: Database, knowledge_base_id: str, documents: Sequence[str], check: Callable[[Sequence[Held]], None]
+) -> int:
+    """Delete what is not held; return how many are."""
+    held = 0
+    for document_id in documents:
+        try:
+            _delete(database, knowledge_base_id, [document_id], check)
+        except HeldError:
+            held += 1
+    return held
+
+
+def _delete(
+    database: Database, knowledge_base_id: str, documents: Sequence[str], check: Callable[[Sequence[Held]], None]
+) -> None:
+    with database.write() as session:
+        for document_id in documents:
+            document = lifecycle.lock_document(session, document_id)
+            if document is not None and document.deleted_at is None:
+                lifecycle.delete(session, document, actor=lifecycle.SERVICE_ACTOR)
+        check(with_documents(knowledge_base_id, documents))
 
 
 def forget_keys(database: Database, timing: Timing, *, now: datetime) -> int:

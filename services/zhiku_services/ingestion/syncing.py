@@ -22,11 +22,13 @@ from zhiku_connectors.base import (
     SkippableEntryError,
     Skipped,
 )
+from zhiku_platform.access import Permission, authorize, service_principal
 from zhiku_platform.audit import AuditEvent, Outcome, record
 from zhiku_platform.blobs import BlobStore
 from zhiku_platform.contracts.ingestion import SyncState
 from zhiku_platform.db import Database, new_id, utc_now
-from zhiku_platform.errors import PayloadTooLargeError
+from zhiku_platform.errors import PayloadTooLargeError, ServiceUnavailableError
+from zhiku_platform.holds import CheckHolds, HeldError, with_documents
 from zhiku_platform.telemetry import get_logger
 from zhiku_services.ingestion import lifecycle, service
 from zhiku_services.ingestion.errors import BadPathError, BlobGoneError
@@ -69,6 +71,7 @@ class Syncer:
     open_connector: OpenConnector
     max_bytes: int
     timing: Timing
+    check_holds: CheckHolds
 
 
 @dataclass(slots=True)
@@ -105,6 +108,9 @@ def run(sync_id: str, syncer: Syncer) -> None:
         _fail(claimed, syncer, error, again=claimed.attempt < syncer.timing.max_attempts)
     except (ConnectorError, BlobGoneError) as error:
         _fail(claimed, syncer, error, again=False)
+    except ServiceUnavailableError as error:
+        # Nobody says whether what the source lacks is held: nothing is deleted.
+        _fail(claimed, syncer, error, again=claimed.attempt < syncer.timing.max_attempts)
     except OperationalError:
         # Without the database nothing can be written: the lease ends by itself, and the sweeper goes on.
         raise
@@ -351,15 +357,34 @@ def _delete_missing(run: _Run, syncer: Syncer) -> None:
             )
     for document_id in missing:
         _renew(run, syncer)
-        with syncer.database.write() as session:
-            _held(session, run)
-            document = lifecycle.lock_document(session, document_id)
-            if document is not None and document.deleted_at is None:
-                lifecycle.delete(session, document, actor=run.source.created_by)
-                run.deleted += 1
+        try:
+            _delete(document_id, run, syncer)
+        except HeldError as error:
+            _keep_held(document_id, run, syncer, error)
 
 
-def _fail(run: _Run, syncer: Syncer, error: ConnectorError | BlobGoneError, *, again: bool) -> None:
+def _delete(document_id: str, run: _Run, syncer: Syncer) -> None:
+    with syncer.database.write() as session:
+        _held(session, run)
+        document = lifecycle.lock_document(session, document_id)
+        if document is None or document.deleted_at is not None:
+            return
+        lifecycle.delete(session, document, actor=run.source.created_by)
+        own = authorize(service_principal("ingestion", document.tenant), Permission.HOLD_CHECK)
+        syncer.check_holds(own, with_documents(document.knowledge_base_id, [document.id]))
+    run.deleted += 1
+
+
+def _keep_held(document_id: str, run: _Run, syncer: Syncer, error: HeldError) -> None:
+    """Keep it out of everybody's sight, as its source no longer shows it to anybody."""
+    _apply_acl(document_id, NOBODY, run, syncer)
+    with syncer.database.read() as session:
+        document = session.get(DocumentRow, document_id)
+    if document is not None:
+        _note(run, syncer, path=document.path, code=error.code, detail=error.detail, remedy=error.remedy)
+
+
+def _fail(run: _Run, syncer: Syncer, error: ConnectorError | ServiceUnavailableError, *, again: bool) -> None:
     try:
         with syncer.database.write() as session:
             sync = _held(session, run)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from sqlalchemy.exc import OperationalError
 
 from zhiku_platform.contracts.ingestion import Reason
-from zhiku_platform.queue import Queue
+from zhiku_platform.errors import ServiceUnavailableError
+from zhiku_platform.queue import Queue, RetriableError
 from zhiku_platform.telemetry import get_logger
 from zhiku_services.ingestion import lifecycle, pipeline, pushing, syncing
 from zhiku_services.ingestion.pipeline import Worker
@@ -61,8 +62,16 @@ def push(document_id: str, context: TaskContext) -> None:
 
 
 def drop_blob(blob: str, context: TaskContext) -> None:
-    """Remove bytes that nothing refers to. Running twice removes nothing more."""
-    pushing.drop_blob(blob, database=context.worker.database, blobs=context.worker.blobs)
+    """Remove bytes that nothing refers to. Running twice removes nothing more.
+
+    Raises:
+        RetriableError: governance does not say whether a legal hold keeps them.
+    """
+    worker = context.worker
+    try:
+        pushing.drop_blob(blob, database=worker.database, blobs=worker.blobs, check_holds=worker.check_holds)
+    except ServiceUnavailableError as error:
+        raise RetriableError("governance is away", delay_s=10.0) from error
 
 
 def sync(sync_id: str, context: TaskContext) -> None:

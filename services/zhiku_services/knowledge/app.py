@@ -11,6 +11,7 @@ from zhiku_platform import erasure
 from zhiku_platform.approvals import Approvals
 from zhiku_platform.blobs import BlobStore
 from zhiku_platform.db import Database
+from zhiku_platform.holds import CheckHolds
 from zhiku_platform.http import create_app as create_service_app
 from zhiku_platform.settings import Settings
 from zhiku_services.knowledge.erasing import PersonalData
@@ -65,6 +66,7 @@ def create_app(
     index: VectorIndex,
     blobs: BlobStore,
     embed: EmbedQuery,
+    check_holds: CheckHolds,
     people: People | None = None,
     approvals: Approvals | None = None,
     safety: Safety | None = None,
@@ -77,10 +79,11 @@ def create_app(
     align_vectors(database, index)
     routers = [router, internal, erasure.internal]
     app = create_service_app("knowledge", settings, routers, database=database, lifespan=_running)
-    app.state.personal_data = PersonalData(database, index)
+    app.state.personal_data = PersonalData(database, index, check_holds)
     app.state.index = index
     app.state.blobs = blobs
     app.state.embed = embed
+    app.state.check_holds = check_holds
     app.state.views = Views(database)
     app.state.people = people
     app.state.approvals = approvals

@@ -14,6 +14,7 @@ from zhiku_platform.audit import event_of, record
 from zhiku_platform.contracts.governance import ApprovalAction, ApprovalSubject, Claim, Resource
 from zhiku_platform.contracts.knowledge import GrantRole, KnowledgeBaseIds
 from zhiku_platform.db import utc_now
+from zhiku_platform.holds import CheckHolds, with_documents
 from zhiku_services.knowledge.models import AUDIT_OUTBOX, DeletedKnowledgeBaseRow
 from zhiku_services.knowledge.repository import DeletionRepository, KnowledgeRepository
 from zhiku_services.knowledge.roles import require_role
@@ -39,18 +40,29 @@ def describe(access: Access, knowledge_base_id: str, session: Session) -> Approv
 
 
 def delete(
-    access: Access, knowledge_base_id: str, session: Session, *, approvals: Approvals, approval_id: str
+    access: Access,
+    knowledge_base_id: str,
+    session: Session,
+    *,
+    approvals: Approvals,
+    check_holds: CheckHolds,
+    approval_id: str,
 ) -> Claim:
     """Delete it, if exactly this was approved; the claim is for the caller to complete after the commit.
 
-    It is locked first, so what is described is what is deleted.
+    It is locked first, so what is described is what is deleted. Holds are asked for before the approval, which is not
+    used up in vain.
+
+    Raises:
+        HeldError: a legal hold keeps it, or a document of it.
     """
     repository = KnowledgeRepository(session, access)
     repository.lock(require_role(repository, knowledge_base_id, GrantRole.OWNER))
     subject = describe(access, knowledge_base_id, session)
-    claim = approvals.use(access, approval_id, subject)
     holdings = DeletionRepository(session, access, knowledge_base_id)
     documents = len(holdings.contents())
+    check_holds(access, with_documents(knowledge_base_id, holdings.document_ids()))
+    claim = approvals.use(access, approval_id, subject)
     holdings.delete()
     session.add(
         DeletedKnowledgeBaseRow(

@@ -3,6 +3,7 @@
 A document whose passages, title or path name them goes where that was decided, from every release and the index.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from zhiku_platform.contracts.erasure import Disposition, EraseOrder, Found, Per
 from zhiku_platform.contracts.knowledge import GrantRole
 from zhiku_platform.db import Database
 from zhiku_platform.erasure import ERASED, Mentions, counted, found
+from zhiku_platform.holds import CheckHolds, with_documents
 from zhiku_services.knowledge.index import VectorIndex
 from zhiku_services.knowledge.models import (
     AUDIT_OUTBOX,
@@ -40,6 +42,7 @@ class PersonalData:
 
     database: Database
     index: VectorIndex
+    check_holds: CheckHolds
 
     def find(self, access: Access, sought: PersonSought) -> list[Found]:
         with self.database.read() as session:
@@ -56,6 +59,8 @@ class PersonalData:
     def erase(self, access: Access, order: EraseOrder) -> dict[str, int]:
         with self.database.write() as session:
             person = _Person(session, access, order)
+            for knowledge_base_id, documents in person.decided(order.decided).items():
+                self.check_holds(access, with_documents(knowledge_base_id, documents))
             counts = {
                 "document": person.delete(order.decided),
                 "grant": person.delete_grants(order.decided),
@@ -121,6 +126,17 @@ class _Person:
             .where(col(DocumentRow.tenant) == self._tenant, col(AclReaderRow.token) == f"user:{self._sub}")
         )
         return list(self._session.exec(query))
+
+    def decided(self, decided: Sequence[str]) -> dict[str, list[str]]:
+        """The documents among what was decided, by knowledge base, locked until the end of the transaction."""
+        documents: dict[str, list[str]] = defaultdict(list)
+        for document_id in decided:
+            query = select(DocumentRow).where(
+                col(DocumentRow.id) == document_id, col(DocumentRow.tenant) == self._tenant
+            )
+            if (row := self._session.exec(query.with_for_update()).one_or_none()) is not None:
+                documents[row.knowledge_base_id].append(row.id)
+        return documents
 
     def delete(self, decided: Sequence[str]) -> int:
         """Ingestion has had them retired; a backup of this database alone may have brought them back."""

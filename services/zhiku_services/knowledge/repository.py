@@ -430,6 +430,10 @@ class DeletionRepository:
         rows = self._session.exec(query.order_by(col(DocumentRow.id)))
         return [(document_id, version_id or "") for document_id, version_id in rows]
 
+    def document_ids(self) -> Sequence[str]:
+        """Every document that is there or was, in the order of their ids."""
+        return self._session.exec(select(DocumentRow.id).where(self._of_it).order_by(col(DocumentRow.id))).all()
+
     def delete(self) -> None:
         """Delete every row, and note that the index must follow."""
         documents = select(DocumentRow.id).where(self._of_it).scalar_subquery()

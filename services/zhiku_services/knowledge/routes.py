@@ -95,9 +95,9 @@ def change_knowledge_base(
 
 
 @router.delete("/knowledge-bases/{knowledge_base_id}", status_code=204)
-def delete_knowledge_base(access: CanManage, session: WriteSession, knowledge_base_id: str) -> None:
+def delete_knowledge_base(access: CanManage, request: Request, session: WriteSession, knowledge_base_id: str) -> None:
     """Delete an empty knowledge base that you own."""
-    service.delete_knowledge_base(access, knowledge_base_id, session)
+    service.delete_knowledge_base(access, knowledge_base_id, session, check_holds=request.app.state.check_holds)
 
 
 @router.post(
@@ -117,7 +117,14 @@ def delete_with_approval(
         return waiting(_approvals(request).ask(access, subject, why.reason))
     approvals = _approvals(request)
     with _database(request).write() as session:
-        claim = deletion.delete(access, knowledge_base_id, session, approvals=approvals, approval_id=approval)
+        claim = deletion.delete(
+            access,
+            knowledge_base_id,
+            session,
+            approvals=approvals,
+            check_holds=request.app.state.check_holds,
+            approval_id=approval,
+        )
     approvals.complete(access, claim)
     publishing.align_vectors(_database(request), request.app.state.index)
     return Response(status_code=204)

@@ -21,6 +21,7 @@ from zhiku_platform.contracts.knowledge import (
 from zhiku_platform.contracts.wire import Page
 from zhiku_platform.db import new_id, utc_now
 from zhiku_platform.errors import NotFoundError
+from zhiku_platform.holds import CheckHolds, with_documents
 from zhiku_services.knowledge.errors import (
     KnowledgeBaseInUseError,
     LastOwnerError,
@@ -106,10 +107,11 @@ def change_knowledge_base(
     return get_knowledge_base(access, knowledge_base_id, session)
 
 
-def delete_knowledge_base(access: Access, knowledge_base_id: str, session: Session) -> None:
+def delete_knowledge_base(access: Access, knowledge_base_id: str, session: Session, *, check_holds: CheckHolds) -> None:
     """Delete an empty knowledge base; owners only.
 
     Raises:
+        HeldError: a legal hold keeps it.
         KnowledgeBaseInUseError: it holds documents, and deleting those is a decision for two people.
     """
     repository = KnowledgeRepository(session, access)
@@ -129,6 +131,7 @@ def delete_knowledge_base(access: Access, knowledge_base_id: str, session: Sessi
     )
     session.add(gone)
     record(session, AUDIT_OUTBOX, event_of(access, "knowledge_base.deleted", knowledge_base_id))
+    check_holds(access, with_documents(knowledge_base_id, []))
 
 
 def list_grants(access: Access, knowledge_base_id: str, session: Session) -> Page[Grant]:

@@ -10,10 +10,9 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from zhiku_platform.access import PRINCIPAL_HEADER, Access, PrincipalSigner
+from zhiku_platform.access import PRINCIPAL_HEADER, PrincipalSigner
 from zhiku_platform.contracts.assistant import Answer, AnswerEvent, DoneEvent
 from zhiku_platform.contracts.audit import LoggedReceipt
-from zhiku_platform.contracts.holds import Held
 from zhiku_platform.contracts.identity import Principal, Role
 from zhiku_platform.contracts.inference import ChatDelta, ChatRequest, ModelInfo, ModelList, ModelState
 from zhiku_platform.contracts.safety import (
@@ -27,7 +26,6 @@ from zhiku_platform.contracts.safety import (
 )
 from zhiku_platform.db import Database
 from zhiku_platform.errors import ServiceUnavailableError
-from zhiku_platform.holds import HeldError
 from zhiku_platform.inprocess import AsyncInProcessTransport
 from zhiku_platform.settings import Settings
 from zhiku_platform.testing.knowledge import LocalKnowledge
@@ -35,6 +33,8 @@ from zhiku_services.assistant.app import close, create_app, open_database
 from zhiku_services.assistant.streaming import EVENTS
 from zhiku_services.safety.lexicon import Term
 from zhiku_services.safety.service import Safety
+
+from ..local_holds import LocalHolds
 
 LIN = Principal(sub="lin", tenant="acme", groups=frozenset({"engineering"}), roles=frozenset({Role.EMPLOYEE}))
 ZHAO = Principal(sub="zhao", tenant="acme", groups=frozenset({"finance"}), roles=frozenset({Role.EMPLOYEE}))
@@ -116,20 +116,6 @@ class OutboxLog:
         with self.database.engine.connect() as connection:
             digest = connection.exec_driver_sql(query, (answer_id,)).scalar()
         return LoggedReceipt(sha256=digest, is_proven=digest is not None and self.is_proven)
-
-
-@dataclass
-class LocalHolds:
-    """What governance would say; `is_down` is one that does not answer."""
-
-    held: set[str] = field(default_factory=set[str])
-    is_down: bool = False
-
-    def check(self, access: Access, things: Sequence[Held]) -> None:
-        if self.is_down:
-            raise ServiceUnavailableError("The governance service does not answer.", remedy="Try again in a moment.")
-        if self.held & {thing.id for thing in things}:
-            raise HeldError
 
 
 @dataclass

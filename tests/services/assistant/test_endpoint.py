@@ -27,7 +27,8 @@ from zhiku_services.inference.embedding import Embedder
 from zhiku_services.inference.errors import ModelMissingError
 from zhiku_services.inference.service import Models
 
-from .conftest import Assistant, LocalHolds, LocalSafety, OutboxLog, ScriptedInference
+from ..local_holds import LocalHolds
+from .conftest import Assistant, LocalSafety, OutboxLog, ScriptedInference
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 

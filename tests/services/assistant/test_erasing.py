@@ -8,7 +8,8 @@ import pytest
 from zhiku_platform.access import service_principal
 from zhiku_platform.contracts.identity import Principal
 
-from .conftest import LIN, ZHAO, Assistant, LocalHolds
+from ..local_holds import LocalHolds
+from .conftest import LIN, ZHAO, Assistant
 
 pytestmark = pytest.mark.anyio
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from .conftest import Assistant, LocalHolds
+from ..local_holds import LocalHolds
+from .conftest import Assistant
 
 pytestmark = pytest.mark.anyio
 

@@ -40,6 +40,8 @@ from zhiku_services.knowledge import app as knowledge_app
 from zhiku_services.knowledge.index import VectorIndex
 from zhiku_services.knowledge.index_milvus import open_milvus
 
+from ..local_holds import LocalHolds
+
 __all__ = ["postgres_database", "postgres_url", "valkey_url"]
 
 OWNER = Principal(sub="olga", tenant="acme", roles=frozenset({Role.EMPLOYEE, Role.KB_ADMIN}))
@@ -128,6 +130,7 @@ class House:
     knowledge_http: httpx2.Client
     knowledge_switch: Switch
     embedder: HashedEmbedder
+    holds: LocalHolds
     http: httpx2.Client
     signer: PrincipalSigner
     knowledge_base_id: str
@@ -225,6 +228,7 @@ def knowledge_side(
         index=index,
         blobs=FolderBlobStore(home / "blobs"),
         embed=lambda _, query: hashed_vector(query),
+        check_holds=LocalHolds().check,
     )
     switch = Switch(app)
     signer = PrincipalSigner(settings.secret_key.get_secret_value())
@@ -244,6 +248,7 @@ def make_house(
     switch.calls.clear()
     base = _knowledge_base(knowledge_side.http, signer)
     clients: list[httpx2.Client] = []
+    holds = LocalHolds()
 
     def build(database: Database, *, timing: Timing = PATIENT, **settings: object) -> House:
         configured = Settings(home=tmp_path, files_roots=(tmp_path / "files",), **settings)  # type: ignore[arg-type]
@@ -254,6 +259,7 @@ def make_house(
             blobs=blobs,
             queue=Queue("ingestion", configured),
             knowledge=knowledge,
+            check_holds=holds.check,
             embed=embedder.embed,
             count_tokens=lambda text: len(text.split()) + sum(ord(c) > 0x2E80 for c in text),
             pool=pool,
@@ -267,6 +273,7 @@ def make_house(
             database=database,
             blobs=blobs,
             client=IngestionClient(http, signer),
+            holds=holds,
             knowledge=knowledge,
             knowledge_http=knowledge_side.http,
             knowledge_switch=switch,

@@ -61,6 +61,7 @@ def main(home: Path, documents: int) -> None:
         index=index,
         blobs=blobs,
         embed=lambda _, query: hashed_vector(query),
+        check_holds=lambda _access, _things: None,
     )
     signer = PrincipalSigner(settings.secret_key.get_secret_value())
     http = httpx2.Client(transport=InProcessTransport(knowledge_side, loop), base_url="http://knowledge")
@@ -72,6 +73,7 @@ def main(home: Path, documents: int) -> None:
             blobs=blobs,
             queue=Queue("ingestion", settings),
             knowledge=KnowledgeClient(http, signer),
+            check_holds=lambda _access, _things: None,
             embed=HashedEmbedder().embed,
             count_tokens=lambda text: len(text.split()) + sum(ord(c) > 0x2E80 for c in text),
             pool=pool,

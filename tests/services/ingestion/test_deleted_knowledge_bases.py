@@ -22,6 +22,10 @@ def indexed(house: House, text: str) -> str:
     return version.document_id
 
 
+def dropped(house: House) -> int:
+    return drop_deleted(house.database, house.knowledge, house.holds.check, held_until={}, now=utc_now())
+
+
 def delete(house: House, *, is_told: bool = True) -> None:
     """The knowledge base is gone from the knowledge service's tables, as after an approved deletion."""
     knowledge: Database = house.knowledge_switch.app.state.database
@@ -41,20 +45,20 @@ def test_documents_and_blobs_of_a_deleted_knowledge_base_go(house: House) -> Non
     documents = [indexed(house, text) for text in ("first", "second")]
     assert len(list(house.blobs.names())) == 2
     delete(house)
-    assert drop_deleted(house.database, house.knowledge, now=utc_now()) == 2
+    assert dropped(house) == 2
     for document_id in documents:
         house.push(document_id)
     for name in list(house.blobs.names()):
         tasks.drop_blob(name, house.service.tasks)
     assert list(house.blobs.names()) == []
-    assert drop_deleted(house.database, house.knowledge, now=utc_now()) == 0
+    assert dropped(house) == 0
 
 
 def test_what_knowledge_merely_does_not_know_stays(house: House) -> None:
     """As after a restore of an older backup of the knowledge service alone."""
     indexed(house, "first")
     delete(house, is_told=False)
-    assert drop_deleted(house.database, house.knowledge, now=utc_now()) == 0
+    assert dropped(house) == 0
     assert len(list(house.blobs.names())) == 1
 
 
@@ -63,7 +67,7 @@ def test_other_knowledge_bases_stay(house: House) -> None:
     indexed(house, "first")
     with house.knowledge_switch.app.state.database.write() as session:
         _tell(session, other)
-    assert drop_deleted(house.database, house.knowledge, now=utc_now()) == 0
+    assert dropped(house) == 0
     assert house.found("first") == ["first"]
 
 
@@ -73,7 +77,7 @@ def test_what_waits_for_an_empty_knowledge_base_goes_with_it(house: House) -> No
     path = f"/api/v1/knowledge-bases/{house.knowledge_base_id}"
     assert house.knowledge_http.delete(path, headers=headers).status_code == 204
 
-    assert drop_deleted(house.database, house.knowledge, now=utc_now()) == 1
+    assert dropped(house) == 1
     house.push(version.document_id)
     for name in list(house.blobs.names()):
         tasks.drop_blob(name, house.service.tasks)

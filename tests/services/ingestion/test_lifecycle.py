@@ -473,7 +473,7 @@ def test_a_deleted_document_leaves_index_and_blob_store(house: House) -> None:
     house.client.delete_document(EDITOR, version.document_id)
     house.client.delete_document(EDITOR, version.document_id)
     house.push(version.document_id)
-    pushing.drop_blob(version.content_hash, database=house.database, blobs=house.blobs)
+    pushing.drop_blob(version.content_hash, database=house.database, blobs=house.blobs, check_holds=house.holds.check)
 
     assert house.found("sentence") == []
     assert list(house.blobs.names()) == []
@@ -503,10 +503,10 @@ def test_shared_bytes_stay_until_the_last_document_goes(house: House) -> None:
     second = house.work(house.upload("Twice the same.", path="b.txt").id)
 
     house.client.delete_document(EDITOR, first.document_id)
-    pushing.drop_blob(first.content_hash, database=house.database, blobs=house.blobs)
+    pushing.drop_blob(first.content_hash, database=house.database, blobs=house.blobs, check_holds=house.holds.check)
     assert len(list(house.blobs.names())) == 1
     house.client.delete_document(EDITOR, second.document_id)
-    pushing.drop_blob(first.content_hash, database=house.database, blobs=house.blobs)
+    pushing.drop_blob(first.content_hash, database=house.database, blobs=house.blobs, check_holds=house.holds.check)
 
     assert list(house.blobs.names()) == []
 

@@ -41,6 +41,7 @@ from zhiku_services.knowledge.app import create_app
 from zhiku_services.knowledge.models import Base, PassageRow
 from zhiku_services.knowledge.publishing import align_vectors
 
+from ..local_holds import LocalHolds
 from .memory_index import BreakableIndex, MemoryIndex
 
 CANARY = re.compile(rb"cnr[0-9]{6}x", re.IGNORECASE)
@@ -265,6 +266,7 @@ class World:
             index=self.index,
             blobs=self.blobs,
             embed=lambda _, query: hashed_vector(query),
+            check_holds=LocalHolds().check,
             people=self,
         )
         self._signer: PrincipalSigner = app.state.signer

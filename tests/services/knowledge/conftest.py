@@ -27,6 +27,8 @@ from zhiku_services.knowledge.index import VectorIndex
 from zhiku_services.knowledge.index_milvus import open_milvus
 from zhiku_services.knowledge.models import Base
 
+from ..local_holds import LocalHolds
+
 __all__ = ["postgres_database", "postgres_url"]
 
 ZHAO = Principal(
@@ -174,9 +176,16 @@ def database(request: pytest.FixtureRequest) -> Database:
 
 
 @pytest.fixture
-def knowledge(tmp_path: Path, database: Database, index: VectorIndex) -> Iterator[Knowledge]:
+def holds() -> LocalHolds:
+    return LocalHolds()
+
+
+@pytest.fixture
+def knowledge(tmp_path: Path, database: Database, index: VectorIndex, holds: LocalHolds) -> Iterator[Knowledge]:
     blobs = FolderBlobStore(tmp_path / "blobs")
     embed: Callable[[Principal, str], list[float]] = lambda _, query: hashed_vector(query)  # noqa: E731
-    app = create_app(Settings(home=tmp_path), database=database, index=index, blobs=blobs, embed=embed)
+    app = create_app(
+        Settings(home=tmp_path), database=database, index=index, blobs=blobs, embed=embed, check_holds=holds.check
+    )
     with TestClient(app) as http:
         yield Knowledge(http, database, index, blobs)

@@ -17,6 +17,7 @@ from zhiku_services.governance.app import create_app, open_database
 from zhiku_services.knowledge import deletion
 
 from ..governance.conftest import FANG, WU, Directory, Governance
+from ..local_holds import LocalHolds
 from .conftest import INGESTION, LIN, STRANGER, ZHAO, Knowledge
 
 WHY = {"reason": "The project has ended"}
@@ -110,6 +111,32 @@ def test_two_others_delete_every_row_and_vector(both: Both) -> None:
     assert both.delete(approval).status_code == 404
     done = both.governance.get(approval)
     assert (done.state, done.completed_at is not None) == ("used", True)
+
+
+@pytest.mark.parametrize("held", ["doc_b", "the knowledge base"])
+def test_what_is_held_stays_and_its_approval_is_good_later(both: Both, holds: LocalHolds, held: str) -> None:
+    approval = both.approved()
+    before = rows(both.knowledge.database)
+    holds.held.add(held if held == "doc_b" else both.kb)
+    refused = both.delete(approval)
+    assert (refused.status_code, refused.json()["code"]) == (409, "held")
+    assert both.state(approval) == "approved"
+    holds.held.clear()
+    holds.is_down = True
+    assert both.delete(approval).status_code == 503
+    assert rows(both.knowledge.database) == before
+    holds.is_down = False
+    assert both.delete(approval).status_code == 204
+
+
+def test_an_empty_knowledge_base_stays_while_it_is_held(both: Both, holds: LocalHolds) -> None:
+    path = f"/api/v1/knowledge-bases/{(empty := both.knowledge.create('Empty'))}"
+    headers = both.knowledge.headers(ZHAO)
+    holds.held.add(empty)
+    assert both.knowledge.http.delete(path, headers=headers).json()["code"] == "held"
+    assert both.knowledge.http.get(path, headers=headers).status_code == 200
+    holds.held.clear()
+    assert both.knowledge.http.delete(path, headers=headers).status_code == 204
 
 
 def test_what_came_later_was_not_approved(both: Both) -> None:

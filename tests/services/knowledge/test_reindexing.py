@@ -12,6 +12,7 @@ from zhiku_services.knowledge.app import create_app
 from zhiku_services.knowledge.index import IndexMismatchError
 from zhiku_services.knowledge.reindexing import IndexModel, count_passages, reindex, require_model
 
+from ..local_holds import LocalHolds
 from .conftest import LIN, ZHAO, Knowledge
 from .memory_index import MemoryIndex
 
@@ -64,6 +65,7 @@ def test_an_index_made_anew_finds_the_same_for_the_same_people(filled: Knowledge
         index=made,
         blobs=filled.blobs,
         embed=lambda _, query: hashed_vector(query),
+        check_holds=LocalHolds().check,
     )
     with TestClient(app) as http:
         anew = Knowledge(http, filled.database, made, filled.blobs)

@@ -2765,10 +2765,10 @@ export interface components {
     };
     /**
      * HoldScope
-     * @description What a hold keeps: `user`, every conversation of a user.
+     * @description What a hold keeps: every conversation of a `user`, a `document`, or a `knowledge_base` with all its documents.
      * @enum {string}
      */
-    HoldScope: "user";
+    HoldScope: "user" | "document" | "knowledge_base";
     /**
      * Integrity
      * @description Whether a stored receipt is the one whose digest the audit log holds under a signed checkpoint.
