@@ -51,7 +51,7 @@ export function FeedbackModal({ given, isPending, error, onSubmit, onWithdraw, o
             <Group gap="xs" mt={6} role="group" aria-labelledby={label}>
               <Chip.Group multiple value={faults} onChange={setFaults}>
                 {FAULTS.map((fault) => (
-                  <Chip key={fault} value={fault} size="sm" radius="sm">
+                  <Chip key={fault} value={fault} size="sm" radius="sm" variant="outline">
                     {t(`feedback.fault.${fault}`)}
                   </Chip>
                 ))}
