@@ -36,6 +36,8 @@ ENGLISH = re.compile(
     rf"\d{{1,6}} (?:{_NAME} |\d{{1,5}}(?:st|nd|rd|th)? ){{1,5}}(?:\d{{1,5}}\b|{_STREET}\b\.?)(?:\s{{1,3}}\d{{1,4}}\b)?{_MORE}{_CITY}"
     rf"|\d{{1,6}} {_NAME}(?: {_NAME}){{0,4}},?\s{{1,3}}{_UNIT}{_CITY}"
     rf"|(?:{_NAME} ){{1,4}}\d{{1,5}},?\s{{1,3}}{_UNIT}{_CITY}"
+    rf"|(?:Rua|Via|Viale|Piazza|Calle|Avenida|Avda|rue|ul|C/)\.? (?:{_NAME} ){{1,5}}\d{{1,5}}\b"
+    rf"|[^\W\d_]{{3,24}}(?:stra(?:ss|ß)e|str|gasse|allee|weg|platz|straat|laan|vej|gade|v[äa]gen|gatan|veien|gata|katu|tie)\.? \d{{1,4}}\b"
     rf"|{_UNIT}(?:,? {_UNIT})?\s[DFA]PO [A-Z]{{2}} \d{{5}}|(?:PSC|Unit|CMR) \d{{1,5}},? Box \d{{1,5}}\s[ADF]PO [A-Z]{{2}} \d{{5}}"
     rf"|(?:USNV|USNS|USS|USCGC) {_NAME}\s[ADF]PO [A-Z]{{2}} \d{{5}})",
     re.IGNORECASE,

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
+from zhiku_platform.privacy.english import find_english, reads_as_person
 from zhiku_platform.privacy.findings import Entity, Finding
 from zhiku_platform.privacy.organisations import Word, join_names
 
@@ -92,7 +93,8 @@ def find_names(texts: Sequence[str], language: str) -> list[list[Finding]]:
     }
     return [
         [finding for start, piece, model in parts for finding in _findings(start, spans[model][piece], model)]
-        for parts in cut
+        + [*(find_english(text) if language == "en" else ())]
+        for text, parts in zip(texts, cut, strict=True)
     ]
 
 
@@ -173,4 +175,6 @@ def _corrected(text: str, start: int, end: int, label: str) -> Span:
             label = "PERSON"
         elif label == "ORG" and _PLACE_LEADS.search(before):
             label = "GPE"
+        elif label != "PERSON" and reads_as_person(text[start:end]):
+            label = "PERSON"
     return start, end, label

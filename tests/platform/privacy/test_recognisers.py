@@ -9,6 +9,7 @@ from presidio_analyzer import AnalyzerEngine, RecognizerRegistry
 from presidio_analyzer.nlp_engine import NlpEngineProvider
 
 from zhiku_platform.privacy import Analyzer, Entity, Finding, Sensitivity
+from zhiku_platform.privacy.english import find_english, reads_as_person
 from zhiku_platform.privacy.evaluation import Find, evaluate, ours
 from zhiku_platform.privacy.names import _chinese, _chinese_model, _corrected, _words, find_names
 from zhiku_platform.privacy.normalise import normalise
@@ -172,6 +173,33 @@ def test_the_words_before_a_name_say_what_it_is(before: str, value: str, label: 
     text = before + value
     start, end, corrected = _corrected(text, len(before), len(text), label)
     assert (text[start:end], corrected) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Dear Zhanna, all is well.", [("PERSON", "Zhanna")]),
+        ("my name is borna.", [("PERSON", "borna")]),
+        ("Then Sofia R. Lima and Miriam left.", [("PERSON", "Sofia R. Lima"), ("PERSON", "Miriam")]),
+        ("The bill of Hudson Rail Ltd. was paid.", [("ORGANIZATION", "Hudson Rail Ltd.")]),
+        ("name: redis, on Sunday in May, will grant hope", []),
+    ],
+)
+def test_lists_and_edges_find_english_names(text: str, expected: list[tuple[str, str]]) -> None:
+    assert [(f.type.value, text[f.start : f.end]) for f in sorted(find_english(text))] == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "is_person"),
+    [("Esat Jeknić", True), ("Carly Jones", True), ("Global Markets", False), ("May Jensen", False)],
+)
+def test_the_shape_of_a_name_says_who_is_a_person(name: str, is_person: bool) -> None:
+    assert reads_as_person(name) is is_person
+
+
+@pytest.mark.parametrize("street", ["Via Tasso 129", "Ziegelgasse 19", "Rua João Pessoa 1636"])
+def test_streets_of_europe_are_addresses(street: str) -> None:
+    assert ("ADDRESS", street) in values(f"Send it to {street} today.", "en")
 
 
 def test_nothing_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
