@@ -13,6 +13,7 @@ from zhiku_services.commands import (
     audit,
     bench,
     doctor,
+    erasure,
     evaluate,
     finetune,
     ingest,
@@ -45,6 +46,7 @@ app.add_typer(bench.app, name="bench")
 app.add_typer(models.app, name="models")
 app.add_typer(audit.app, name="audit")
 app.add_typer(safety.app, name="safety")
+app.add_typer(erasure.app, name="erasure")
 app.add_typer(keycloak.app, name="keycloak")
 app.add_typer(finetune.app, name="finetune")
 

@@ -252,7 +252,7 @@ class Embedded:
         return GovernanceClient(self._client("governance"), self._signer)
 
     def _build_gateway(self, database: Database) -> None:
-        upstreams = {name: self._async_client(name) for name in (*SERVICES, "audit", "governance", "safety")}
+        upstreams = {name: self._async_client(name) for name in (*SERVICES, "audit", "safety")}
         provider: FastAPI | None = None
         if self.settings.oidc_issuer is None:
             provider = self.apps["identity_provider"] = identity_provider.create_app(self.settings)

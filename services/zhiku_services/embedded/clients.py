@@ -10,6 +10,7 @@ import httpx2
 
 from zhiku_platform.access import PrincipalSigner
 from zhiku_platform.clients.assistant import AssistantClient
+from zhiku_platform.clients.erasures import ErasureDeskClient
 from zhiku_platform.clients.inference import InferenceClient
 from zhiku_platform.clients.ingestion import IngestionClient
 from zhiku_platform.clients.knowledge import KnowledgeClient
@@ -21,7 +22,7 @@ from zhiku_services.embedded.home import socket_path
 from zhiku_services.gateway.app import issuer_of, open_database
 from zhiku_services.gateway.directory import find_principal
 
-SERVICES = ("knowledge", "ingestion", "assistant", "inference")
+SERVICES = ("knowledge", "ingestion", "assistant", "inference", "governance")
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Clients:
     ingestion: IngestionClient
     inference: InferenceClient
     assistant: AssistantClient
+    erasures: ErasureDeskClient
     loop: asyncio.AbstractEventLoop
 
     def principal(self, username: str) -> Principal:
@@ -78,6 +80,7 @@ def clients_of(
         ingestion=IngestionClient(sync["ingestion"], signer),
         inference=InferenceClient(sync["inference"], signer),
         assistant=AssistantClient(streaming["assistant"], signer),
+        erasures=ErasureDeskClient(sync["governance"], signer),
         loop=loop,
     )
 

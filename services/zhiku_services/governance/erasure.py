@@ -58,6 +58,7 @@ LOG = "audit"
 ON_ITS_WAY = "event_on_its_way"
 _WAITS = 40
 _WAIT_S = 0.25
+_HELD_AT_ONCE = 200
 _CERTIFICATE = "zhiku-erasure-certificate-v1"
 _NOT_REACHED = [
     "the vector engine's segments, until it compacts them",
@@ -277,7 +278,7 @@ def _replay(line: Registered, person: PersonSought, desk: Desk) -> Replayed:
 
 
 def _erase(name: str, store: Store, order: EraseOrder, access: Access, desk: Desk) -> dict[str, int]:
-    _check_holds(access, order.sub, desk)
+    _check_holds(access, order, desk)
     if name == LOG:
         _settle(access.tenant, order, desk)
     return store.erase(_desk(access.tenant), order)
@@ -420,12 +421,17 @@ def _settle(tenant: str, person: PersonSought, desk: Desk) -> None:
         desk.wait(_WAIT_S)
 
 
-def _check_holds(access: Access, sub: str, desk: Desk) -> None:
-    deletion = NewDeletion(requester=access.principal.sub, things=[Held(scope=HoldScope.USER, id=sub)])
-    with desk.database.write() as session:
-        is_held = holds.check(_own(access.tenant, Permission.HOLD_CHECK), deletion, session).is_held
-    if is_held:
-        raise HeldError
+def _check_holds(access: Access, order: EraseOrder, desk: Desk) -> None:
+    """That no hold keeps the person or what was chosen; the stores ask again for what they know of it."""
+    held = [Held(scope=HoldScope.USER, id=order.sub)]
+    held += [Held(scope=HoldScope.DOCUMENT, id=each) for each in order.decided]
+    own = _own(access.tenant, Permission.HOLD_CHECK)
+    for start in range(0, len(held), _HELD_AT_ONCE):
+        deletion = NewDeletion(requester=access.principal.sub, things=held[start : start + _HELD_AT_ONCE])
+        with desk.database.write() as session:
+            is_held = holds.check(own, deletion, session).is_held
+        if is_held:
+            raise HeldError
 
 
 def _order(row: ErasureRow, desk: Desk) -> tuple[PersonSought, EraseOrder]:
