@@ -32,12 +32,14 @@ _WORDS = frozenset(
     )
 )
 """First names that are words or places as well."""
+_LATIN = r"0-9A-Za-z_À-ž"
+"""What a Latin word is made of: to `\\w` a Chinese character is a letter too."""
 _PART = r"[A-ZÀ-ÖØ-ÞĀ-Ž][a-zß-öø-ÿā-ž'’]+(?:-[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ]+)?"
 _INITIAL = r"(?: [A-ZÀ-ÖØ-Þ](?:\.|(?!\w)))"
 _WORD = re.compile(rf"{_PART}|[A-Z]\.?")
 _FULL = re.compile(
-    rf"(?<![\w.@/\-])({_PART}){_INITIAL}?(?: +(?:van|von|de|da|di|del|ten|der|den|la|le|bin|al)){{0,2}}"
-    rf"(?: +({_PART}))?(?!\w|-)"
+    rf"(?<![{_LATIN}.@/\-])({_PART}){_INITIAL}?(?: +(?:van|von|de|da|di|del|ten|der|den|la|le|bin|al)){{0,2}}"
+    rf"(?: +({_PART}))?(?![{_LATIN}\-])"
 )
 _LEAD = re.compile(
     rf"(?:\b[Mm]y name is|\b[Nn]amed|\b(?:Mr|Mrs|Ms|Dr|Prof)\.|\b(?:Mr|Mrs|Ms|Miss|Dr|Sir|Madam|Dear)|\b[Ss]igned by:?"
@@ -73,14 +75,17 @@ def reads_as_person(name: str) -> bool:
     return first.lower() not in _WORDS and (first.lower() in _first_names() or bool(_SURNAME.match(rest[-1])))
 
 
-def find_english(text: str) -> Iterator[Finding]:
-    """Find people by first name and by title or greeting, and companies by their form of business."""
+def find_english(text: str, language: str) -> Iterator[Finding]:
+    """Find people by first name and by title or greeting, and companies by their form of business.
+
+    In Chinese text a first name alone is none: there it is as often a product.
+    """
     companies = [*_companies(text)]
     yield from companies
     for match in (*_LEAD.finditer(text), *_LEAD_LOWER.finditer(text)):
         yield Finding(*match.span(1), Entity.PERSON, 0.57, "name-position")
     for start, end, is_full in _by_first_name(text):
-        if all(end <= company.start or company.end <= start for company in companies):
+        if (is_full or language == "en") and all(end <= company.start or company.end <= start for company in companies):
             yield Finding(start, end, Entity.PERSON, 0.56 if is_full else 0.555, "first-name")
 
 

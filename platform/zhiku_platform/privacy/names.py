@@ -74,7 +74,7 @@ def pieces(text: str, language: str) -> Iterator[tuple[int, str, str]]:
         for match in _SENTENCE.finditer(text):
             if _HAN.search(match[0]):
                 yield match.start(), match[0], "zh"
-    elif language == "en":
+    if language == "en":
         for match in _LINE.finditer(text):
             if _CAPITAL.search(match[0]):
                 yield match.start(), match[0].rstrip("\n"), "en"
@@ -93,7 +93,7 @@ def find_names(texts: Sequence[str], language: str) -> list[list[Finding]]:
     }
     return [
         [finding for start, piece, model in parts for finding in _findings(start, spans[model][piece], model)]
-        + [*(find_english(text) if language == "en" else ())]
+        + [*(find_english(text, language) if _CAPITAL.search(text) or language == "en" else ())]
         for text, parts in zip(texts, cut, strict=True)
     ]
 
@@ -158,7 +158,9 @@ def _english(wanted: Iterable[str]) -> dict[str, list[Span]]:
         piece: [
             _corrected(piece, entity.start_char, entity.end_char, entity.label_)
             for entity in document.ents
-            if entity.label_ in _EN and _CAPITAL.search(entity.text) and not _NO_NAME.search(entity.text)
+            if entity.label_ in _EN
+            and _CAPITAL.search(entity.text)
+            and not (_NO_NAME.search(entity.text) or _HAN.search(entity.text))
         ]
         for piece, document in zip(ordered, documents, strict=True)
     }

@@ -186,7 +186,7 @@ def test_the_words_before_a_name_say_what_it_is(before: str, value: str, label: 
     ],
 )
 def test_lists_and_edges_find_english_names(text: str, expected: list[tuple[str, str]]) -> None:
-    assert [(f.type.value, text[f.start : f.end]) for f in sorted(find_english(text))] == expected
+    assert [(f.type.value, text[f.start : f.end]) for f in sorted(find_english(text, "en"))] == expected
 
 
 @pytest.mark.parametrize(
@@ -200,6 +200,17 @@ def test_the_shape_of_a_name_says_who_is_a_person(name: str, is_person: bool) ->
 @pytest.mark.parametrize("street", ["Via Tasso 129", "Ziegelgasse 19", "Rua João Pessoa 1636"])
 def test_streets_of_europe_are_addresses(street: str) -> None:
     assert ("ADDRESS", street) in values(f"Send it to {street} today.", "en")
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "expected"),
+    [
+        ("请联系Sofia Lima确认合同", "zh", [("PERSON", "Sofia Lima")]),
+        ("Please ask 王小明 or Maria Garcia in London.", "en", [("PERSON", "王小明"), ("PERSON", "Maria Garcia")]),
+    ],
+)
+def test_names_of_the_other_script_are_found(text: str, language: str, expected: list[tuple[str, str]]) -> None:
+    assert [one for one in values(text, language) if one[0] == "PERSON"] == expected
 
 
 def test_nothing_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
