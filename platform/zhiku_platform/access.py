@@ -63,6 +63,7 @@ class Permission(StrEnum):
     ERASURE_READ = "erasure:read"
     ERASURE_REQUEST = "erasure:request"
     PERSON_ERASE = "person:erase"
+    TRAINING_MANAGE = "training:manage"
 
 
 _OWN = frozenset({Permission.API_KEY_MANAGE, Permission.SESSION_OWN, Permission.APPROVAL_OWN})
@@ -88,7 +89,7 @@ ROLE_PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
     {
         Role.EMPLOYEE: _EMPLOYEE,
         Role.KB_ADMIN: _EMPLOYEE | {Permission.KNOWLEDGE_BASE_CREATE, Permission.SOURCE_MANAGE},
-        Role.ML_ENGINEER: _READER,
+        Role.ML_ENGINEER: _READER | {Permission.TRAINING_MANAGE},
         Role.COMPLIANCE_REVIEWER: _READER
         | {
             Permission.RECEIPT_REVIEW,

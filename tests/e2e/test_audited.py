@@ -314,6 +314,22 @@ def run_erasure(world: World) -> httpx2.Response:
     return response
 
 
+def upload_examples(world: World) -> httpx2.Response:
+    lines = [{"question": f"When does room {n} open?", "answer": f"Room {n} opens at {n}."} for n in range(30)]
+    content = "\n".join(map(json.dumps, lines)).encode()
+    response = world.zhiku.signed_in("lin").post("/api/v1/training-datasets/uploads?name=rooms", content=content)
+    return world.made("examples", response)
+
+
+def train(world: World) -> httpx2.Response:
+    """Cancelled before a worker looks: training takes longer than all the rest here."""
+    lin = world.zhiku.signed_in("lin")
+    body = {"dataset_id": world.ids["examples"], "recipe": {"name": "rooms", "method": "lora"}}
+    response = world.made("run", lin.post("/api/v1/training-runs", json=body))
+    assert lin.post(f"/api/v1/training-runs/{world.ids['run']}/cancel").is_success
+    return response
+
+
 HOLD = {"held": {"scope": "user", "id": "lin"}, "matter": "Case 2026-17", **REASON}
 
 STEPS: list[tuple[str, str, Call]] = [
@@ -435,6 +451,9 @@ STEPS: list[tuple[str, str, Call]] = [
         post("/api/v1/erasures/{erasure}/verify", as_chen=True),
     ),
     ("PUT /safety-policy", "safety.policy_changed", change_policy),
+    ("POST /training-datasets/uploads", "training_dataset.frozen", upload_examples),
+    ("POST /training-runs", "training_run.queued", train),
+    ("POST /training-runs/{run_id}/cancel", "training_run.cancelled", train),
 ]
 
 

@@ -36,6 +36,7 @@ from zhiku_services.assistant import routes as assistant
 from zhiku_services.audit import routes as audit
 from zhiku_services.embedded.app import Embedded
 from zhiku_services.embedded.openapi import document, openai_document
+from zhiku_services.finetune import routes as finetune
 from zhiku_services.gateway import directory_routes
 from zhiku_services.governance import case_routes as cases
 from zhiku_services.governance import erasure_routes as erasures
@@ -57,6 +58,7 @@ SERVICES: dict[str, tuple[GuardedRouter, ...]] = {
     "audit": (audit.router, audit.internal),
     "directory": (directory_routes.internal,),
     "inference": (inference.router, inference.internal),
+    "finetune": (finetune.router,),
     "governance": (
         governance.router,
         governance.internal,

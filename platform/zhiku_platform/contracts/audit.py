@@ -244,6 +244,14 @@ ACTIONS: Mapping[str, EventKind] = MappingProxyType(
         "source.deleted": EventKind(SubjectKind.SOURCE, _ENTITY, "Somebody disconnected a source."),
         "source.sync_requested": EventKind(SubjectKind.SOURCE, _ENTITY, "Somebody asked for a sync."),
         "source.synced": EventKind(SubjectKind.SOURCE, _ENTITY, "A sync ended; its counts are named."),
+        "training_dataset.frozen": EventKind(
+            SubjectKind.OTHER, _ENTITY, "Somebody froze examples to train on; the root names their content."
+        ),
+        "training_run.cancelled": EventKind(SubjectKind.OTHER, _ENTITY, "Somebody ended a training run."),
+        "training_run.ended": EventKind(
+            SubjectKind.OTHER, _ENTITY, "A training run is over; what came of it is named by the digest of its weights."
+        ),
+        "training_run.queued": EventKind(SubjectKind.OTHER, _ENTITY, "Somebody had a model trained on a dataset."),
         "user.added": EventKind(SubjectKind.OTHER, _RIGHTS, "The directory named somebody new."),
         "user.changed": EventKind(SubjectKind.OTHER, _RIGHTS, "Somebody's roles or groups changed in the directory."),
         "user.conflict": EventKind(

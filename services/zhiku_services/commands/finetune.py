@@ -92,6 +92,7 @@ def check(
     from zhiku_services.finetune.datasets.cleaning import clean
     from zhiku_services.finetune.datasets.files import load
     from zhiku_services.finetune.datasets.freezing import freeze, quality_card
+    from zhiku_services.finetune.datasets.leaks import hold_secrets
 
     loaded = [load(path, licence=licence) for path in files]
     given = [example for each in loaded for example in each.examples]
@@ -101,7 +102,7 @@ def check(
         for example in load(path).examples
         for text in (example.prompt, example.answer)
     ]
-    cleaned = clean(given, evaluation=measured, holds_secret=_hold_secrets if secrets else None)
+    cleaned = clean(given, evaluation=measured, holds_secret=hold_secrets if secrets else None)
     card = quality_card(cleaned)
     frozen = None if freeze_to is None else freeze(cleaned, freeze_to)
     refused = [asdict(each) for file in loaded for each in file.refused]
@@ -249,14 +250,6 @@ def _follow(run: "Run", *, as_json: bool) -> None:
         for event in run.follow():
             said = event.kind if event.loss is None else f"loss {event.loss:.3f}"
             progress.update(bar, description=said, completed=event.step, total=event.of)
-
-
-def _hold_secrets(texts: Any) -> list[bool]:
-    from zhiku_platform.privacy import Analyzer
-    from zhiku_platform.privacy.findings import Entity
-
-    analyzer = Analyzer(entities={Entity.SECRET})
-    return [bool(found) for found in analyzer.find_all(list(texts), "en")]
 
 
 def _coloured(tokens: list[tuple[str, bool]]) -> Text:

@@ -5,10 +5,13 @@ the threads of workers and of the command line call them through the same client
 """
 
 import asyncio
+import multiprocessing
 import threading
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -46,6 +49,8 @@ from zhiku_services.assistant.models import AUDIT_OUTBOX as ASSISTANT_OUTBOX
 from zhiku_services.audit import app as audit
 from zhiku_services.embedded.clients import SERVICES, Clients, clients_of
 from zhiku_services.embedded.home import hold_home, prepare_home
+from zhiku_services.finetune import app as finetune
+from zhiku_services.finetune.models import AUDIT_OUTBOX as FINETUNE_OUTBOX
 from zhiku_services.gateway import app as gateway
 from zhiku_services.gateway.models import AUDIT_OUTBOX as GATEWAY_OUTBOX
 from zhiku_services.governance import app as governance
@@ -53,6 +58,7 @@ from zhiku_services.governance.models import AUDIT_OUTBOX as GOVERNANCE_OUTBOX
 from zhiku_services.identity_provider import app as identity_provider
 from zhiku_services.identity_provider.accounts import DEMO_ACCOUNTS
 from zhiku_services.inference import app as inference
+from zhiku_services.inference.bundles.chat_folder import chat_folder
 from zhiku_services.inference.catalogue import ResolvedModel, dimensions_of, resolve_embedding
 from zhiku_services.ingestion import app as ingestion
 from zhiku_services.ingestion.models import AUDIT_OUTBOX as INGESTION_OUTBOX
@@ -147,10 +153,13 @@ class Embedded:
         )
         self.apps["ingestion"] = working.app
         self._build_assistant(stack, passages, models)
+        training = self._build_finetune(stack)
         self._build_gateway(mirror)
         self._enter_lifespans(stack)
         working.start()
         stack.callback(working.stop)
+        training.start()
+        stack.callback(training.stop)
 
     def _build_audit(self, stack: ExitStack) -> None:
         database = audit.open_database(self.settings)
@@ -248,11 +257,20 @@ class Embedded:
         approvals = Approvals("safety", self._governance)
         self.apps["safety"] = safety.create_app(self.settings, database=database, approvals=approvals)
 
+    def _build_finetune(self, stack: ExitStack) -> finetune.FinetuneService:
+        database = finetune.open_database(self.settings)
+        stack.callback(database.close)
+        self._relay_audit(stack, database, FINETUNE_OUTBOX)
+        base = partial(_in_a_process, chat_folder, self.settings.models_folder)
+        training = finetune.FinetuneService(self.settings, database=database, base=base)
+        self.apps["finetune"] = training.app
+        return training
+
     def _governance(self) -> GovernanceClient:
         return GovernanceClient(self._client("governance"), self._signer)
 
     def _build_gateway(self, database: Database) -> None:
-        upstreams = {name: self._async_client(name) for name in (*SERVICES, "audit", "safety")}
+        upstreams = {name: self._async_client(name) for name in (*SERVICES, "audit", "safety", "finetune")}
         provider: FastAPI | None = None
         if self.settings.oidc_issuer is None:
             provider = self.apps["identity_provider"] = identity_provider.create_app(self.settings)
@@ -292,6 +310,12 @@ class Embedded:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with app.router.lifespan_context(app):
         yield
+
+
+def _in_a_process(write: Callable[[Path], Path], folder: Path) -> Path:
+    """What takes much memory once is done in a process that gives it back."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(write, folder).result()
 
 
 def _embed_query(models: InferenceClient, principal: Principal, query: str) -> list[float]:

@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute
 from zhiku_platform.http import GuardedRouter, openapi_document
 from zhiku_services.assistant.routes import router as assistant
 from zhiku_services.audit.routes import router as audit
+from zhiku_services.finetune.routes import router as finetune
 from zhiku_services.gateway.openai_routes import router as openai
 from zhiku_services.gateway.rendering import OpenAIError
 from zhiku_services.gateway.routes import router as gateway
@@ -26,7 +27,20 @@ _CREDENTIALS = {
     "key": {"type": "http", "scheme": "bearer", "description": "An API key, or a service's access token"},
 }
 
-PUBLIC = (gateway, knowledge, ingestion, assistant, inference, audit, governance, cases, holds, erasures, safety)
+PUBLIC = (
+    gateway,
+    knowledge,
+    ingestion,
+    assistant,
+    inference,
+    audit,
+    governance,
+    cases,
+    holds,
+    erasures,
+    safety,
+    finetune,
+)
 
 
 def public_routes() -> list[APIRoute]:

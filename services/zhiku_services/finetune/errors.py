@@ -10,10 +10,14 @@ ZhikuError
 │   ├── NothingToTrainError       422  nothing_to_train
 │   └── RunFailedError            422  run_failed
 └── ConflictError
-    └── RunTakenError             409  run_taken
+    ├── RunTakenError             409  run_taken
+    ├── RunEndedError             409  run_ended
+    └── NotReadyError             409  not_ready
 """
 
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from zhiku_platform.errors import ConflictError, UnprocessableError
 
@@ -61,12 +65,17 @@ class NoTemplateError(UnprocessableError):
 
 
 class BadRecipeError(UnprocessableError):
-    """A file that is no recipe."""
+    """What is no recipe."""
 
     code = "bad_recipe"
 
-    def __init__(self, path: Path, why: str) -> None:
-        super().__init__(f"`{path}` is no recipe: {why}.", remedy="See docs/finetune.md for what a recipe has.")
+    def __init__(self, why: str) -> None:
+        super().__init__(f"This is no recipe: {why}.", remedy="See docs/finetune.md for what a recipe has.")
+
+    @classmethod
+    def of(cls, error: ValidationError) -> "BadRecipeError":
+        """Name each field that is wrong."""
+        return cls("; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()))
 
 
 class NothingToTrainError(UnprocessableError):
@@ -100,3 +109,24 @@ class RunTakenError(ConflictError):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(f"`{folder}` holds a run of another recipe.", remedy="Name another folder.")
+
+
+class RunEndedError(ConflictError):
+    """A run that has ended cannot be cancelled."""
+
+    code = "run_ended"
+
+    def __init__(self) -> None:
+        super().__init__("This run has ended already.", remedy="Look at its result.")
+
+
+class NotReadyError(ConflictError):
+    """A run to learn from that has nothing to learn from."""
+
+    code = "not_ready"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "That run has no result that this method learns from.",
+            remedy="Wait for its end; `gkd` learns from a run with an adapter, `rloo` from one of `reward`.",
+        )

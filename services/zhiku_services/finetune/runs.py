@@ -73,8 +73,7 @@ def read_recipe(path: Path) -> TrainRecipe:
     try:
         recipe = RECIPE.validate_json(path.read_bytes())
     except ValidationError as error:
-        said = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise BadRecipeError(path, said) from error
+        raise BadRecipeError.of(error) from error
     folder = path.parent.resolve()
     beside: dict[str, object] = {"dataset": folder / recipe.dataset}
     if recipe.base != BUNDLED:

@@ -4,6 +4,7 @@ What is learnt of each example is what `encoding` says, which the linter shows; 
 started again goes on at its last checkpoint, with the same batches, noise and rate as if it had not been stopped.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -125,7 +126,8 @@ def _train(folder: RunFolder, base: Path, tell: Callable[..., None], started: fl
     measured_by = measure_of(recipe)
     at_first = score(measured_by, before, before, seed=recipe.seed)
     tell("measured", step=0, held_out=None if at_first is None else at_first.before)
-    trainer.add_callback(_Telling(tell, folder))
+    telling = _Telling(tell, folder)
+    trainer.add_callback(telling)
     # Measuring drew on chance; a run that goes on does not measure, and both must go the same way.
     set_seed(recipe.seed)
     if checkpoint is None or not _is_last(checkpoint):
@@ -134,7 +136,7 @@ def _train(folder: RunFolder, base: Path, tell: Callable[..., None], started: fl
         # The trainer takes one step more before it asks whether it is at the end.
         trainer.state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
         trainer._load_from_checkpoint(str(checkpoint))  # noqa: SLF001 - there is no other way in
-    if folder.cancel_file.exists():
+    if telling.was_stopped:
         tell("cancelled", step=trainer.state.global_step)
         return CANCELLED
     compared = score(measured_by, before, measure(recipe, trainer, held_out), seed=recipe.seed)
@@ -424,11 +426,16 @@ def _peft(recipe: TrainRecipe) -> PeftConfig | None:
 
 
 class _Telling(TrainerCallback):
-    """Tells each step's loss, and ends the run where that was asked for; `told` is arguments, state, control."""
+    """Tells each step's loss, and ends the run where that was asked for, or where nobody is left to hear of it.
+
+    `told` is arguments, state, control.
+    """
 
     def __init__(self, tell: Callable[..., None], folder: RunFolder) -> None:
         self._tell = tell
         self._folder = folder
+        self._parent = os.getppid()
+        self.was_stopped = False
 
     def on_log(self, *told: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
         state = told[1]
@@ -442,11 +449,15 @@ class _Telling(TrainerCallback):
 
     def on_step_end(self, *told: Any, **_: Any) -> None:
         control = told[2]
-        if self._folder.cancel_file.exists():
+        self.was_stopped = self._folder.cancel_file.exists() or os.getppid() != self._parent
+        if self.was_stopped:
             control.should_save = True
             control.should_training_stop = True
 
 
 if __name__ == "__main__":
     os.umask(0o022)
-    sys.exit(train(Path(sys.argv[1]), Path(sys.argv[2])))
+    with (Path(sys.argv[1]) / "lock").open("w") as lock:
+        # The process of a parent that has died may still be at its last step.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        sys.exit(train(Path(sys.argv[1]), Path(sys.argv[2])))

@@ -10,7 +10,7 @@ from typing import Literal
 
 from zhiku_platform.access import Permission
 
-Service = Literal["knowledge", "ingestion", "assistant", "inference", "audit", "governance", "safety"]
+Service = Literal["knowledge", "ingestion", "assistant", "inference", "audit", "governance", "safety", "finetune"]
 
 
 @dataclass(frozen=True)
@@ -138,6 +138,15 @@ _TABLE: dict[Service, dict[str, dict[str, Permission]]] = {
         "/sampling-rules/{rule_id}": {"DELETE": Permission.REVIEW_CONFIGURE},
     },
     "safety": {"/safety-policy": {"GET": Permission.SAFETY_MANAGE, "PUT": Permission.SAFETY_MANAGE}},
+    "finetune": {
+        "/training-datasets/uploads": {"POST": Permission.TRAINING_MANAGE},
+        "/training-datasets": {"GET": Permission.TRAINING_MANAGE},
+        "/training-datasets/{dataset_id}": {"GET": Permission.TRAINING_MANAGE},
+        "/training-runs": {"GET": Permission.TRAINING_MANAGE, "POST": Permission.TRAINING_MANAGE},
+        "/training-runs/{run_id}": {"GET": Permission.TRAINING_MANAGE},
+        "/training-runs/{run_id}/events": {"GET": Permission.TRAINING_MANAGE},
+        "/training-runs/{run_id}/cancel": {"POST": Permission.TRAINING_MANAGE},
+    },
 }
 
 

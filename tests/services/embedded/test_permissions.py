@@ -7,6 +7,7 @@ from zhiku_platform.access import Permission
 from zhiku_platform.http import permission_of
 from zhiku_services.assistant import routes as assistant
 from zhiku_services.audit import routes as audit
+from zhiku_services.finetune import routes as finetune
 from zhiku_services.gateway import directory_routes, openai_routes
 from zhiku_services.gateway import routes as gateway
 from zhiku_services.governance import case_routes as cases
@@ -24,6 +25,7 @@ ROUTERS = [
         for service in (assistant, audit, governance, cases, holds, erasures, inference, knowledge, safety)
         for each in (service.router, service.internal)
     ),
+    finetune.router,
     ingestion.router,
     gateway.router,
     openai_routes.router,

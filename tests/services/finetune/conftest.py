@@ -1,5 +1,6 @@
-"""A tokenizer of a few hundred tokens with a chat template: what a real one does, in no time."""
+"""A tokenizer of a few hundred tokens with a chat template, and a model of two small layers: real ones, in no time."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,3 +40,23 @@ def tokenizer(raw_tokenizer: Tokenizer) -> Any:
         chat_template=CHATML,
         additional_special_tokens=["<|im_start|>"],
     )
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory, raw_tokenizer: Tokenizer) -> Path:
+    """A Llama of two layers with weights of chance, as a folder."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("base")
+    build: Any = PreTrainedTokenizerFast
+    end = "<|im_end|>"
+    tokenizer = build(tokenizer_object=raw_tokenizer, eos_token=end, pad_token=end, chat_template=CHATML)
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(1)
+    size = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=512, eos_token_id=tokenizer.eos_token_id,
+    )  # fmt: skip
+    LlamaForCausalLM(size).save_pretrained(folder)
+    return folder

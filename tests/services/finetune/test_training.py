@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from tokenizers import Tokenizer
 
 from zhiku_services.finetune.datasets.cleaning import clean
 from zhiku_services.finetune.datasets.examples import Example, Turn
@@ -16,8 +15,6 @@ from zhiku_services.finetune.errors import RunFailedError, RunTakenError
 from zhiku_services.finetune.recipe import RECIPE, TrainRecipe
 from zhiku_services.finetune.rewards import last_number
 from zhiku_services.finetune.runs import Result, Run, RunFolder
-
-from .conftest import CHATML
 
 pytestmark = [
     pytest.mark.slow,
@@ -43,26 +40,6 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("datasets")
     cleaned = clean([example(place, hour) for place in PLACES for hour in HOURS])
     return folder / freeze(cleaned, folder).root
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory, raw_tokenizer: Tokenizer) -> Path:
-    """A Llama of two layers with weights of chance, as a folder."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-    folder = tmp_path_factory.mktemp("base")
-    build: Any = PreTrainedTokenizerFast
-    end = "<|im_end|>"
-    tokenizer = build(tokenizer_object=raw_tokenizer, eos_token=end, pad_token=end, chat_template=CHATML)
-    tokenizer.save_pretrained(folder)
-    torch.manual_seed(1)
-    size = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=512, eos_token_id=tokenizer.eos_token_id,
-    )  # fmt: skip
-    LlamaForCausalLM(size).save_pretrained(folder)
-    return folder
 
 
 Train = Callable[..., Run]

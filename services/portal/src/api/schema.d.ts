@@ -1778,6 +1778,150 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  "/api/v1/training-datasets": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * List Training Datasets
+     * @description List frozen datasets, the newest first.
+     */
+    get: operations["list_training_datasets_api_v1_training_datasets_get"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/training-datasets/uploads": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Upload Training Dataset
+     * @description Clean examples, leave out what must not be learnt, and freeze the rest under the name of its content.
+     */
+    post: operations["upload_training_dataset_api_v1_training_datasets_uploads_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/training-datasets/{dataset_id}": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Get Training Dataset
+     * @description Get a dataset with its quality card.
+     */
+    get: operations["get_training_dataset_api_v1_training_datasets__dataset_id__get"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/training-runs": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * List Training Runs
+     * @description List runs, the newest first.
+     */
+    get: operations["list_training_runs_api_v1_training_runs_get"];
+    put?: never;
+    /**
+     * Start Training Run
+     * @description Queue a run; it trains when those before it have ended.
+     */
+    post: operations["start_training_run_api_v1_training_runs_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/training-runs/{run_id}": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Get Training Run
+     * @description Get a run: how far it is, and what came of it.
+     */
+    get: operations["get_training_run_api_v1_training_runs__run_id__get"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/training-runs/{run_id}/cancel": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Cancel Training Run
+     * @description End a run after its present step, or before its first.
+     */
+    post: operations["cancel_training_run_api_v1_training_runs__run_id__cancel_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/training-runs/{run_id}/events": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * List Training Events
+     * @description List what a run has told, each step with its loss, but for the first `after`.
+     */
+    get: operations["list_training_events_api_v1_training_runs__run_id__events_get"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   "/api/v1/users/{sub}/readable": {
     parameters: {
       query?: never;
@@ -3100,6 +3244,22 @@ export interface components {
       name: string;
     };
     /**
+     * NewTrainingRun
+     * @description Train the bundled base by a recipe, which names neither base nor dataset.
+     *
+     *     `from_run` is the run whose result a method learns from: the teacher of `gkd`, the reward model of `rloo`.
+     */
+    NewTrainingRun: {
+      /** Dataset Id */
+      dataset_id: string;
+      /** From Run */
+      from_run?: string | null;
+      /** Recipe */
+      recipe: {
+        [key: string]: unknown;
+      };
+    };
+    /**
      * Note
      * @description `by` is None for what the person says whom the case is about.
      */
@@ -3242,6 +3402,20 @@ export interface components {
     Page_Source_: {
       /** Items */
       items: components["schemas"]["Source"][];
+      /** Next Cursor */
+      next_cursor?: string | null;
+    };
+    /** Page[TrainingDataset] */
+    Page_TrainingDataset_: {
+      /** Items */
+      items: components["schemas"]["TrainingDataset"][];
+      /** Next Cursor */
+      next_cursor?: string | null;
+    };
+    /** Page[TrainingRun] */
+    Page_TrainingRun_: {
+      /** Items */
+      items: components["schemas"]["TrainingRun"][];
       /** Next Cursor */
       next_cursor?: string | null;
     };
@@ -4054,6 +4228,104 @@ export interface components {
      * @enum {string}
      */
     TimelineKind: "actor" | "document" | "conversation" | "knowledge_base";
+    /**
+     * TrainingDataset
+     * @description A frozen dataset. `root` names its content; `card` says what it holds, and how much was left out and why.
+     */
+    TrainingDataset: {
+      /** Card */
+      card: {
+        [key: string]: unknown;
+      };
+      /**
+       * Created At
+       * Format: date-time
+       */
+      created_at: string;
+      /** Created By */
+      created_by: string;
+      /** Examples */
+      examples: number;
+      /** Id */
+      id: string;
+      /** Name */
+      name: string;
+      /** Root */
+      root: string;
+    };
+    /**
+     * TrainingEvent
+     * @description What a run told: `at` counts seconds since its process began, losses are in nats.
+     */
+    TrainingEvent: {
+      /** At */
+      at: number;
+      /** Detail */
+      detail?: string | null;
+      /** Held Out */
+      held_out?: number | null;
+      /** Kind */
+      kind: string;
+      /** Loss */
+      loss?: number | null;
+      /** Of */
+      of?: number | null;
+      /** Reward */
+      reward?: number | null;
+      /** Step */
+      step?: number | null;
+    };
+    /**
+     * TrainingRun
+     * @description A run: `step` of `steps`, the loss there; at its end the result, or the problem that ended it.
+     */
+    TrainingRun: {
+      /** Attempt */
+      attempt: number;
+      /**
+       * Created At
+       * Format: date-time
+       */
+      created_at: string;
+      /** Created By */
+      created_by: string;
+      /** Dataset Id */
+      dataset_id: string;
+      /** Ended At */
+      ended_at: string | null;
+      /** From Run */
+      from_run: string | null;
+      /** Id */
+      id: string;
+      /** Loss */
+      loss: number | null;
+      /** Method */
+      method: string;
+      /** Name */
+      name: string;
+      /** Problem */
+      problem: string | null;
+      /** Recipe */
+      recipe: {
+        [key: string]: unknown;
+      };
+      /** Result */
+      result: {
+        [key: string]: unknown;
+      } | null;
+      /** Started At */
+      started_at: string | null;
+      state: components["schemas"]["TrainingState"];
+      /** Step */
+      step: number;
+      /** Steps */
+      steps: number | null;
+    };
+    /**
+     * TrainingState
+     * @enum {string}
+     */
+    TrainingState: "queued" | "running" | "cancelling" | "done" | "failed" | "cancelled";
     /**
      * Verdict
      * @description `confirmed`: what was found is there, or what was done was right. `dismissed`: it is not, or was not.
@@ -7470,6 +7742,267 @@ export interface operations {
         };
         content: {
           "application/json": components["schemas"]["Page_SkippedEntry_"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  list_training_datasets_api_v1_training_datasets_get: {
+    parameters: {
+      query?: {
+        cursor?: string;
+        limit?: number;
+      };
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Page_TrainingDataset_"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  upload_training_dataset_api_v1_training_datasets_uploads_post: {
+    parameters: {
+      query: {
+        name: string;
+        licence?: string | null;
+      };
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** @description Alpaca, ShareGPT, questions and answers, or OpenAI chat: one JSON object a line, or one array */
+    requestBody: {
+      content: {
+        "application/octet-stream": string;
+      };
+    };
+    responses: {
+      /** @description Successful Response */
+      201: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["TrainingDataset"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  get_training_dataset_api_v1_training_datasets__dataset_id__get: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        dataset_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["TrainingDataset"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  list_training_runs_api_v1_training_runs_get: {
+    parameters: {
+      query?: {
+        cursor?: string;
+        limit?: number;
+      };
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Page_TrainingRun_"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  start_training_run_api_v1_training_runs_post: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["NewTrainingRun"];
+      };
+    };
+    responses: {
+      /** @description Successful Response */
+      202: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["TrainingRun"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  get_training_run_api_v1_training_runs__run_id__get: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        run_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["TrainingRun"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  cancel_training_run_api_v1_training_runs__run_id__cancel_post: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        run_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["TrainingRun"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  list_training_events_api_v1_training_runs__run_id__events_get: {
+    parameters: {
+      query?: {
+        after?: number;
+        limit?: number;
+      };
+      header?: never;
+      path: {
+        run_id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["TrainingEvent"][];
         };
       };
       /** @description An error */

@@ -4,8 +4,6 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
-from datasketch import MinHash, MinHashLSH
-
 SHINGLE = 4
 """Characters in a row; MinHash over words sees nothing in Chinese, which has no spaces between them."""
 _PERMUTATIONS = 128
@@ -37,6 +35,9 @@ def near_pairs(texts: Sequence[str], least: float) -> Iterator[tuple[int, int, f
 
     Found by MinHash, which misses some pairs close to the limit; each found one is then counted exactly.
     """
+    # It loads SciPy, which takes longer than all the rest of a service.
+    from datasketch import MinHash, MinHashLSH
+
     index = MinHashLSH(threshold=least, num_perm=_PERMUTATIONS)
     sets: dict[int, frozenset[str]] = {}
     for place, text in enumerate(texts):

@@ -1,0 +1,78 @@
+"""Fine-tuning as a service: datasets that were frozen, and runs that learn from them."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from zhiku_platform.contracts.wire import SEARCHABLE, Message
+
+Name = Annotated[str, Field(min_length=1, max_length=100, pattern=SEARCHABLE)]
+
+
+class TrainingDataset(Message):
+    """A frozen dataset. `root` names its content; `card` says what it holds, and how much was left out and why."""
+
+    id: str
+    name: str
+    root: str
+    examples: int
+    card: dict[str, Any]
+    created_by: str
+    created_at: datetime
+
+
+class TrainingState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class NewTrainingRun(Message):
+    """Train the bundled base by a recipe, which names neither base nor dataset.
+
+    `from_run` is the run whose result a method learns from: the teacher of `gkd`, the reward model of `rloo`.
+    """
+
+    dataset_id: str = Field(max_length=40, pattern=SEARCHABLE)
+    recipe: dict[str, Any]
+    from_run: str | None = Field(default=None, max_length=40, pattern=SEARCHABLE)
+
+
+class TrainingRun(Message):
+    """A run: `step` of `steps`, the loss there; at its end the result, or the problem that ended it."""
+
+    id: str
+    name: str
+    method: str
+    dataset_id: str
+    recipe: dict[str, Any]
+    from_run: str | None
+    state: TrainingState
+    step: int
+    steps: int | None
+    loss: float | None
+    attempt: int
+    result: dict[str, Any] | None
+    problem: str | None
+    created_by: str
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+class TrainingEvent(Message):
+    """What a run told: `at` counts seconds since its process began, losses are in nats."""
+
+    kind: str
+    at: float
+    step: int | None = None
+    of: int | None = None
+    loss: float | None = None
+    reward: float | None = None
+    held_out: float | None = None
+    detail: str | None = None

@@ -1,0 +1,50 @@
+"""Builds the fine-tuning service: its HTTP app, and the thread that trains."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from zhiku_platform.db import Database
+from zhiku_platform.http import create_app as create_service_app
+from zhiku_platform.settings import Settings
+from zhiku_services.finetune.datasets.leaks import hold_secrets
+from zhiku_services.finetune.models import Base
+from zhiku_services.finetune.routes import router
+from zhiku_services.finetune.service import Folders
+from zhiku_services.finetune.worker import TrainingWorker
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def open_database(settings: Settings) -> Database:
+    """Open the service's database, migrated to what this code expects."""
+    database = Database("finetune", settings.service_database_url("finetune"), Base.metadata)
+    database.migrate(MIGRATIONS)
+    return database
+
+
+class FinetuneService:
+    """The service in one process: `app` for its face; `start` and `stop` for its work.
+
+    A replica that only answers does not start. What is passed in stays the caller's to close.
+    """
+
+    def __init__(self, settings: Settings, *, database: Database, base: Callable[[], Path]) -> None:
+        folders = Folders(settings.home / "finetune")
+        self.app = create_app(settings, database=database, folders=folders)
+        self.worker = TrainingWorker(database, folders, base=base)
+
+    def start(self) -> None:
+        self.worker.start()
+
+    def stop(self) -> None:
+        self.worker.stop()
+
+
+def create_app(settings: Settings, *, database: Database, folders: Folders) -> FastAPI:
+    """Build the HTTP app on what it is given."""
+    app = create_service_app("finetune", settings, [router], database=database)
+    app.state.folders = folders
+    app.state.holds_secret = hold_secrets
+    return app
