@@ -1,5 +1,6 @@
 """No view has a serious or critical finding of axe: wide and narrow, light and dark, in both languages."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,4 +68,20 @@ def test_every_view_can_be_used_by_everybody(page: Page) -> None:
         page.wait_for_url(lambda url: "/knowledge-bases/kb_" in url)
         page.goto(f"{page.url.split('?')[0]}?tab={tab}")
         found += findings(page)
+    assert found == []
+
+
+def test_legal_holds_can_be_used_by_everybody(page: Page, zhiku: Running) -> None:
+    new = {"held": {"scope": "document", "id": "doc_of_nobody"}, "matter": "Case 1", "reason": "A court asked for it"}
+    assert zhiku.signed_in("chen").post("/api/v1/legal-holds", json=new).status_code == 201
+    sign_in(page, "chen")
+    page.goto("/legal-holds")
+    expect(page.get_by_test_id("hold-item").first).to_be_visible(timeout=30_000)
+    found = findings(page)
+    page.get_by_test_id("hold-new").click()
+    expect(page.get_by_test_id("hold-id")).to_be_visible()
+    found += findings(page)
+    if folder := os.environ.get("ZHIKU_SCREENSHOTS"):
+        name = "-".join(str(page.evaluate(each)) for each in ("navigator.language", "innerWidth"))
+        page.screenshot(path=Path(folder) / f"hold-form-{name}.png")
     assert found == []

@@ -4,11 +4,13 @@ import time
 from typing import Any
 
 import httpx2
-import pytest
+from playwright.sync_api import Browser, Page, expect
 
 from .conftest import Running
+from .test_reviews import look
+from .test_tour import browser, decide, page, pytestmark, sign_in
 
-pytestmark = pytest.mark.slow
+__all__ = ["browser", "page", "pytestmark"]
 
 REASON = {"reason": "A court asked for it"}
 
@@ -65,3 +67,39 @@ def test_a_held_document_keeps_itself_and_its_knowledge_base(zhiku: Running) -> 
     assert zhao.get(path).status_code == 200
     lift(zhiku, hold)
     assert zhao.delete(path).status_code == 202
+
+
+def test_a_reviewer_places_a_hold_and_lifts_it_once_two_others_agree(
+    page: Page, browser: Browser, zhiku: Running
+) -> None:
+    matter = f"Case {time.time_ns()}"
+    sign_in(page, "chen")
+    page.get_by_test_id("nav-legal-holds").click()
+    page.get_by_test_id("hold-new").click()
+    page.get_by_test_id("hold-scope").select_option("document")
+    page.get_by_test_id("hold-id").fill("doc_of_nobody")
+    page.get_by_test_id("hold-matter").fill(matter)
+    page.get_by_test_id("hold-reason").fill("A court asked for it")
+    look(page, "hold-new")
+    page.get_by_test_id("hold-submit").click()
+    row = page.get_by_test_id("hold-item").filter(has_text=matter)
+    expect(row).to_contain_text("doc_of_nobody", timeout=30_000)
+    for width, scheme in ((320, "dark"), (1280, "light")):
+        page.set_viewport_size({"width": width, "height": 860})
+        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        look(page, f"holds-{width}-{scheme}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    row.get_by_test_id("hold-lift").click()
+    page.get_by_test_id("reason").fill("The case was settled")
+    page.get_by_test_id("reason-submit").click()
+    expect(page.get_by_test_id("approval-missing")).to_contain_text("2 more people", timeout=30_000)
+    for username in ("fang", "wu"):
+        decide(browser, zhiku, username, matter)
+    page.reload()
+    page.get_by_test_id("approval-use").click()
+    look(page, "hold-approval")
+    page.get_by_test_id("confirm-button").click()
+    page.wait_for_url("**/legal-holds")
+    expect(row).to_have_count(0, timeout=30_000)
+    page.get_by_role("switch").check(force=True)
+    expect(row).to_contain_text("Lifted", timeout=30_000)

@@ -3,6 +3,7 @@ import {
   IconBooks,
   IconChecks,
   IconEyeCheck,
+  IconGavel,
   IconKey,
   IconPencilPlus,
   IconSearch,
@@ -27,6 +28,7 @@ interface Props {
 export function Sidebar({ onPalette, onClose }: Props) {
   const { t } = useTranslation();
   const mayReview = useMay("review:decide");
+  const maySeeHolds = useMay("legal_hold:read");
   return (
     <div className={classes.sidebar}>
       <nav aria-label={t("nav.main")} className={classes.nav}>
@@ -80,6 +82,12 @@ export function Sidebar({ onPalette, onClose }: Props) {
           <Link to="/reviews" className={classes.link} data-testid="nav-reviews">
             <IconEyeCheck size={18} />
             {t("nav.reviews")}
+          </Link>
+        )}
+        {maySeeHolds && (
+          <Link to="/legal-holds" className={classes.link} data-testid="nav-legal-holds">
+            <IconGavel size={18} />
+            {t("nav.holds")}
           </Link>
         )}
         <Link to="/api-keys" className={classes.link} data-testid="nav-api-keys">

@@ -128,6 +128,12 @@ const review = createRoute({
   component: lazyRouteComponent(() => import("@/features/reviews/components/CasePage"), "CasePage"),
 });
 
+const legalHolds = createRoute({
+  getParentRoute: () => shell,
+  path: "/legal-holds",
+  component: lazyRouteComponent(() => import("@/features/legal-holds/components/HoldsPage"), "HoldsPage"),
+});
+
 const apiKeys = createRoute({
   getParentRoute: () => shell,
   path: "/api-keys",
@@ -153,6 +159,7 @@ const routeTree = root.addChildren([
     approval,
     reviews,
     review,
+    legalHolds,
     apiKeys,
     settings,
   ]),

@@ -78,3 +78,18 @@ test("what is done elsewhere says where its approval goes", async () => {
   expect(screen.queryByRole("button")).toBeNull();
   expect(screen.getByText(/\?approval=apr_1/)).toBeVisible();
 });
+
+test("an approved lifting of a hold is done here, with its approval", async () => {
+  const sent: string[] = [];
+  vi.stubGlobal("fetch", async (request: Request) => {
+    const { pathname, search } = new URL(request.url);
+    if (request.method === "POST") sent.push(pathname + search);
+    return Response.json({});
+  });
+  const resource = { kind: "legal_hold", id: "hld_1", title: "Case 2026-17" };
+  const found = approval({ action: "legal_hold.release", resource, state: "approved", may: ["use"] });
+  await show(<ApprovalActions approval={found} />);
+  await userEvent.click(screen.getByRole("button", { name: "Lift now" }));
+  await userEvent.click(await screen.findByTestId("confirm-button"));
+  expect(sent).toEqual(["/api/v1/legal-holds/hld_1/release?approval=apr_1"]);
+});

@@ -4,7 +4,13 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { Approval } from "@/api/types";
 import { ConfirmModal } from "@/ui/ConfirmModal";
-import { useApprove, useDeleteApproved, useRefuse, useWithdraw } from "../hooks/useApprovals";
+import {
+  useApprove,
+  useDeleteApproved,
+  useLiftApproved,
+  useRefuse,
+  useWithdraw,
+} from "../hooks/useApprovals";
 import { actionName } from "../lib/action-name";
 import classes from "@/ui/Cards.module.css";
 import { ReasonModal } from "@/ui/ReasonModal";
@@ -18,12 +24,14 @@ interface StepProps {
 }
 
 const DIALOGS = { approve: Approve, refuse: Refuse, withdraw: Withdraw, use: Use };
+const DONE_HERE = new Set(["knowledge_base.delete", "legal_hold.release"]);
 
 /** What the reader may do with an approval now; the server says what that is. */
 export function ApprovalActions({ approval }: { approval: Approval }) {
   const { t } = useTranslation();
   const [open, setOpen] = useState<Step | null>(null);
-  const isDoneHere = approval.action === "knowledge_base.delete";
+  const isDoneHere = DONE_HERE.has(approval.action);
+  const isHold = approval.action === "legal_hold.release";
   const steps = approval.may.filter((step) => step !== "use" || isDoneHere);
   return (
     <>
@@ -40,7 +48,7 @@ export function ApprovalActions({ approval }: { approval: Approval }) {
           onClick={() => setOpen(step)}
           data-testid={`approval-${step}`}
         >
-          {t(`approvals.${step}`)}
+          {t(step === "use" && isHold ? "approvals.useHold" : `approvals.${step}`)}
         </Button>
       ))}
       {steps.map((step) => {
@@ -114,7 +122,33 @@ function Withdraw({ approval, opened, onClose }: StepProps) {
   );
 }
 
-function Use({ approval, opened, onClose }: StepProps) {
+function Use(props: StepProps) {
+  return props.approval.action === "legal_hold.release" ? (
+    <UseLifting {...props} />
+  ) : (
+    <UseDeletion {...props} />
+  );
+}
+
+function UseLifting({ approval, opened, onClose }: StepProps) {
+  const { t } = useTranslation();
+  const navigate = useNavigate();
+  const lift = useLiftApproved(approval);
+  return (
+    <ConfirmModal
+      opened={opened}
+      title={t("approvals.useHoldTitle", { name: approval.resource.title })}
+      text={t("approvals.useHoldText")}
+      confirm={t("approvals.useHold")}
+      pending={lift.isPending}
+      error={lift.error}
+      onConfirm={() => lift.mutate(undefined, { onSuccess: () => void navigate({ to: "/legal-holds" }) })}
+      onClose={onClose}
+    />
+  );
+}
+
+function UseDeletion({ approval, opened, onClose }: StepProps) {
   const { t } = useTranslation();
   const navigate = useNavigate();
   const remove = useDeleteApproved(approval);

@@ -89,6 +89,24 @@ export function useAskToDelete(knowledge_base_id: string) {
   });
 }
 
+/** Lift the legal hold that an approval is for. */
+export function useLiftApproved({ id, resource, reason }: Approval) {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: () =>
+      unwrap(
+        api.POST("/api/v1/legal-holds/{hold_id}/release", {
+          params: { path: { hold_id: resource.id }, query: { approval: id } },
+          body: { reason },
+        }),
+      ),
+    onSuccess: () => {
+      void queries.invalidateQueries({ queryKey: ["legal-holds"] });
+      return queries.invalidateQueries({ queryKey: ALL });
+    },
+  });
+}
+
 /** Delete the knowledge base that an approval is for. */
 export function useDeleteApproved({ id, resource, reason }: Approval) {
   const queries = useQueryClient();
