@@ -1,7 +1,7 @@
 """What the assistant holds of a person, and how it is erased.
 
-Their own conversations, answers and receipts go. Those of others in which they are named go where that was decided,
-each conversation as a whole: half of one would be another person's words put in order by us.
+Their own conversations, answers, ratings and receipts go. Those of others in which they are named go where that was
+decided, each conversation as a whole: half of one would be another person's words put in order by us.
 """
 
 import json
@@ -17,7 +17,14 @@ from zhiku_platform.contracts.erasure import Disposition, EraseOrder, Found, Per
 from zhiku_platform.contracts.holds import Held, HoldScope
 from zhiku_platform.db import Database
 from zhiku_platform.erasure import Mentions, counted, found
-from zhiku_services.assistant.models import AUDIT_OUTBOX, AnswerEventRow, AnswerRow, ConversationRow, ReceiptRow
+from zhiku_services.assistant.models import (
+    AUDIT_OUTBOX,
+    AnswerEventRow,
+    AnswerRow,
+    ConversationRow,
+    FeedbackRow,
+    ReceiptRow,
+)
 from zhiku_services.assistant.ports import Holds
 
 _IN_LIMIT = 500
@@ -93,7 +100,20 @@ class _Person:
         titled = {row.id for row in self._session.exec(query) if self._mentions.found_in(row.title)}
         answers = select(AnswerRow).where(col(AnswerRow.tenant) == self._tenant, col(AnswerRow.owner) != self._sub)
         rows = self._session.exec(answers.execution_options(yield_per=_IN_LIMIT))
-        return sorted(titled | {row.conversation_id for row in rows if self._mentions.found_in(*_texts(row))})
+        named = {row.conversation_id for row in rows if self._mentions.found_in(*_texts(row))}
+        return sorted(titled | named | self._rated_by_others())
+
+    def _rated_by_others(self) -> set[str]:
+        """Conversations of which others say something that names the person."""
+        query = (
+            select(AnswerRow.conversation_id, FeedbackRow.comment, FeedbackRow.correction)
+            .join(FeedbackRow, col(FeedbackRow.answer_id) == col(AnswerRow.id))
+            .where(col(FeedbackRow.tenant) == self._tenant, col(FeedbackRow.owner) != self._sub)
+        )
+        rows = self._session.exec(query)
+        return {
+            conversation for conversation, comment, correction in rows if self._mentions.found_in(comment, correction)
+        }
 
     def receipts_of_others(self) -> list[str]:
         """Those whose conversation is no longer there, or never was: the others go with theirs."""

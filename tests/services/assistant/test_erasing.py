@@ -53,6 +53,20 @@ async def test_own_conversations_go_and_a_mention_is_for_decision(assistant: Ass
     assert kept["id"] == other.conversation_id
 
 
+async def test_a_rating_goes_with_its_conversation_and_one_that_names_the_person_is_for_decision(
+    assistant: Assistant,
+) -> None:
+    own, other = await assistant.ask(LEAVE), await assistant.ask(LEAVE, ZHAO)
+    for answer, principal in ((own, LIN), (other, ZHAO)):
+        rating = {"rating": "down", "correction": "林晓 gets ten days."}
+        response = await assistant.client(principal).put(f"/api/v1/answers/{answer.id}/feedback", json=rating)
+        assert response.is_success, response.text
+    assert (await report(assistant))["conversation_of_another"] == [other.conversation_id]
+    await call(assistant, "erase", {**WHO, "erasure_id": "era_1", "decided": [other.conversation_id]})
+    with assistant.database.engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM feedback").scalar() == 0
+
+
 async def test_no_byte_of_it_is_left_in_the_file(assistant: Assistant) -> None:
     about = await assistant.ask("Does canary-7731 get annual leave?", ZHAO)
     who = {"sub": "lin", "values": ["canary-7731"], "erasure_id": "era_1", "decided": [about.conversation_id]}
