@@ -69,7 +69,7 @@ from zhiku_services.knowledge.reindexing import IndexModel, require_model
 from zhiku_services.safety import app as safety
 from zhiku_services.safety.models import AUDIT_OUTBOX as SAFETY_OUTBOX
 
-HOLDING_PEOPLE = ("directory", "assistant", "ingestion", "knowledge", "audit")
+HOLDING_PEOPLE = ("directory", "assistant", "ingestion", "knowledge", "finetune", "audit")
 """The services that an erasure asks, in its order: first nobody can sign in any more."""
 
 

@@ -5,10 +5,12 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
+from zhiku_platform import erasure
 from zhiku_platform.db import Database
 from zhiku_platform.http import create_app as create_service_app
 from zhiku_platform.settings import Settings
 from zhiku_services.finetune.datasets.leaks import hold_secrets
+from zhiku_services.finetune.erasing import PersonalData
 from zhiku_services.finetune.models import Base
 from zhiku_services.finetune.routes import router
 from zhiku_services.finetune.service import Folders
@@ -44,7 +46,8 @@ class FinetuneService:
 
 def create_app(settings: Settings, *, database: Database, folders: Folders) -> FastAPI:
     """Build the HTTP app on what it is given."""
-    app = create_service_app("finetune", settings, [router], database=database)
+    app = create_service_app("finetune", settings, [router, erasure.internal], database=database)
+    app.state.personal_data = PersonalData(database, folders)
     app.state.folders = folders
     app.state.holds_secret = hold_secrets
     return app

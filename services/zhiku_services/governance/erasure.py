@@ -63,7 +63,7 @@ _CERTIFICATE = "zhiku-erasure-certificate-v1"
 _NOT_REACHED = [
     "the vector engine's segments, until it compacts them",
     "backups, until they are restored and replayed or run out",
-    "the weights of a model that learned from what was erased",
+    "weights and datasets outside the platform",
     "files, sources and identity providers outside the platform",
 ]
 
