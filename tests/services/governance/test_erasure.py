@@ -374,9 +374,9 @@ def test_no_sequence_of_one_persons_calls_erases(world: World, moves: list[str])
         elif move == "certificate":
             assert world.call("GET", f"/{erasure_id}/certificate", principal=ALL).status_code == 409
         else:
-            body = {"decided": ["cnv_2"]} if move == "report" else None
+            decided = {"decided": ["cnv_2"]} if move == "report" else None
             path = "run" if move == "resume" else move
-            world.call("POST", f"/{erasure_id}/{path}", body, principal=ALL)
+            world.call("POST", f"/{erasure_id}/{path}", decided, principal=ALL)
     assert len(world.conversations()) == 3
 
 
