@@ -113,8 +113,8 @@ def is_random(value: str) -> bool:
 
 
 def is_phone(value: str) -> bool:
-    """Say whether a number is grouped like a telephone's and is no date."""
-    groups = re.findall(r"\d+", value)
+    """Say whether a number is grouped like a telephone's, its extension aside, and is no date."""
+    groups = re.findall(r"\d+", re.split("[xX]", value)[0])
     if re.fullmatch(r"(?:19|20)\d\d[-./ ]\d{1,2}[-./ ]\d{1,2}|\d{1,2}[-./ ]\d{1,2}[-./ ](?:19|20)\d\d", value.strip()):
         return False
     return 7 <= sum(map(len, groups)) <= 15 and value.count("(") == value.count(")")

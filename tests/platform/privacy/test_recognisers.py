@@ -62,6 +62,7 @@ def test_numbers_that_identify_nobody_are_left_alone() -> None:
         ("电话138\u200b00138000", "zh", ("CN_MOBILE", "138\u200b00138000")),
         ("新能源车粤BD12345已入场", "zh", ("CN_LICENSE_PLATE", "粤BD12345")),
         ("The NHS line 401-023-2137 is closed.", "en", ("PHONE_NUMBER", "401-023-2137")),
+        ("Call +1-944-435-4352x04732 now.", "en", ("PHONE_NUMBER", "+1-944-435-4352x04732")),
         ("Released 2024-05-17, build 20240517.", "en", None),
         ("My credit card number is 675984103431.", "en", ("CREDIT_CARD", "675984103431")),
         ("Batch 675984103431 has left.", "en", None),
