@@ -317,7 +317,7 @@ def run_erasure(world: World) -> httpx2.Response:
 def upload_examples(world: World) -> httpx2.Response:
     lines = [{"question": f"When does room {n} open?", "answer": f"Room {n} opens at {n}."} for n in range(30)]
     content = "\n".join(map(json.dumps, lines)).encode()
-    response = world.zhiku.signed_in("lin").post("/api/v1/training-datasets/uploads?name=rooms", content=content)
+    response = world.zhiku.signed_in("lin").post("/api/v1/training-examples/uploads?name=rooms", content=content)
     return world.made("examples", response)
 
 
@@ -451,7 +451,7 @@ STEPS: list[tuple[str, str, Call]] = [
         post("/api/v1/erasures/{erasure}/verify", as_chen=True),
     ),
     ("PUT /safety-policy", "safety.policy_changed", change_policy),
-    ("POST /training-datasets/uploads", "training_dataset.frozen", upload_examples),
+    ("POST /training-examples/uploads", "training_dataset.frozen", upload_examples),
     ("POST /training-runs", "training_run.queued", train),
     ("POST /training-runs/{run_id}/cancel", "training_run.cancelled", train),
 ]

@@ -54,7 +54,7 @@ async def _received(_access: CanTrain, request: Request) -> AsyncGenerator[Path]
         yield path
 
 
-@router.post("/training-datasets/uploads", status_code=201, openapi_extra=_EXAMPLES)
+@router.post("/training-examples/uploads", status_code=201, openapi_extra=_EXAMPLES)
 def upload_training_dataset(
     access: CanTrain,
     received: Annotated[Path, Depends(_received)],

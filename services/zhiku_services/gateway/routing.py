@@ -139,7 +139,7 @@ _TABLE: dict[Service, dict[str, dict[str, Permission]]] = {
     },
     "safety": {"/safety-policy": {"GET": Permission.SAFETY_MANAGE, "PUT": Permission.SAFETY_MANAGE}},
     "finetune": {
-        "/training-datasets/uploads": {"POST": Permission.TRAINING_MANAGE},
+        "/training-examples/uploads": {"POST": Permission.TRAINING_MANAGE},
         "/training-datasets": {"GET": Permission.TRAINING_MANAGE},
         "/training-datasets/{dataset_id}": {"GET": Permission.TRAINING_MANAGE},
         "/training-runs": {"GET": Permission.TRAINING_MANAGE, "POST": Permission.TRAINING_MANAGE},

@@ -58,7 +58,7 @@ class Finetune:
         return response
 
     def upload(self, content: bytes = UPLOAD) -> dict[str, Any]:
-        response = self.call("POST", "/training-datasets/uploads?name=hours&licence=MIT", content=content)
+        response = self.call("POST", "/training-examples/uploads?name=hours&licence=MIT", content=content)
         assert response.status_code == 201, response.text
         made: dict[str, Any] = response.json()
         return made
@@ -108,7 +108,7 @@ def test_an_upload_is_cleaned_and_frozen(finetune: Finetune) -> None:
     assert finetune.call("GET", "/training-datasets").json()["items"] == [made]
     assert finetune.call("GET", f"/training-datasets/{made['id']}").json() == made
     assert finetune.actions() == ["training_dataset.frozen"]
-    refused = finetune.call("POST", "/training-datasets/uploads?name=x", content=b"what is this?")
+    refused = finetune.call("POST", "/training-examples/uploads?name=x", content=b"what is this?")
     assert refused.status_code == 422
 
 
@@ -122,7 +122,7 @@ def test_another_tenant_and_another_role_see_nothing(finetune: Finetune) -> None
     assert finetune.call("GET", "/training-runs", STRANGER).json()["items"] == []
     body = {"dataset_id": dataset_id, "recipe": RECIPE}
     assert finetune.call("POST", "/training-runs", STRANGER, json=body).status_code == 404
-    assert finetune.call("POST", "/training-datasets/uploads?name=x", ZHAO, content=UPLOAD).status_code == 403
+    assert finetune.call("POST", "/training-examples/uploads?name=x", ZHAO, content=UPLOAD).status_code == 403
 
 
 @pytest.mark.parametrize(

@@ -1798,26 +1798,6 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
-  "/api/v1/training-datasets/uploads": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    get?: never;
-    put?: never;
-    /**
-     * Upload Training Dataset
-     * @description Clean examples, leave out what must not be learnt, and freeze the rest under the name of its content.
-     */
-    post: operations["upload_training_dataset_api_v1_training_datasets_uploads_post"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
   "/api/v1/training-datasets/{dataset_id}": {
     parameters: {
       query?: never;
@@ -1832,6 +1812,26 @@ export interface paths {
     get: operations["get_training_dataset_api_v1_training_datasets__dataset_id__get"];
     put?: never;
     post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/training-examples/uploads": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Upload Training Dataset
+     * @description Clean examples, leave out what must not be learnt, and freeze the rest under the name of its content.
+     */
+    post: operations["upload_training_dataset_api_v1_training_examples_uploads_post"];
     delete?: never;
     options?: never;
     head?: never;
@@ -7787,25 +7787,19 @@ export interface operations {
       };
     };
   };
-  upload_training_dataset_api_v1_training_datasets_uploads_post: {
+  get_training_dataset_api_v1_training_datasets__dataset_id__get: {
     parameters: {
-      query: {
-        name: string;
-        licence?: string | null;
-      };
+      query?: never;
       header?: never;
-      path?: never;
+      path: {
+        dataset_id: string;
+      };
       cookie?: never;
     };
-    /** @description Alpaca, ShareGPT, questions and answers, or OpenAI chat: one JSON object a line, or one array */
-    requestBody: {
-      content: {
-        "application/octet-stream": string;
-      };
-    };
+    requestBody?: never;
     responses: {
       /** @description Successful Response */
-      201: {
+      200: {
         headers: {
           [name: string]: unknown;
         };
@@ -7824,19 +7818,25 @@ export interface operations {
       };
     };
   };
-  get_training_dataset_api_v1_training_datasets__dataset_id__get: {
+  upload_training_dataset_api_v1_training_examples_uploads_post: {
     parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        dataset_id: string;
+      query: {
+        name: string;
+        licence?: string | null;
       };
+      header?: never;
+      path?: never;
       cookie?: never;
     };
-    requestBody?: never;
+    /** @description Alpaca, ShareGPT, questions and answers, or OpenAI chat: one JSON object a line, or one array */
+    requestBody: {
+      content: {
+        "application/octet-stream": string;
+      };
+    };
     responses: {
       /** @description Successful Response */
-      200: {
+      201: {
         headers: {
           [name: string]: unknown;
         };
