@@ -363,8 +363,8 @@ def test_no_sequence_of_one_persons_calls_erases(world: World, moves: list[str])
             approval = asked["id"] if str(asked.get("id", "")).startswith("apr_") else approval
         elif move == "approve":
             shown = world.governance.call(ALL, "GET", f"/api/v1/approvals/{approval}").json()
-            body = {"digest": shown.get("digest", "0" * 64)}
-            world.governance.call(ALL, "POST", f"/api/v1/approvals/{approval}/approve", body)
+            vote = {"digest": shown.get("digest", "0" * 64)}
+            world.governance.call(ALL, "POST", f"/api/v1/approvals/{approval}/approve", vote)
         elif move == "run":
             world.call("POST", f"/{erasure_id}/run?approval={approval}", principal=ALL)
         elif move == "replay":
