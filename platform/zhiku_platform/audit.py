@@ -5,12 +5,13 @@ has said that it is durable there. Events carry ids, counts and digests in their
 documents only in their sealed part.
 """
 
-import json
+import hashlib
 import secrets
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from sqlalchemy import (
@@ -48,6 +49,7 @@ from zhiku_platform.contracts.audit import (
     Stamp,
     UnknownActionError,
     UnrecordableEventError,
+    clear_size,
     people_in,
 )
 from zhiku_platform.db import Database, UtcDateTime
@@ -60,6 +62,7 @@ __all__ = [
     "Outcome",
     "audit_outbox",
     "event_of",
+    "listed",
     "record",
     "take_batch",
 ]
@@ -75,6 +78,10 @@ _STAMPS = "zhiku_audit_stamps"
 _BATCH = 500
 _SEND_EVERY_S = 2.0
 _RETRY_S = 1.0
+# Of one list. A pseudonym may take the place of a short name, so each counts as one; two lists fit into an event.
+_LISTED = 400
+_LISTED_BYTES = 20 * 1024
+_LISTED_EXTRA_BYTES = 45
 
 
 class _Details(TypeDecorator[dict[str, Any]]):
@@ -133,8 +140,20 @@ def event_of(access: Access, action: str, subject: str, **details: Detail) -> Au
     )
 
 
+def listed(name: str, values: Sequence[str] | None) -> dict[str, Detail]:
+    """A list of any length as a detail: the first ones, and of a longer list `NAME_total` and `NAME_sha256`."""
+    if values is None:
+        return {name: None}
+    sizes = accumulate(len(value.encode()) + _LISTED_EXTRA_BYTES for value in values[:_LISTED])
+    first = [value for value, size in zip(values, sizes, strict=False) if size <= _LISTED_BYTES]
+    if len(first) == len(values):
+        return {name: first}
+    digest = hashlib.sha256("\0".join(values).encode()).hexdigest()
+    return {name: first, f"{name}_total": len(values), f"{name}_sha256": digest}
+
+
 def _check_details(event: AuditEvent) -> None:
-    size = len(json.dumps(event.details, ensure_ascii=False).encode())
+    size = clear_size(event.details)
     if size > MAX_CLEAR_BYTES:
         raise UnrecordableEventError(f"`{event.action}` has {size} bytes of details; put text into its sealed part")
     for name, value in event.details.items():

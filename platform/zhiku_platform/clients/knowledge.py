@@ -78,9 +78,9 @@ class KnowledgeClient(ServiceClient):
         request = PassageIds(passage_ids=passage_ids)
         return set(self._call(principal, "POST", "/internal/readable-passages", PassageIds, request).passage_ids)
 
-    def readable_documents(self, principal: Principal, document_ids: list[str]) -> set[str]:
-        """Those of the documents whose ACL lets `principal` read them now, whatever release holds them."""
-        request = DocumentIds(document_ids=document_ids)
+    def readable_documents(self, principal: Principal, document_ids: list[str], *, released: bool = False) -> set[str]:
+        """Those of the documents that `principal` may read now, with `released` without what only a draft holds."""
+        request = DocumentIds(document_ids=document_ids, released=released)
         return set(self._call(principal, "POST", "/internal/readable-documents", DocumentIds, request).document_ids)
 
     def set_acl(self, principal: Principal, document_id: str, acl: DocumentAcl) -> None:

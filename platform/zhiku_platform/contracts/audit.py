@@ -3,6 +3,7 @@
 The action names are a contract that only grows: reviewers' saved searches and other systems rely on them.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +28,7 @@ MAX_INT = 2**53 - 1
 
 
 MAX_PERSON = 205
+_PSEUDONYM_BYTES = 41
 """A user's id of 200 characters, after `user:`."""
 MAX_VOIDED = 200
 """How many voided numbers one event may tell of; the rest wait for the next."""
@@ -152,7 +154,7 @@ ACTIONS: Mapping[str, EventKind] = MappingProxyType(
             SubjectKind.OTHER, _ENTITY, "The link between a pseudonym and its person was destroyed."
         ),
         "audit.person_looked_up": EventKind(
-            SubjectKind.USER, _READ, "A reviewer asked for the pseudonym of a person, with a reason."
+            SubjectKind.OTHER, _READ, "A reviewer asked for the pseudonym of a person, who is sealed, with a reason."
         ),
         "audit.revealed": EventKind(
             SubjectKind.AUDIT, _READ, "A reviewer saw who did something, and its sealed part, with a reason."
@@ -181,7 +183,9 @@ ACTIONS: Mapping[str, EventKind] = MappingProxyType(
         ),
         "grant.given": EventKind(SubjectKind.KNOWLEDGE_BASE, _RIGHTS, "A user or group got a role."),
         "grant.removed": EventKind(SubjectKind.KNOWLEDGE_BASE, _RIGHTS, "A user or group lost a role."),
-        "knowledge_base.changed": EventKind(SubjectKind.KNOWLEDGE_BASE, _ENTITY, "Its name or description changed."),
+        "knowledge_base.changed": EventKind(
+            SubjectKind.KNOWLEDGE_BASE, _ENTITY, "Its name, its description or who publishes it changed."
+        ),
         "knowledge_base.created": EventKind(SubjectKind.KNOWLEDGE_BASE, _ENTITY, "Somebody made a knowledge base."),
         "knowledge_base.deleted": EventKind(SubjectKind.KNOWLEDGE_BASE, _ENTITY, "A knowledge base was deleted."),
         "question.asked": EventKind(SubjectKind.ANSWER, _USE, "A question was accepted; nothing was done yet."),
@@ -312,6 +316,13 @@ def people_in(name: str, value: Detail) -> list[str]:
     if name not in PEOPLE:
         return []
     return [value] if isinstance(value, str) else value if isinstance(value, list) else []
+
+
+def clear_size(details: Mapping[str, Detail]) -> int:
+    """At most how many bytes details take in the log, where each person stands as a pseudonym."""
+    written = len(json.dumps(details, ensure_ascii=False).encode(errors="surrogatepass"))
+    people = (who for name, value in details.items() for who in people_in(name, value))
+    return written + sum(max(0, _PSEUDONYM_BYTES - len(who)) for who in people)
 
 
 class Stamp(Message):

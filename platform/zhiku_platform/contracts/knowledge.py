@@ -241,7 +241,7 @@ class Retired(Message):
 
 
 class Document(Message):
-    """A document that the caller may read."""
+    """A document that the caller may read; `readers` are all of its ACL for its editors, and else the caller's own."""
 
     id: str
     knowledge_base_id: str
@@ -368,9 +368,13 @@ class PassageIds(Message):
 
 
 class DocumentIds(Message):
-    """Some documents by id. As an answer: those whose ACL lets the caller read them now, in whatever release."""
+    """Some documents by id. As an answer: those that the caller may read now.
+
+    With `released` a document that readers were never shown is left out; without, its ACL decides.
+    """
 
     document_ids: list[str] = Field(max_length=500)
+    released: StrictBool = False
 
 
 class KnowledgeBaseIds(Message):

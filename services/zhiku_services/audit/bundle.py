@@ -25,7 +25,7 @@ from zhiku_services.audit.errors import NoCheckpointError
 from zhiku_services.audit.log import latest_checkpoint, tree_reader
 from zhiku_services.audit.merkle import TreeReader
 from zhiku_services.audit.models import BLOB, CHECKPOINT, COSIGNATURE, ENTRY
-from zhiku_services.audit.repository import AuditRepository, Found
+from zhiku_services.audit.repository import AuditRepository, Found, entries_after
 from zhiku_services.audit.signer import Signer
 from zhiku_services.audit.times import to_text
 from zhiku_services.audit.verifier import Checkpoint
@@ -76,12 +76,13 @@ def write_bundle(
         raise NoCheckpointError
     checkpoint = Checkpoint.parse(found.note)
     tree = tree_reader(connection, checkpoint.size)
-    repository = None if access is None else AuditRepository(connection, access)
-    complete = repository is None or (
-        wanted == AuditFilter() and repository.count(wanted, below=checkpoint.size) == checkpoint.size
+    tenant = None if access is None else access.tenant
+    is_whole = (
+        access is None or AuditRepository(connection, access).count(wanted, below=checkpoint.size) == checkpoint.size
     )
+    complete = wanted == AuditFilter() and is_whole
     files = _Files(archive)
-    entries = _entries(connection, repository, wanted, checkpoint.size)
+    entries = _entries(connection, tenant, wanted, checkpoint.size)
     summary = _write_entries(files, connection, entries, tree, complete=complete)
     files.write("checkpoint", found.note)
     files.write("checkpoints.json", json.dumps(_earlier(connection, checkpoint.size) if complete else [], indent=1))
@@ -95,7 +96,7 @@ def write_bundle(
         "origin": checkpoint.origin,
         "created_at": to_text(utc_now()),
         "complete": complete,
-        "tenant": None if access is None else access.tenant,
+        "tenant": tenant,
         "filter": wanted.model_dump(mode="json", exclude_none=True),
         "tree_size": checkpoint.size,
         "root": checkpoint.root.hex(),
@@ -161,15 +162,13 @@ def _proof_line(entry: Found, tree: TreeReader) -> bytes:
     return json.dumps({"index": entry.index, "path": path}).encode() + b"\n"
 
 
-def _entries(
-    connection: Connection, repository: AuditRepository | None, wanted: AuditFilter, size: int
-) -> Iterator[Found]:
+def _entries(connection: Connection, tenant: str | None, wanted: AuditFilter, size: int) -> Iterator[Found]:
     after = -1
     while True:
         batch = (
             _every_entry(connection, after, size)
-            if repository is None
-            else repository.after(wanted, after=after, limit=_BATCH, below=size)
+            if tenant is None and wanted == AuditFilter()
+            else entries_after(connection, wanted, tenant, after=after, limit=_BATCH, below=size)
         )
         yield from batch
         if len(batch) < _BATCH:

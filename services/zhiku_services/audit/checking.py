@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Table, func, select
 
 from zhiku_platform.db import Database
 from zhiku_services.audit.canonical import read
+from zhiku_services.audit.custody import Custody
 from zhiku_services.audit.facets import FACET_COLUMNS, MENTION_COLUMNS, facet_of, mentions_of
 from zhiku_services.audit.log import tree_of
 from zhiku_services.audit.merkle import split
@@ -37,19 +38,25 @@ BATCH = 4096
 
 
 def verify_database(
-    database: Database, key: str, anchors: Sequence[str] = (), handovers: Sequence[str] = ()
+    database: Database,
+    key: str,
+    anchors: Sequence[str] = (),
+    handovers: Sequence[str] = (),
+    *,
+    pepper: bytes | None = None,
 ) -> Verdict:
     """Check the whole log with the public key `key`, and the keys that `handovers` lead to from it.
 
     `anchors` are checkpoints from outside the database: the signer's last one, or a witness's. They find what
-    a database that was put back to an earlier state cannot tell.
+    a database that was put back to an earlier state cannot tell. With the `pepper` of the log's pseudonyms it is
+    checked, too, that each leads to the person for whom it was made.
     """
     log_key = VerifierKey.parse(key)
     connection = database.engine.connect()
     if not database.is_sqlite:
         connection = connection.execution_options(isolation_level="REPEATABLE READ")
     with connection:
-        return _Check(connection, log_key, anchors, handovers).run()
+        return _Check(connection, log_key, anchors, handovers, pepper).run()
 
 
 def read_anchors(folders: Sequence[Path]) -> list[str]:
@@ -60,7 +67,12 @@ def read_anchors(folders: Sequence[Path]) -> list[str]:
 
 class _Check:
     def __init__(
-        self, connection: Connection, key: VerifierKey, anchors: Sequence[str], handovers: Sequence[str]
+        self,
+        connection: Connection,
+        key: VerifierKey,
+        anchors: Sequence[str],
+        handovers: Sequence[str],
+        pepper: bytes | None,
     ) -> None:
         self._connection = connection
         self._key = key
@@ -73,6 +85,8 @@ class _Check:
         self._latest: Checkpoint | None = None
         self._warning: str | None = None
         self._tile_roots: list[bytes] = []
+        self._pepper = pepper
+        self._custody = Custody()
 
     def run(self) -> Verdict:
         self._events = self._connection.execute(select(func.count()).select_from(ENTRY)).scalar_one()
@@ -89,6 +103,7 @@ class _Check:
             check.finish()
             self._check_upper_tiles()
             self._check_tree(check)
+            self._custody.check(self._connection, self._pepper)
         except TamperedError as error:
             return self._verdict(TAMPERED, error.index, error.reason)
         if self._latest is None and self._events:
@@ -206,6 +221,7 @@ class _Check:
                 said_ids.append(event["id"])
                 said.append(facet_of(idx, event))
                 mentions += mentions_of(idx, event)
+                self._custody.see(idx, event)
                 if "sealed" in event["data"]:
                     sealed[idx] = event["data"]
             except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -110,6 +110,18 @@ class SealedPartTouchedError(ConflictError):
         )
 
 
+class PersonTouchedError(ConflictError):
+    """The person that the database names for a pseudonym is not the one for whom it was made."""
+
+    code = "person_touched"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The database names another person for a pseudonym than the one for whom it was made.",
+            remedy="Run `zhiku audit verify`, keep the database as it is, and call who answers for the audit.",
+        )
+
+
 class NoNextKeyError(ConflictError):
     """The log's key cannot hand over: no other signs beside it."""
 

@@ -62,6 +62,15 @@ def mentions_of(idx: int, event: Mapping[str, Any]) -> list[tuple[int, str, str]
     return sorted(found)
 
 
+def pseudonyms_in(event: Mapping[str, Any]) -> set[str]:
+    """Everybody whom an event names."""
+    details = event["data"]["unmapped"]["kb"].values()
+    lists = [value if isinstance(value, list) else [value] for value in details]
+    texts = [event["data"]["actor"]["user"]["uid"], event["subject"], *(text for texts in lists for text in texts)]
+    bare = [text.removeprefix("user:") for text in texts if isinstance(text, str)]
+    return {text for text in bare if text.startswith("psn_")}
+
+
 def every_mention(connection: Connection) -> Iterator[list[tuple[int, str, str]]]:
     """What all entries are about, in pages, for a table that has to be filled anew."""
     first = 0

@@ -25,9 +25,11 @@ from zhiku_platform.contracts.audit import (
     ProducedEvent,
     Stamp,
     SubjectKind,
+    clear_size,
     people_in,
 )
 from zhiku_platform.db import Database, utc_now
+from zhiku_platform.errors import ZhikuError
 from zhiku_platform.telemetry import get_logger
 from zhiku_services.audit.canonical import canonical, encode
 from zhiku_services.audit.errors import (
@@ -156,6 +158,14 @@ class Intake:
             for waiting in group:
                 self._spool_one(waiting)
             log.error("audit_inbox_failed", error=type(error).__name__)
+            return
+        except ZhikuError as error:
+            if len(group) == 1:
+                group[0].error = error
+            else:
+                # Only who brought what cannot be written is refused.
+                for waiting in group:
+                    self._settle([waiting])
             return
         for waiting in group:
             waiting.accepted = Accepted(accepted=len(waiting.events))
@@ -292,7 +302,8 @@ def _check(event: AuditEvent) -> None:
         raise UnknownEventError(
             f"There is no event `{event.action}`.", remedy="Declare it in the catalogue of zhiku_platform."
         )
-    size = len(canonical(dict(event.details)))
+    canonical(dict(event.details))
+    size = clear_size(event.details)
     if size > MAX_CLEAR_BYTES:
         raise EventTooLargeError(
             f"Details of {size} bytes are more than the {MAX_CLEAR_BYTES} that an event may have.",

@@ -43,9 +43,7 @@ class AuditRepository:
 
     def after(self, wanted: AuditFilter, *, after: int, limit: int, below: int) -> list[Found]:
         """Matching entries, the oldest first, from index `after + 1` to `below - 1`."""
-        query = select(ENTRY.c.idx, ENTRY.c.payload, ENTRY.c.leaf).join(FACET, FACET.c.idx == ENTRY.c.idx)
-        query = query.where(*self._conditions(wanted), FACET.c.idx > after, FACET.c.idx < below)
-        return [_found(row) for row in self._connection.execute(query.order_by(FACET.c.idx).limit(limit))]
+        return entries_after(self._connection, wanted, self._tenant, after=after, limit=limit, below=below)
 
     def count(self, wanted: AuditFilter, *, below: int) -> int:
         query = select(func.count()).select_from(FACET).where(*self._conditions(wanted), FACET.c.idx < below)
@@ -101,19 +99,7 @@ class AuditRepository:
         return VIEW.c.tenant == self._tenant, VIEW.c.owner == self._owner
 
     def _conditions(self, wanted: AuditFilter) -> list[ColumnElement[bool]]:
-        same = {name: getattr(wanted, name) for name in ("actor", "action", "subject", "outcome")}
-        about = {name: getattr(wanted, name) for name in ("knowledge_base", "document", "conversation")}
-        conditions: list[ColumnElement[bool]] = [FACET.c.tenant == self._tenant]
-        conditions += [FACET.c[name] == value for name, value in same.items() if value is not None]
-        conditions += [FACET.c.idx.in_(_about(name, value)) for name, value in about.items() if value is not None]
-        if wanted.person is not None:
-            did = select(FACET.c.idx).where(FACET.c.tenant == self._tenant, FACET.c.actor == wanted.person)
-            conditions.append(FACET.c.idx.in_(union_all(did, _about(PERSON, wanted.person))))
-        if wanted.since is not None:
-            conditions.append(FACET.c.at_us >= to_us(wanted.since))
-        if wanted.until is not None:
-            conditions.append(FACET.c.at_us < to_us(wanted.until))
-        return conditions
+        return _conditions(wanted, self._tenant)
 
     def _values(self, column: Any, table: FromClause, conditions: Sequence[ColumnElement[bool]]) -> list[FacetValue]:
         query = (
@@ -129,6 +115,32 @@ class AuditRepository:
 
 def _about(kind: str, value: str) -> Select[tuple[int]]:
     return select(MENTION.c.idx).where(MENTION.c.kind == kind, MENTION.c.value == value)
+
+
+def entries_after(
+    connection: Connection, wanted: AuditFilter, tenant: str | None, *, after: int, limit: int, below: int
+) -> list[Found]:
+    """Matching entries of a tenant, or of every one, the oldest first, from index `after + 1` to `below - 1`."""
+    query = select(ENTRY.c.idx, ENTRY.c.payload, ENTRY.c.leaf).join(FACET, FACET.c.idx == ENTRY.c.idx)
+    query = query.where(*_conditions(wanted, tenant), FACET.c.idx > after, FACET.c.idx < below)
+    return [_found(row) for row in connection.execute(query.order_by(FACET.c.idx).limit(limit))]
+
+
+def _conditions(wanted: AuditFilter, tenant: str | None) -> list[ColumnElement[bool]]:
+    same = {name: getattr(wanted, name) for name in ("actor", "action", "subject", "outcome")}
+    about = {name: getattr(wanted, name) for name in ("knowledge_base", "document", "conversation")}
+    of_tenant = [] if tenant is None else [FACET.c.tenant == tenant]
+    conditions: list[ColumnElement[bool]] = [*of_tenant]
+    conditions += [FACET.c[name] == value for name, value in same.items() if value is not None]
+    conditions += [FACET.c.idx.in_(_about(name, value)) for name, value in about.items() if value is not None]
+    if wanted.person is not None:
+        did = select(FACET.c.idx).where(*of_tenant, FACET.c.actor == wanted.person)
+        conditions.append(FACET.c.idx.in_(union_all(did, _about(PERSON, wanted.person))))
+    if wanted.since is not None:
+        conditions.append(FACET.c.at_us >= to_us(wanted.since))
+    if wanted.until is not None:
+        conditions.append(FACET.c.at_us < to_us(wanted.until))
+    return conditions
 
 
 def _found(row: Any) -> Found:

@@ -20,16 +20,14 @@ from sqlalchemy import Connection, bindparam, delete, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from zhiku_services.audit.erasures import Erasure, ErasureLog
-from zhiku_services.audit.errors import SealedPartTouchedError
+from zhiku_services.audit.errors import PersonTouchedError, SealedPartTouchedError
 from zhiku_services.audit.files import create_once, private_folder
 from zhiku_services.audit.models import BLOB, ERASURE, PERSON, RECORD_KEY
 from zhiku_services.audit.times import now_us
 
 _NONCE_BYTES = 12
 MASTER_KEYS = ("kek", "pepper", "spool")
-_FIND_PERSON = select(PERSON.c.pseudonym).where(
-    PERSON.c.tenant == bindparam("of_tenant"), PERSON.c.sub == bindparam("of_sub")
-)
+_FIND_SALT = select(PERSON.c.salt).where(PERSON.c.tenant == bindparam("of_tenant"), PERSON.c.sub == bindparam("of_sub"))
 """Built once: every event asks it."""
 
 
@@ -85,9 +83,18 @@ class Vault:
         return self._find(tenant, sub)
 
     def person(self, tenant: str, pseudonym: str) -> str | None:
-        """Who is behind a pseudonym; None if that was forgotten."""
-        query = select(PERSON.c.sub).where(PERSON.c.tenant == tenant, PERSON.c.pseudonym == pseudonym)
-        return self._connection.execute(query).scalar()
+        """Who is behind a pseudonym; None if that was forgotten.
+
+        Raises:
+            PersonTouchedError: the row is not the one for which the pseudonym was made.
+        """
+        query = select(PERSON.c.sub, PERSON.c.salt).where(PERSON.c.tenant == tenant, PERSON.c.pseudonym == pseudonym)
+        row = self._connection.execute(query).first()
+        if row is None:
+            return None
+        if pseudonym_of(self._keys.pepper, bytes(row.salt), tenant, row.sub) != pseudonym:
+            raise PersonTouchedError
+        return str(row.sub)
 
     def seal(self, event_id: str, tenant: str, group: str, content: dict[str, str]) -> dict[str, Any]:
         """Encrypt, keep the ciphertext, and return what the event says of it."""
@@ -161,7 +168,9 @@ class Vault:
         return True
 
     def _find(self, tenant: str, sub: str) -> str | None:
-        return self._connection.execute(_FIND_PERSON, {"of_tenant": tenant, "of_sub": sub}).scalar()
+        """Made anew from the salt: whatever somebody wrote beside it, nobody's acts stand under another's pseudonym."""
+        salt = self._connection.execute(_FIND_SALT, {"of_tenant": tenant, "of_sub": sub}).scalar()
+        return None if salt is None else pseudonym_of(self._keys.pepper, bytes(salt), tenant, sub)
 
     def _make(self, tenant: str, sub: str) -> str:
         salt = secrets.token_bytes(16)

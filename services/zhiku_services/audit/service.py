@@ -44,6 +44,7 @@ from zhiku_platform.errors import NotFoundError, UnprocessableError
 from zhiku_services.audit.bundle import write_bundle
 from zhiku_services.audit.canonical import read
 from zhiku_services.audit.errors import NoCheckpointError, WitnessRefusedError
+from zhiku_services.audit.facets import pseudonyms_in
 from zhiku_services.audit.intake import Intake
 from zhiku_services.audit.log import (
     checkpoint_at,
@@ -184,7 +185,7 @@ def reveal(access: Access, event_id: str, reason: Reason, trail: Trail) -> Revea
         event = read(_entry(AuditRepository(connection, access), event_id).payload)
         vault = Vault(connection, trail.keys)
         data = event["data"]
-        people = {name: _who(name, access.tenant, vault) for name in sorted(_pseudonyms(event))}
+        people = {name: _who(name, access.tenant, vault) for name in sorted(pseudonyms_in(event))}
         actor = data["actor"]["user"]["uid"]
         sealed = vault.open(event["id"], access.tenant, data["sealed"]) if "sealed" in data else None
     is_withheld = sealed is not None and not _may_read_all(access, event, trail)
@@ -229,38 +230,17 @@ def _is_proven(connection: Connection, entry: Found, trail: Trail) -> bool:
 
 
 def find_person(access: Access, lookup: PersonLookup, trail: Trail) -> Pseudonyms:
-    """What the log calls a person; it does not say whether there is such a person."""
-    _record_because(access, trail, "audit.person_looked_up", lookup.user, lookup.reason)
+    """What the log calls a person; it does not say whether there is such a person.
+
+    A lookup brings nobody into the log: who was looked up stands in the sealed part, and beside it under
+    the pseudonym that they have.
+    """
     with trail.database.read() as session:
         known = Vault(session.connection(), trail.keys).known_pseudonym(access.tenant, lookup.user)
+    clear: dict[str, Detail] = {} if known is None else {"user": lookup.user}
+    sealed = {"user": lookup.user}
+    _record_because(access, trail, "audit.person_looked_up", "person", lookup.reason, clear, sealed)
     return Pseudonyms(pseudonyms=[] if known is None else [known])
-
-
-def erase_group(access: Access, group: str, trail: Trail) -> None:
-    """Destroy the key of a record group, and record it in the same transaction; who may ask is the caller's rule.
-
-    Raises:
-        NotFoundError: there is no such group, or its key is destroyed already.
-    """
-    with trail.database.write() as session:
-        connection = session.connection()
-        if not Vault(connection, trail.keys).erase_group(access.tenant, group):
-            raise NotFoundError("record group")
-        _record_within(access, trail, connection, "audit.group_erased", group)
-
-
-def forget_person(access: Access, user: str, trail: Trail) -> None:
-    """Destroy the link between a person and their pseudonym, and record it in the same transaction.
-
-    Raises:
-        NotFoundError: the log does not know them, or has forgotten them already.
-    """
-    with trail.database.write() as session:
-        connection = session.connection()
-        pseudonym = Vault(connection, trail.keys).forget_person(access.tenant, user)
-        if pseudonym is None:
-            raise NotFoundError("person")
-        _record_within(access, trail, connection, "audit.person_forgotten", pseudonym)
 
 
 def list_views(access: Access, trail: Trail, *, cursor: str, limit: int) -> Page[AuditView]:
@@ -462,14 +442,6 @@ def _may_read_all(access: Access, event: Mapping[str, Any], trail: Trail) -> boo
 
 def _place(cursor: str) -> int | None:
     return int(cursor) if cursor.isdecimal() and len(cursor) < 19 else None
-
-
-def _pseudonyms(event: dict[str, Any]) -> set[str]:
-    details = event["data"]["unmapped"]["kb"].values()
-    lists = [value if isinstance(value, list) else [value] for value in details]
-    texts = [event["data"]["actor"]["user"]["uid"], event["subject"], *(text for texts in lists for text in texts)]
-    bare = [text.removeprefix("user:") for text in texts if isinstance(text, str)]
-    return {text for text in bare if text.startswith("psn_")}
 
 
 def _who(pseudonym: str, tenant: str, vault: Vault) -> str | None:

@@ -92,16 +92,22 @@ class AuditWorker:
 
     def step(self, *, last: bool = False) -> None:
         """Do what is due; all there is to do if it is the `last` step."""
-        self._tell_losses()
-        if self._intake.drain_spool():
-            log.info("audit_spool_drained")
+        try:
+            self._tell_losses()
+            if self._intake.drain_spool():
+                log.info("audit_spool_drained")
+        finally:
+            # What cannot be taken from the spool keeps nothing else from the log.
+            self._sequence(last=last)
+        self._look_for_gaps()
+
+    def _sequence(self, *, last: bool) -> None:
         moved = BATCH
         while moved == BATCH:
             moved = sequence(self._database)
             self._unsealed += moved
             self._seal_if_due(now=False)
         self._seal_if_due(now=last)
-        self._look_for_gaps()
 
     def _seal_if_due(self, *, now: bool) -> None:
         is_time = self._clock() - self._sealed_at >= SEAL_EVERY_S

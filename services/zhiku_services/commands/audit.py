@@ -68,7 +68,8 @@ def export(
 
     wanted = AuditFilter(actor=actor, action=action, subject=subject)
     with _OpenLog(settings_for(home)) as log:
-        log.record("audit.exported", subject=output.name[:200])
+        said = wanted.model_dump(mode="json", exclude_none=True)
+        log.record("audit.exported", subject=output.name[:200], details={f"by_{name}": said[name] for name in said})
         with log.database.read() as session, zipfile.ZipFile(output, "w", zipfile.ZIP_DEFLATED) as archive:
             write_bundle(archive, session.connection(), log.signer, wanted=wanted, access=None, since=since_size)
         key = log.signer.public_key
@@ -210,7 +211,9 @@ def _verify_home(settings: Settings, key: str | None, anchors: Sequence[Path]) -
     database = open_database(settings)
     try:
         trusted = key or public_key.read_text(encoding="utf-8").strip()
-        return verify_database(database, trusted, found, read_handovers(signer))
+        pepper = AuditFolders.of(settings).keys / "pepper"
+        known = pepper.read_bytes() if pepper.exists() else None
+        return verify_database(database, trusted, found, read_handovers(signer), pepper=known)
     finally:
         database.close()
 

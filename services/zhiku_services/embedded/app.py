@@ -176,7 +176,8 @@ class Embedded:
 
     def _readable_documents(self, principal: Principal, document_ids: list[str]) -> set[str]:
         """Ask the knowledge service, which is built after the audit service."""
-        return KnowledgeClient(self._client("knowledge"), self._signer).readable_documents(principal, document_ids)
+        client = KnowledgeClient(self._client("knowledge"), self._signer)
+        return client.readable_documents(principal, document_ids, released=True)
 
     def _relay_audit(self, stack: ExitStack, database: Database, outbox: Table, deliver: Deliver | None = None) -> None:
         """Hand a service's audit outbox to the audit service, until the service's database is closed."""

@@ -170,10 +170,11 @@ def record_refusal(refused: RefusedKey, *, at: datetime, session: Session) -> No
         AuditEvent(
             action="api_key.refused",
             tenant=refused.tenant,
-            actor=refused.sub,
+            # Who knows only the key's public part may be anybody.
+            actor="anonymous" if refused.reason == "wrong_secret" else refused.sub,
             subject=refused.key_id,
             outcome=Outcome.DENIED,
-            details={"reason": refused.reason},
+            details={"reason": refused.reason, "owner": refused.sub},
             at=at,
         ),
     )

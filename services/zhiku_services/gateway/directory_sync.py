@@ -16,7 +16,7 @@ from sqlalchemy import CursorResult, or_, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
-from zhiku_platform.audit import AuditEvent, Outcome, record
+from zhiku_platform.audit import AuditEvent, Outcome, listed, record
 from zhiku_platform.contracts.audit import Detail
 from zhiku_platform.contracts.identity import ADMINISTRATORS, DirectoryUser, Role
 from zhiku_platform.db import Database
@@ -32,6 +32,7 @@ ACTOR = "svc-directory"
 """Who did it, in the audit trail."""
 
 _SUBJECT = "directory"
+_UNFORESEEN = "internal_error"
 _LEASE = timedelta(minutes=10)
 _TRIES = 3
 _BATCH = 500
@@ -135,6 +136,10 @@ class DirectorySync:
         except ZhikuError as error:
             self._finish(number, problem=error.code)
             raise
+        except Exception:
+            # Whatever it is, the next run is not to wait for the end of this one's lease.
+            self._finish(number, problem=_UNFORESEEN)
+            raise
         self._finish(number, users=report.users)
         return report
 
@@ -225,7 +230,10 @@ class DirectorySync:
         entries = self._directory.read()
         report = SyncReport(users=sum(entry.is_enabled for entry in entries))
         gone = self._gone({entry.user.sub for entry in entries}, allow_shrink=allow_shrink)
-        work: list[DirectoryEntry | str] = [*entries, *gone]
+        # Those who leave come first: nothing about another user may keep them in.
+        disabled = [entry for entry in entries if not entry.is_enabled]
+        enabled = [entry for entry in entries if entry.is_enabled]
+        work: list[DirectoryEntry | str] = [*gone, *disabled, *enabled]
         for batch in _batches(work, _BATCH):
             with self._database.write() as session:
                 sync = self._written(session)
@@ -332,7 +340,9 @@ class _Change:
         row.is_active = False
         row.updated_at = self._at
         why = f"user_{reason}"
-        ended = sessions.end_all_of(sub, issuer=self._sync.issuer, reason=why, at=self._at, session=self._session)
+        ended = sessions.end_all_of(
+            sub, issuer=self._sync.issuer, reason=why, actor=ACTOR, at=self._at, session=self._session
+        )
         revoked = api_keys.revoke_all_of(
             sub, issuer=self._sync.issuer, actor=ACTOR, reason=why, at=self._at, session=self._session
         )
@@ -404,12 +414,12 @@ def row_of(user: DirectoryUser, issuer: str, tenant: str, at: datetime) -> UserR
 
 
 def _held(row: UserRow) -> dict[str, Detail]:
-    return {"roles_added": row.roles, "groups_added": row.groups}
+    return {"roles_added": row.roles, **listed("groups_added", row.groups)}
 
 
 def _more(name: str, before: Iterable[str], after: Iterable[str]) -> dict[str, Detail]:
     more = sorted(set(after) - set(before))
-    return {name: more} if more else {}
+    return listed(name, more) if more else {}
 
 
 def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -21,6 +21,8 @@ from zhiku_services.gateway.directory import USER_COLUMNS, principal_of
 from zhiku_services.gateway.models import AUDIT_OUTBOX, SessionRow, UserRow
 from zhiku_services.gateway.oidc import Identity, ProviderTokens
 
+_ACTOR = "svc-gateway"
+"""Who ended a session that its user did not, in the audit trail."""
 _PURPOSE = "session"
 _CSRF = "csrf"
 _TOKENS = "provider-tokens"
@@ -214,13 +216,13 @@ def renewed(
 def end(cookie: str, *, digests: Digests, at: datetime, session: Session, reason: str | None = None) -> None:
     """End a session, if there is one; `reason` says why, unless its user asked for it."""
     rows = session.exec(select(SessionRow).where(SessionRow.digest == digests.of(_PURPOSE, cookie)))
-    _end_all(rows, reason=reason, at=at, session=session)
+    _end_all(rows, reason=reason, actor=None if reason is None else _ACTOR, at=at, session=session)
 
 
-def end_all_of(sub: str, *, issuer: str, reason: str, at: datetime, session: Session) -> int:
-    """End every session of a user, and return how many there were."""
+def end_all_of(sub: str, *, issuer: str, reason: str, actor: str, at: datetime, session: Session) -> int:
+    """End every session of a user for `actor`, and return how many there were."""
     rows = session.exec(select(SessionRow).where(SessionRow.issuer == issuer, SessionRow.sub == sub))
-    return _end_all(rows, reason=reason, at=at, session=session)
+    return _end_all(rows, reason=reason, actor=actor, at=at, session=session)
 
 
 def end_vouched_until(
@@ -233,17 +235,21 @@ def end_vouched_until(
     named = SessionRow.sub == sub if sid is None else SessionRow.provider_session == sid
     query = select(SessionRow).where(SessionRow.issuer == issuer, named)
     rows = [row for row in session.exec(query) if (row.vouched_at or row.created_at) <= until]
-    return _end_all(rows, reason="provider_logout", at=at, session=session)
+    return _end_all(rows, reason="provider_logout", actor=_ACTOR, at=at, session=session)
 
 
-def _end_all(rows: Iterable[SessionRow], *, reason: str | None, at: datetime, session: Session) -> int:
+def _end_all(
+    rows: Iterable[SessionRow], *, reason: str | None, actor: str | None, at: datetime, session: Session
+) -> int:
+    """End sessions; without an `actor` each user ends their own."""
     ended = 0
     for row in rows:
         user = session.get(UserRow, (row.issuer, row.sub))
         session.delete(row)
         ended += 1
         if user is not None:
-            _record(session, "session.ended", row, user, at, **({} if reason is None else {"reason": reason}))
+            why = {} if reason is None else {"reason": reason}
+            _record(session, "session.ended", row, user, at, actor=actor, **why)
     session.flush()
     return ended
 
@@ -283,6 +289,22 @@ def describe(signed_in: SignedIn, digests: Digests) -> SessionMessage:
     )
 
 
-def _record(session: Session, action: str, row: SessionRow, user: UserRow, at: datetime, **details: str) -> None:
-    event = AuditEvent(action=action, tenant=user.tenant, actor=user.sub, subject=row.id, details=dict(details), at=at)
+def _record(
+    session: Session,
+    action: str,
+    row: SessionRow,
+    user: UserRow,
+    at: datetime,
+    *,
+    actor: str | None = None,
+    **details: str,
+) -> None:
+    event = AuditEvent(
+        action=action,
+        tenant=user.tenant,
+        actor=actor or user.sub,
+        subject=row.id,
+        details={**details, "user": user.sub} if actor else dict(details),
+        at=at,
+    )
     record(session, AUDIT_OUTBOX, event)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import text, update
 from sqlmodel import Session, col, select
 
-from zhiku_platform.audit import AuditEvent, Outcome, record
+from zhiku_platform.audit import AuditEvent, Outcome, listed, record
 from zhiku_platform.contracts.ingestion import Reason, VersionState
 from zhiku_platform.db import new_id, utc_now
 from zhiku_platform.queue import enqueue
@@ -226,7 +226,7 @@ def change_acl(session: Session, document: DocumentRow, acl: Acl, *, actor: str)
             tenant=document.tenant,
             actor=actor,
             subject=document.id,
-            details={"readers": readers, "level": acl.level},
+            details={**listed("readers", readers), "level": acl.level},
         )
         record(session, AUDIT_OUTBOX, event)
     return True

@@ -7,12 +7,11 @@ which asks the tables, hides it.
 """
 
 from collections.abc import Sequence
-from itertools import accumulate
 
 from sqlmodel import Session
 
 from zhiku_platform.access import Access
-from zhiku_platform.audit import event_of, record
+from zhiku_platform.audit import event_of, listed, record
 from zhiku_platform.contracts.audit import Detail
 from zhiku_platform.contracts.knowledge import (
     Document,
@@ -49,9 +48,6 @@ from zhiku_services.knowledge.repository import (
 )
 
 _NOTES_AT_ONCE = 500
-# The log keeps a pseudonym of 32 characters for each, beside the names it was given.
-_RECORDED_READERS = 500
-_RECORDED_BYTES = 24 * 1024
 
 
 def publish(access: Access, request: PublishRequest, *, database: Database, index: VectorIndex) -> PublishResult:
@@ -196,21 +192,10 @@ def _take_acl(access: Access, document_id: str, acl: DocumentAcl, session: Sessi
 def _record_acl(
     access: Access, document: DocumentRow, readers: Sequence[str] | None, level: int, session: Session
 ) -> None:
-    """Record who may read a document from now on; `readers` None leaves it to the knowledge base's grants.
-
-    Of a longer list than an event can carry, `readers_total` and the ACL's digest tell that there is more.
-    """
-    named = None if readers is None else _that_fit(sorted(set(readers)))
-    details: dict[str, Detail] = {"readers": named, "level": level, "acl": str(document.acl_id)}
-    if named is not None and len(named) < len(set(readers or ())):
-        details["readers_total"] = len(set(readers or ()))
+    """Record who may read a document from now on; `readers` None leaves it to the knowledge base's grants."""
+    named = listed("readers", None if readers is None else sorted(set(readers)))
+    details: dict[str, Detail] = {**named, "level": level, "acl": str(document.acl_id)}
     record(session, AUDIT_OUTBOX, event_of(access, "document.acl_changed", document.id, **details))
-
-
-def _that_fit(tokens: Sequence[str]) -> list[str]:
-    """As many of the first tokens as an event has room for, by number and by bytes."""
-    sizes = accumulate(len(token.encode()) + len('"", ') for token in tokens)
-    return [token for token, size in zip(tokens[:_RECORDED_READERS], sizes, strict=False) if size <= _RECORDED_BYTES]
 
 
 def align_vectors(database: Database, index: VectorIndex) -> int:

@@ -13,6 +13,7 @@ from sqlmodel import Session
 
 from zhiku_platform.access import Access
 from zhiku_platform.audit import event_of, record
+from zhiku_platform.contracts.audit import Detail
 from zhiku_platform.contracts.knowledge import (
     Change,
     DocumentChange,
@@ -90,7 +91,10 @@ def publish_release(access: Access, knowledge_base_id: str, number: int, session
         raise NotFoundError("release")
     _check_kept(knowledge_base, number)
     _point_to(access, knowledge_base, number, session)
-    if number < knowledge_base.draft_release - 1:
+    if number < knowledge_base.draft_release - 1 and knowledge_base.publishing != Publishing.MANUAL:
+        details: dict[str, Detail] = {"publishing": "manual", "publishing_before": str(knowledge_base.publishing)}
+        event = event_of(access, "knowledge_base.changed", knowledge_base.id, fields=["publishing"], **details)
+        record(session, AUDIT_OUTBOX, event)
         knowledge_base.publishing = Publishing.MANUAL
     _prune(knowledge_base, session)
     session.flush()

@@ -229,14 +229,26 @@ class KnowledgeRepository:
             found.setdefault(knowledge_base_id, set()).add(acl_id)
         return found
 
-    def with_readable_acl(self, document_ids: Sequence[str]) -> set[str]:
-        """Those of the documents whose ACL the caller holds; being visible takes a release besides."""
+    def with_readable_acl(self, document_ids: Sequence[str], *, released: bool) -> set[str]:
+        """Those of the documents whose ACL the caller holds, and with `released` that readers were ever shown."""
         query = (
             select(DocumentRow.id)
             .join(AclRow, col(AclRow.acl_id) == col(DocumentRow.acl_id))
             .join(KnowledgeBaseRow, col(KnowledgeBaseRow.id) == col(DocumentRow.knowledge_base_id))
-            .where(col(DocumentRow.id).in_([storable(each) for each in document_ids]), self._rights.may_read())
+            .where(
+                col(DocumentRow.id).in_([storable(each) for each in document_ids]),
+                col(DocumentRow.active_version).is_not(None),
+                self._rights.may_read(),
+            )
         )
+        if released:
+            query = query.where(
+                exists().where(
+                    col(DocumentVersionRow.document_id) == col(DocumentRow.id),
+                    col(DocumentVersionRow.released_from) <= col(KnowledgeBaseRow.published_release),
+                    col(DocumentVersionRow.released_from) < col(DocumentVersionRow.released_to),
+                )
+            )
         return set(self._session.exec(query))
 
     def readers(self, acl_ids: Iterable[int]) -> dict[int, tuple[list[str] | None, int]]:

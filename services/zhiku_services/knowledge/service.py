@@ -1,9 +1,12 @@
 """Knowledge bases, their grants, and reading documents."""
 
+from collections.abc import Sequence
+
 from sqlmodel import Session
 
 from zhiku_platform.access import Access
 from zhiku_platform.audit import event_of, record
+from zhiku_platform.contracts.audit import Detail
 from zhiku_platform.contracts.knowledge import (
     Authorized,
     AuthorizeRequest,
@@ -94,7 +97,8 @@ def change_knowledge_base(
     What a draft holds when it is left to publish itself waits for the next document, or for an owner.
     """
     repository = KnowledgeRepository(session, access)
-    row = require_role(repository, knowledge_base_id, GrantRole.OWNER)
+    row = _lock_for_owner(repository, knowledge_base_id)
+    before = row.publishing
     if change.name is not None and change.name != row.name:
         _check_name(repository, change.name)
         row.name = change.name
@@ -102,7 +106,10 @@ def change_knowledge_base(
         row.description = change.description
     if change.publishing is not None:
         row.publishing = change.publishing
-    record(session, AUDIT_OUTBOX, event_of(access, "knowledge_base.changed", row.id))
+    details: dict[str, Detail] = {"fields": sorted(change.model_fields_set)}
+    if row.publishing != before:
+        details |= {"publishing": str(row.publishing), "publishing_before": str(before)}
+    record(session, AUDIT_OUTBOX, event_of(access, "knowledge_base.changed", row.id, **details))
     session.flush()
     return get_knowledge_base(access, knowledge_base_id, session)
 
@@ -186,15 +193,13 @@ def list_documents(
     repository = KnowledgeRepository(session, access)
     viewable(repository, knowledge_base_id)
     rows = repository.documents(knowledge_base_id, after=cursor, limit=limit + 1)
-    readers = repository.readers(row.acl_id for row, _ in rows)
-    items = [_document(row, version, readers) for row, version in rows[:limit]]
+    items = _documents(access, rows[:limit], repository)
     return Page(items=items, next_cursor=items[-1].id if len(rows) > limit else None)
 
 
 def get_document(access: Access, document_id: str, session: Session) -> Document:
     repository = KnowledgeRepository(session, access)
-    row, version = readable_document(repository, document_id)
-    return _document(row, version, repository.readers([row.acl_id]))
+    return _documents(access, [readable_document(repository, document_id)], repository)[0]
 
 
 def get_editable_document(access: Access, document_id: str, session: Session) -> Document:
@@ -215,7 +220,7 @@ def get_editable_document(access: Access, document_id: str, session: Session) ->
     found = repository.document(document_id, ReleaseView({knowledge_base.id: knowledge_base.draft_release}))
     if found is None:
         raise NotFoundError("document")
-    return _document(*found, repository.readers([found[0].acl_id]))
+    return _documents(access, [found], repository)[0]
 
 
 def list_passages(
@@ -246,8 +251,9 @@ def readable_passages(access: Access, request: PassageIds, session: Session) -> 
 
 
 def readable_documents(access: Access, request: DocumentIds, session: Session) -> DocumentIds:
-    """Those of the documents whose ACL lets the caller read them now, in whatever release they are."""
-    readable = KnowledgeRepository(session, access).with_readable_acl(request.document_ids)
+    """Those of the documents that the caller may read now; see `DocumentIds` for what is not yet released."""
+    repository = KnowledgeRepository(session, access)
+    readable = repository.with_readable_acl(request.document_ids, released=request.released)
     return DocumentIds(document_ids=[document_id for document_id in request.document_ids if document_id in readable])
 
 
@@ -319,8 +325,22 @@ def _knowledge_base(row: KnowledgeBaseRow, role: GrantRole, documents: int) -> K
     )
 
 
-def _document(row: DocumentRow, version: DocumentVersionRow, acls: dict[int, tuple[list[str] | None, int]]) -> Document:
-    readers, level = acls[row.acl_id]
+def _documents(
+    access: Access, rows: Sequence[tuple[DocumentRow, DocumentVersionRow]], repository: KnowledgeRepository
+) -> list[Document]:
+    """Documents with as much of their ACLs as the caller may know: who merely reads sees their own part alone."""
+    acls = repository.readers(row.acl_id for row, _ in rows)
+    roles = {each: viewable(repository, each)[1] for each in {row.knowledge_base_id for row, _ in rows}}
+    found: list[Document] = []
+    for row, version in rows:
+        readers, level = acls[row.acl_id]
+        if readers is not None and ROLE_RANK[roles[row.knowledge_base_id]] < ROLE_RANK[GrantRole.EDITOR]:
+            readers = sorted(access.principal.tokens & set(readers))
+        found.append(_document(row, version, readers, level))
+    return found
+
+
+def _document(row: DocumentRow, version: DocumentVersionRow, readers: list[str] | None, level: int) -> Document:
     return Document(
         id=row.id,
         knowledge_base_id=row.knowledge_base_id,

@@ -74,7 +74,7 @@ class Audit:
 
     def verify(self) -> Verdict:
         anchors = read_anchors([self.settings.home / "audit" / "signer"])
-        return verify_database(self.database, self.trail.signer.public_key, anchors)
+        return verify_database(self.database, self.trail.signer.public_key, anchors, pepper=self.trail.keys.pepper)
 
     def events(self) -> list[dict[str, Any]]:
         """The log, from its first entry on."""

@@ -7,9 +7,9 @@ import pytest
 
 from zhiku_platform.access import Permission, authorize
 from zhiku_platform.contracts.audit import AuditEvent, ProducedEvent
-from zhiku_platform.errors import NotFoundError
-from zhiku_services.audit import service
-from zhiku_services.audit.errors import SealedPartTouchedError
+from zhiku_platform.contracts.erasure import EraseOrder
+from zhiku_services.audit.erasing import PersonalData
+from zhiku_services.audit.errors import PersonTouchedError, SealedPartTouchedError
 from zhiku_services.audit.sealing import Vault
 
 from .conftest import CHEN, Audit, MakeAudit, published
@@ -31,6 +31,12 @@ def reveal(audit: Audit, event_id: str) -> dict[str, object]:
     return revealed
 
 
+def forget(audit: Audit, *groups: str, sub: str = "nobody") -> dict[str, int]:
+    """Erase record groups and a person as the erasure desk does."""
+    order = EraseOrder(erasure_id="era_1", sub=sub, groups=list(groups))
+    return PersonalData(audit.trail).erase(authorize(CHEN, Permission.AUDIT_READ), order)
+
+
 def test_a_sealed_part_is_nowhere_in_clear_and_can_be_opened(audit: Audit) -> None:
     event = asked("cnv_1")
     audit.append(event)
@@ -46,8 +52,7 @@ def test_when_its_key_is_destroyed_a_sealed_part_is_gone_and_the_log_is_whole(au
     audit.append(gone, kept)
     audit.settle()
     proof = audit.client().get(f"/api/v1/audit-events/{gone.event.id}/proof").text
-    with audit.database.write() as session:
-        assert Vault(session.connection(), audit.trail.keys).erase_group("acme", "cnv_1")
+    assert forget(audit, "cnv_1")["record_group"] == 1
 
     assert reveal(audit, gone.event.id)["sealed"] is None
     assert reveal(audit, kept.event.id)["sealed"] == QUESTION
@@ -59,8 +64,9 @@ def test_a_person_is_forgotten_and_does_not_come_back_under_the_same_name(audit:
     first = published(1)
     audit.append(first)
     audit.settle()
-    with audit.database.write() as session:
-        old = Vault(session.connection(), audit.trail.keys).forget_person("acme", "lin")
+    with audit.database.read() as session:
+        old = Vault(session.connection(), audit.trail.keys).known_pseudonym("acme", "lin")
+    forget(audit, sub="lin")
     second = published(2)
     audit.append(second)
     audit.settle()
@@ -78,13 +84,8 @@ def test_a_person_is_forgotten_and_does_not_come_back_under_the_same_name(audit:
 def test_forgetting_is_in_the_log_itself(audit: Audit) -> None:
     audit.append(asked("cnv_1"))
     audit.settle()
-    access = authorize(CHEN, Permission.AUDIT_READ)
-    service.erase_group(access, "cnv_1", audit.trail)
-    service.forget_person(access, "lin", audit.trail)
-    with pytest.raises(NotFoundError):
-        service.erase_group(access, "cnv_1", audit.trail)
-    with pytest.raises(NotFoundError):
-        service.forget_person(access, "lin", audit.trail)
+    assert forget(audit, "cnv_1", sub="lin") == {"record_group": 1, "pseudonym": 1, "saved_search": 0}
+    assert forget(audit, "cnv_1", sub="lin") == {"record_group": 0, "pseudonym": 0, "saved_search": 0}
     audit.settle()
     assert audit.actions() == ["question.asked", "audit.group_erased", "audit.person_forgotten"]
     assert audit.verify().ok
@@ -95,11 +96,9 @@ def test_a_backup_that_was_put_back_forgets_again(audit: Audit, make_audit: Make
     audit.append(event)
     audit.settle()
     path = audit.settings.home / "db" / "audit.sqlite3"
-    access = authorize(CHEN, Permission.AUDIT_READ)
     with closing(sqlite3.connect(path)) as tables:
         tables.execute("VACUUM INTO ?", (str(path.with_suffix(".backup")),))
-    service.erase_group(access, "cnv_1", audit.trail)
-    service.forget_person(access, "lin", audit.trail)
+    forget(audit, "cnv_1", sub="lin")
     audit.database.close()
     for stale in path.parent.glob("audit.sqlite3*"):
         stale.unlink()
@@ -122,7 +121,7 @@ def test_a_backup_that_was_put_back_forgets_again(audit: Audit, make_audit: Make
 def test_a_group_that_goes_on_after_it_was_erased_has_another_key(audit: Audit) -> None:
     old, new = asked("cnv_1"), asked("cnv_1")
     audit.append(old)
-    service.erase_group(authorize(CHEN, Permission.AUDIT_READ), "cnv_1", audit.trail)
+    forget(audit, "cnv_1")
     audit.append(new)
     audit.settle()
     assert reveal(audit, old.event.id)["sealed"] is None
@@ -155,3 +154,63 @@ def test_the_same_group_of_two_tenants_has_two_keys(audit: Audit) -> None:
     audit.append(asked("cnv_1"), asked("cnv_1", tenant="other"))
     with audit.database.engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM record_key").scalar() == 2
+
+
+def test_who_swaps_two_people_in_the_database_puts_nobodys_acts_on_another(audit: Audit) -> None:
+    event = asked("cnv_1")
+    audit.append(event, published(1, actor="wang"))
+    audit.settle()
+    path = audit.settings.home / "db" / "audit.sqlite3"
+    with closing(sqlite3.connect(path)) as tables, tables:
+        tables.execute("UPDATE person SET sub = 'x' WHERE sub = 'lin'")
+        tables.execute("UPDATE person SET sub = 'lin' WHERE sub = 'wang'")
+        tables.execute("UPDATE person SET sub = 'wang' WHERE sub = 'x'")
+    with audit.database.read() as session:
+        vault = Vault(session.connection(), audit.trail.keys)
+        with pytest.raises(PersonTouchedError):
+            vault.person("acme", audit.events()[0]["data"]["actor"]["user"]["uid"])
+    answer = audit.client().post(
+        f"/api/v1/audit-events/{event.event.id}/reveal", json={"reason": "A complaint, case 17"}
+    )
+    assert (answer.status_code, answer.json()["code"]) == (409, "person_touched")
+    before = {each["data"]["actor"]["user"]["uid"] for each in audit.events()}
+    later = published(2)
+    audit.append(later)
+    audit.settle()
+    assert audit.events()[-1]["data"]["actor"]["user"]["uid"] not in before
+    verdict = audit.verify()
+    assert (verdict.ok, verdict.reason) == (False, "a pseudonym leads to another person")
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        "DELETE FROM record_key WHERE record_group = 'cnv_1'",
+        "DELETE FROM record_key; DELETE FROM blob",
+        "DELETE FROM person WHERE sub = 'lin'",
+    ],
+)
+def test_what_is_destroyed_without_an_entry_is_found(audit: Audit, act: str) -> None:
+    audit.append(published(1, actor="wang"), asked("cnv_1"))
+    audit.settle()
+    assert audit.verify().ok
+    path = audit.settings.home / "db" / "audit.sqlite3"
+    with closing(sqlite3.connect(path)) as tables, tables:
+        for name in ("record_key", "blob", "person"):
+            for (trigger,) in tables.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?", (name,)
+            ).fetchall():
+                tables.execute(f"DROP TRIGGER {trigger}")
+        tables.executescript(act)
+    verdict = audit.verify()
+    assert (verdict.ok, verdict.first_bad_index) == (False, 1)
+
+
+def test_a_key_that_another_took_the_place_of_is_missed(audit: Audit) -> None:
+    audit.append(asked("cnv_1"))
+    path = audit.settings.home / "db" / "audit.sqlite3"
+    with closing(sqlite3.connect(path)) as tables, tables:
+        tables.execute("DELETE FROM record_key")
+    audit.append(asked("cnv_1"))
+    audit.settle()
+    assert audit.verify().first_bad_index == 0
