@@ -108,7 +108,7 @@ def test_who_tries_a_dead_key_leaves_one_trace_a_minute(gateway: Gateway) -> Non
     for _ in range(5):
         gateway.browse().get("/api/v1/documents/d1", headers=_bearer(bad))
     assert [event for event in gateway.audited() if event[0] == "api_key.refused"] == [
-        ("api_key.refused", "lin", {"reason": "wrong_secret"})
+        ("api_key.refused", "anonymous", {"reason": "wrong_secret", "owner": "lin"})
     ]
 
 

@@ -242,7 +242,7 @@ def test_a_session_is_renewed_with_rotating_tokens(world: World, browser: Browse
     for _ in range(3):
         world.ahead += timedelta(seconds=61)
         assert browser.get("/api/v1/session").status_code == 200
-    assert ("session.ended", {"reason": "provider_ended"}) not in world.audited()
+    assert ("session.ended", {"reason": "provider_ended", "user": "wang"}) not in world.audited()
 
 
 def test_a_user_disabled_at_the_provider_is_out_with_the_next_renewal(world: World, browser: Browser) -> None:
@@ -250,7 +250,7 @@ def test_a_user_disabled_at_the_provider_is_out_with_the_next_renewal(world: Wor
     world.disable("wang")
     world.ahead += timedelta(seconds=61)
     assert browser.get("/api/v1/session").status_code == 401
-    assert ("session.ended", {"reason": "provider_ended"}) in world.audited()
+    assert ("session.ended", {"reason": "provider_ended", "user": "wang"}) in world.audited()
 
 
 def test_signing_out_ends_the_session_here_and_at_the_provider(world: World, browser: Browser) -> None:
@@ -273,7 +273,7 @@ def test_signing_out_at_the_provider_ends_the_session_here_by_the_back_channel(
     other.sign_in("wang")
     browser.leave_provider(f"{world.issuer}/protocol/openid-connect/logout")
     assert browser.get("/api/v1/session").status_code == 401
-    assert ("session.ended", {"reason": "provider_logout"}) in world.audited()
+    assert ("session.ended", {"reason": "provider_logout", "user": "wang"}) in world.audited()
     # Another browser is another session of the provider, and was not signed out.
     assert other.get("/api/v1/session").status_code == 200
 

@@ -27,7 +27,7 @@ def test_signing_in_leads_back_to_where_one_wanted_to_go(gateway: Gateway) -> No
     browser = gateway.sign_in("lin", to="/chat?kb=1")
     session = browser.get("/api/v1/session").json()
     assert (session["sub"], session["name"], session["department"]) == ("lin", "林晓", "研发部 Engineering")
-    assert session["roles"] == ["employee"]
+    assert session["roles"] == ["employee", "ml_engineer"]
     assert "assistant:ask" in session["permissions"]
     assert "knowledge_base:create" not in session["permissions"]
 

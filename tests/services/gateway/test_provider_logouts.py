@@ -41,7 +41,7 @@ def test_a_sid_ends_that_session_and_no_other(gateway: Gateway) -> None:
     response = send(gateway, gateway.sign(claims(sid=sid)))
     assert (response.status_code, response.headers["cache-control"]) == (200, "no-store")
     assert [is_signed_in(browser) for browser in (first, second, other)] == [False, True, True]
-    assert ("session.ended", "lin", {"reason": "provider_logout"}) in gateway.audited()
+    assert ("session.ended", "svc-gateway", {"reason": "provider_logout", "user": "lin"}) in gateway.audited()
 
 
 def test_a_sub_alone_ends_every_session_of_that_user(gateway: Gateway) -> None:

@@ -57,7 +57,7 @@ def test_a_session_that_the_provider_ended_ends_here_with_the_next_renewal(gatew
     assert browser.get("/api/v1/session").status_code == 200
     gateway.clock.pass_time(seconds=301)
     assert browser.get("/api/v1/session").status_code == 401
-    assert ("session.ended", "lin", {"reason": "provider_ended"}) in gateway.audited()
+    assert ("session.ended", "svc-gateway", {"reason": "provider_ended", "user": "lin"}) in gateway.audited()
     assert browser.get("/api/v1/session").status_code == 401
     assert renewals(gateway) == 2
 
@@ -169,7 +169,7 @@ def test_a_session_whose_tokens_cannot_be_opened_ends(gateway: Gateway) -> None:
         session.add(row)
     gateway.clock.pass_time(seconds=301)
     assert browser.get("/api/v1/session").status_code == 401
-    assert ("session.ended", "lin", {"reason": "tokens_lost"}) in gateway.audited()
+    assert ("session.ended", "svc-gateway", {"reason": "tokens_lost", "user": "lin"}) in gateway.audited()
 
 
 def test_signing_out_takes_the_refresh_token_back(gateway: Gateway) -> None:
