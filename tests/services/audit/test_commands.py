@@ -1,6 +1,7 @@
 """`zhiku audit`: exit codes, keys of the JSON, and a witness on a second machine."""
 
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -61,9 +62,21 @@ def test_verify_needs_no_more_than_a_bundle_and_the_public_key(home: Audit, tmp_
 
 
 def test_an_export_by_the_operator_is_in_the_log_that_it_exports(home: Audit, tmp_path: Path) -> None:
-    run("export", "--home", home.settings.home, "-o", tmp_path / "bundle.zip", "--action", "audit.exported")
+    run("export", "--home", home.settings.home, "-o", tmp_path / "bundle.zip")
     assert home.actions()[-1] == "audit.exported"
     assert home.events()[-1]["data"]["actor"]["user"]["uid"] == "operator"
+
+
+def test_an_export_of_one_document_holds_nothing_else(home: Audit, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle.zip"
+    code, exported = run("export", "--home", home.settings.home, "-o", bundle, "--subject", "doc_7")
+    assert (code, exported["events"]) == (0, 1)
+    with zipfile.ZipFile(bundle) as archive:
+        manifest = json.loads(archive.read("manifest.json"))
+        subjects = [json.loads(line)["subject"] for line in archive.read("events.jsonl").splitlines()]
+    assert (manifest["complete"], manifest["filter"], subjects) == (False, {"subject": "doc_7"}, ["doc_7"])
+    assert home.events()[-1]["data"]["unmapped"]["kb"] == {"by_subject": "doc_7"}
+    assert run("verify", bundle, "--key", str(exported["key"]))[0] == 0
 
 
 def test_a_witness_cosigns_what_grows_and_refuses_what_was_put_back(home: Audit, tmp_path: Path) -> None:

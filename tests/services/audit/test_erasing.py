@@ -55,6 +55,21 @@ def test_the_person_is_forgotten_and_the_log_still_verifies(audit: Audit, store:
     ]
 
 
+def test_a_lookup_writes_nobody_into_the_log(audit: Audit, store: ErasureClient) -> None:
+    audit.append(said(1))
+    store.erase(DESK, ORDER)
+    for user in ("lin", "Li Na, 13800138000"):
+        found = audit.post("/api/v1/audit-pseudonyms", {"user": user, "reason": "A complaint, case 17"})
+        assert found == {"pseudonyms": []}
+    with audit.database.engine.connect() as connection:
+        known = connection.exec_driver_sql("SELECT sub FROM person").scalars().all()
+    assert not {"lin", "Li Na, 13800138000"} & set(known)
+    audit.settle()
+    last = audit.events()[-1]
+    assert (last["subject"], last["data"]["unmapped"]["kb"]) == ("person", {})
+    assert audit.verify().ok
+
+
 def test_a_certificate_is_signed_for_the_desk_alone(audit: Audit, http: TestClient) -> None:
     client = AuditClient(http, PrincipalSigner(audit.settings.secret_key.get_secret_value()))
     signed = client.sign_erasure(DESK, "ab" * 32)

@@ -109,6 +109,36 @@ def test_who_is_disabled_loses_sessions_and_keys_at_once(
     assert ("session.ended", {"reason": "user_disabled", "user": "zhao"}) in gateway.audited_of_directory()
 
 
+def test_a_user_of_more_groups_than_an_event_holds_keeps_nobody_else_in(
+    gateway: Gateway, company: Company, sync: DirectorySync
+) -> None:
+    sync.run()
+    browser = gateway.sign_in("lin")
+    groups = tuple(f"corp/emea/research-and-development/vision/project-{n:04}-{'x' * 40}" for n in range(700))
+    company.put("big", Role.EMPLOYEE, groups=groups)
+    del company.users["lin"]
+    assert sync.run().deprovisioned == ["lin"]
+    assert browser.get("/api/v1/session").status_code == 401
+    (added,) = [details for _, details in gateway.audited_of_directory() if details.get("user") == "big"]
+    assert added["groups_added_total"] == 700
+    assert added["groups_added"] == sorted(groups)[: len(added["groups_added"])]
+
+
+def test_a_sync_that_fails_for_a_reason_of_its_own_gives_the_turn_up(
+    gateway: Gateway, company: Company, sync: DirectorySync, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> Sequence[DirectoryEntry]:
+        raise ValueError("nobody thought of this")
+
+    monkeypatch.setattr(company, "read", fail)
+    gateway.clock.pass_time(seconds=3600)
+    with pytest.raises(ValueError, match="nobody"):
+        sync.run_if_due(timedelta(minutes=1))
+    with gateway.database.read() as session:
+        row = session.get_one(DirectorySyncRow, sync.issuer)
+    assert (row.lease_until, row.problem) == (None, "internal_error")
+
+
 def test_who_left_cannot_sign_in_again_and_who_came_back_can(
     gateway: Gateway, company: Company, sync: DirectorySync
 ) -> None:

@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 from fastapi.routing import APIRoute
 
+from zhiku_platform.contracts.identity import Principal
+from zhiku_platform.contracts.knowledge import RetireRequest
 from zhiku_platform.http import is_public
 from zhiku_services.knowledge.models import AUDIT_OUTBOX
 from zhiku_services.knowledge.routes import internal, router
 
-from .conftest import LIN, STRANGER, ZHAO, Knowledge
+from .conftest import INGESTION, LIN, STRANGER, ZHAO, Knowledge
 
 
 def test_an_employee_cannot_create_a_knowledge_base(knowledge: Knowledge) -> None:
@@ -170,6 +172,51 @@ def test_an_event_of_an_acl_names_its_readers(knowledge: Knowledge) -> None:
     knowledge.publish(kb, "open", "Narrow text.", readers=None, level=2, version="v3", acl_revision=1)
     last = recorded(knowledge, "document.acl_changed")[-1]
     assert (last["readers"], last["level"]) == (None, 2)
+
+
+def test_who_merely_reads_a_document_sees_their_own_part_of_its_acl(knowledge: Knowledge) -> None:
+    kb = knowledge.create("Handbook", "group:engineering")
+    readers = ["group:engineering", "group:merger-phoenix", "user:hu", "user:zhao"]
+    knowledge.publish(kb, "plan", "A plan.", readers=readers)
+    paths = ("/api/v1/documents/plan", f"/api/v1/knowledge-bases/{kb}/documents")
+
+    def shown(principal: Principal) -> list[list[str]]:
+        answers = [knowledge.http.get(path, headers=knowledge.headers(principal)).json() for path in paths]
+        return [answers[0]["readers"], answers[1]["items"][0]["readers"]]
+
+    assert shown(LIN) == [["group:engineering"]] * 2
+    assert shown(ZHAO) == [readers] * 2
+
+
+def test_a_document_that_was_deleted_or_never_released_is_readable_to_nobody(knowledge: Knowledge) -> None:
+    kb = knowledge.create("Handbook", "group:engineering")
+    for name in ("kept", "gone"):
+        knowledge.publish(kb, name, "Text.")
+    retire = RetireRequest(document_id="gone", tenant="acme", fence=9).model_dump_json()
+    headers = knowledge.headers(INGESTION)
+    assert knowledge.http.post("/internal/retire", content=retire, headers=headers).status_code == 200
+    manual = {"publishing": "manual"}
+    path = f"/api/v1/knowledge-bases/{kb}"
+    assert knowledge.http.patch(path, json=manual, headers=knowledge.headers(ZHAO)).status_code == 200
+    knowledge.publish(kb, "draft", "Text.")
+
+    def readable(*, released: bool) -> list[str]:
+        body = {"document_ids": ["kept", "gone", "draft"], "released": released}
+        answer = knowledge.http.post("/internal/readable-documents", json=body, headers=knowledge.headers(LIN))
+        found: list[str] = answer.json()["document_ids"]
+        return found
+
+    assert readable(released=True) == ["kept"]
+    assert readable(released=False) == ["kept", "draft"]
+
+
+def test_who_publishes_is_told_with_what_it_was_before(knowledge: Knowledge) -> None:
+    kb = knowledge.create("Handbook", "group:engineering")
+    path = f"/api/v1/knowledge-bases/{kb}"
+    body = {"name": "Rules", "publishing": "manual"}
+    assert knowledge.http.patch(path, json=body, headers=knowledge.headers(ZHAO)).status_code == 200
+    (details,) = recorded(knowledge, "knowledge_base.changed")
+    assert details == {"fields": ["name", "publishing"], "publishing": "manual", "publishing_before": "auto"}
 
 
 def test_an_acl_of_more_readers_than_an_event_holds_is_recorded_by_its_number(knowledge: Knowledge) -> None:
