@@ -35,5 +35,5 @@ class Analyzer:
         found = [*forms(read.text), *names]
         if Entity.ADDRESS in self._entities:
             found.extend(find_addresses(read.text, names))
-        kept = resolve(f for f in found if f.type in self._entities)
+        kept = resolve((f for f in found if f.type in self._entities), read.text)
         return [replace(f, start=s, end=e) for f in kept for s, e in [read.span(f.start, f.end)]]

@@ -1,8 +1,11 @@
 """What a recogniser says, and the types it may say it of."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
+
+_FEWEST_LEFT: Final = 2
 
 
 class Sensitivity(StrEnum):
@@ -99,10 +102,24 @@ def is_a(found: str, wanted: str) -> bool:
     return found == wanted or PARENTS.get(found) == wanted or PARENTS.get(wanted) == found
 
 
-def resolve(findings: Iterable[Finding]) -> list[Finding]:
-    """Keep, of findings that overlap, the surest, then the longest, then the first; in order of the text."""
+def resolve(findings: Iterable[Finding], text: str) -> list[Finding]:
+    """Keep, where findings of `text` overlap, the surest, then the longest, then the first; in order of the text.
+
+    What of another one stands beside them stays found: an address that runs into a date of birth ends before it, and
+    is not lost.
+    """
     kept: list[Finding] = []
     for found in sorted(set(findings), key=lambda f: (-f.score, f.start - f.end, f.start, f.type)):
-        if all(found.end <= other.start or found.start >= other.end for other in kept):
-            kept.append(found)
+        over = [other for other in kept if found.start < other.end and other.start < found.end]
+        kept += _beside(found, sorted(over), text) if over else [found]
     return sorted(kept)
+
+
+def _beside(found: Finding, over: Sequence[Finding], text: str) -> Iterator[Finding]:
+    """What is left of a finding beside others, without marks and spaces at its ends; not fewer than two letters."""
+    starts = [found.start, *(other.end for other in over)]
+    ends = [*(other.start for other in over), found.end]
+    for start, end in zip(starts, ends, strict=True):
+        left = [at for at in range(start, end) if text[at].isalnum()]
+        if len(left) >= _FEWEST_LEFT:
+            yield replace(found, start=left[0], end=left[-1] + 1)
