@@ -48,7 +48,7 @@ class FormatResult:
     read: int = 0
     passages: int = 0
     seconds: float = 0.0
-    failed: Counter[str] = field(default_factory=Counter)
+    failed: dict[str, int] = field(default_factory=dict[str, int])
     found: list[float] = field(default_factory=list)
 
 
@@ -125,6 +125,6 @@ def _add(one: FormatResult, result: FileResult) -> None:
     if result.code is None:
         one.read += 1
     else:
-        one.failed[result.code] += 1
+        one.failed[result.code] = one.failed.get(result.code, 0) + 1
     if result.found is not None:
         one.found.append(result.found)

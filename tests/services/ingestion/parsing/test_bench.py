@@ -1,5 +1,6 @@
 """The table of what a folder's files become."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -24,3 +25,4 @@ def test_a_folder_s_files_are_counted_by_extension_with_the_reason_of_each_failu
     assert {result.path.name: result.code for result in seen} == {"a.md": None, "b.pdf": "wrong_extension"}
     assert formats[".md"].found == [pytest.approx(3 / 4)]
     assert "| .pdf | 1 | 0 | 1 wrong_extension | 0 |" in as_markdown(formats)
+    assert asdict(formats[".pdf"])["failed"] == {"wrong_extension": 1}
