@@ -38,7 +38,7 @@ class World:
     def upload(self, *lines: dict[str, str]) -> dict[str, str]:
         content = "\n".join(json.dumps(line) for line in lines).encode()
         headers = {PRINCIPAL_HEADER: self.signer.sign(LIN)}
-        response = self.http.post("/api/v1/training-datasets/uploads?name=hours", content=content, headers=headers)
+        response = self.http.post("/api/v1/training-examples/uploads?name=hours", content=content, headers=headers)
         assert response.status_code == 201, response.text
         made: dict[str, str] = response.json()
         return made

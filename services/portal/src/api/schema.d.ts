@@ -2456,7 +2456,7 @@ export interface components {
     Disposition: "erase" | "decide" | "keep";
     /**
      * Document
-     * @description A document that the caller may read.
+     * @description A document that the caller may read; `readers` are all of its ACL for its editors, and else the caller's own.
      */
     Document: {
       /** Content Hash */
