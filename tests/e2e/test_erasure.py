@@ -18,7 +18,9 @@ from zhiku_platform.inprocess import InProcessTransport
 from zhiku_platform.settings import Settings
 from zhiku_services.__main__ import app
 from zhiku_services.embedded.app import Embedded
+from zhiku_services.embedded.server import Server, listen
 
+from .conftest import free_port
 from .test_audited import wait_until
 
 pytestmark = pytest.mark.slow
@@ -31,9 +33,14 @@ APPROVERS = [
 
 
 @contextmanager
-def private_door(home: Path) -> Iterator[tuple[Embedded, Any]]:
-    """The services of a home, called as anybody."""
-    with Embedded(Settings(home=home)) as embedded:
+def running(home: Path) -> Iterator[tuple[Embedded, Any]]:
+    """The platform on a home, which commands reach; its services are called as anybody."""
+    port = free_port()
+    with (
+        listen("127.0.0.1", port) as listener,
+        Embedded(Settings(home=home, port=port)) as embedded,
+        Server(embedded, listener),
+    ):
         signer = PrincipalSigner(embedded.settings.secret_key.get_secret_value())
         with httpx2.Client(
             transport=InProcessTransport(embedded.private, embedded.loop), base_url="http://zhiku", timeout=60
@@ -48,17 +55,16 @@ def private_door(home: Path) -> Iterator[tuple[Embedded, Any]]:
             yield embedded, call
 
 
-def traces(home: Path, note: Path) -> None:
+def traces(embedded: Embedded, call: Any, note: Path) -> None:
     """Leave a document of zhao's about the person, and a question of theirs."""
-    with private_door(home) as (embedded, call):
-        clients = embedded.clients
-        zhao, lin = clients.principal("zhao"), clients.principal("lin")
-        kb = clients.knowledge.create_knowledge_base(zhao, NewKnowledgeBase(name="Staff"))
-        version = clients.ingestion.upload(zhao, kb.id, note, path="staff/note.md")
-        wait_until(lambda: clients.ingestion.version(zhao, version.id).state == "indexed")
-        conversation = call(lin, "POST", "/assistant/api/v1/conversations", {}).json()["id"]
-        path = f"/assistant/api/v1/conversations/{conversation}/questions"
-        call(lin, "POST", path, {"text": f"What does {CANARY} earn?"})
+    clients = embedded.clients
+    zhao, lin = clients.principal("zhao"), clients.principal("lin")
+    kb = clients.knowledge.create_knowledge_base(zhao, NewKnowledgeBase(name="Staff"))
+    version = clients.ingestion.upload(zhao, kb.id, note, path="staff/note.md")
+    wait_until(lambda: clients.ingestion.version(zhao, version.id).state == "indexed")
+    conversation = call(lin, "POST", "/assistant/api/v1/conversations", {}).json()["id"]
+    path = f"/assistant/api/v1/conversations/{conversation}/questions"
+    call(lin, "POST", path, {"text": f"What does {CANARY} earn?"})
 
 
 def files_with(home: Path, text: str) -> list[str]:
@@ -72,35 +78,36 @@ def zhiku(home: Path, *arguments: str, exit_code: int = 0) -> Any:
     return json.loads(result.output)
 
 
-def approve(home: Path, approval: dict[str, Any]) -> None:
-    with private_door(home) as (_, call):
-        for each in APPROVERS:
-            path = f"/governance/api/v1/approvals/{approval['id']}/approve"
-            call(each, "POST", path, {"digest": approval["digest"]})
+def approve(call: Any, approval: dict[str, Any]) -> None:
+    for each in APPROVERS:
+        path = f"/governance/api/v1/approvals/{approval['id']}/approve"
+        call(each, "POST", path, {"digest": approval["digest"]})
 
 
 def test_a_person_is_erased_by_command_and_again_after_a_restore(tmp_path: Path) -> None:
     home, values, note = tmp_path / "home", tmp_path / "values", tmp_path / "note.md"
     values.write_text(f"{CANARY}\n", encoding="utf-8")
     note.write_text(f"# Pay\n\nThe pay of {CANARY} is 100 a month.\n", encoding="utf-8")
-    traces(home, note)
+    with running(home) as (embedded, call):
+        traces(embedded, call, note)
     assert files_with(home, CANARY)
     backup = shutil.copytree(home / "db", tmp_path / "backup" / "db")
     shutil.copytree(home / "blobs", tmp_path / "backup" / "blobs")
     shutil.copytree(home / "milvus", tmp_path / "backup" / "milvus")
 
     asked = ("--sub", "lin", "--values", str(values), "--reason", "They asked for it", "--legal-basis", "PIPL 47")
-    erasure = zhiku(home, "request", *asked, "--due", "2027-01-01")["id"]
-    found = zhiku(home, "find", erasure)["report"]
-    documents = {
-        each for store in found for line in store["found"] if line["kind"] == "document" for each in line["ids"]
-    }
-    chosen = [argument for document in documents for argument in ("--choose", document)]
-    zhiku(home, "find", erasure, *chosen)
-    approval = zhiku(home, "run", erasure)
-    approve(home, approval)
-    done = zhiku(home, "run", erasure, "--approval", approval["id"])
-    assert done["state"] == "erased", done["left"]
+    with running(home) as (_, call):
+        erasure = zhiku(home, "request", *asked, "--due", "2027-01-01")["id"]
+        found = zhiku(home, "find", erasure)["report"]
+        documents = {
+            each for store in found for line in store["found"] if line["kind"] == "document" for each in line["ids"]
+        }
+        chosen = [argument for document in documents for argument in ("--choose", document)]
+        zhiku(home, "find", erasure, *chosen)
+        approval = zhiku(home, "run", erasure)
+        approve(call, approval)
+        done = zhiku(home, "run", erasure, "--approval", approval["id"])
+        assert done["state"] == "erased", done["left"]
     left = [each for each in files_with(home, CANARY) if not each.startswith("milvus")]
     assert left == []
 
@@ -121,9 +128,10 @@ def test_a_person_is_erased_by_command_and_again_after_a_restore(tmp_path: Path)
     for name in ("blobs", "milvus"):
         shutil.rmtree(home / name)
         shutil.copytree(tmp_path / "backup" / name, home / name)
-    assert zhiku(home, "verify", erasure, exit_code=2)["left"]
-    (replayed,) = zhiku(home, "replay")["replayed"]
-    assert replayed["left"] == []
+    with running(home):
+        assert zhiku(home, "verify", erasure, exit_code=2)["left"]
+        (replayed,) = zhiku(home, "replay")["replayed"]
+        assert replayed["left"] == []
     # The demo's own identity provider still has the account, and the next start brings it back, with an event.
     left = zhiku(home, "verify", erasure, exit_code=2)["left"]
     assert [each["store"] for each in left] == ["directory", "audit"]

@@ -3,9 +3,6 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final
-
-_FEWEST_LEFT: Final = 2
 
 
 class Sensitivity(StrEnum):
@@ -116,10 +113,15 @@ def resolve(findings: Iterable[Finding], text: str) -> list[Finding]:
 
 
 def _beside(found: Finding, over: Sequence[Finding], text: str) -> Iterator[Finding]:
-    """What is left of a finding beside others, without marks and spaces at its ends; not fewer than two letters."""
+    """What is left of a finding beside others: of a secret all but spaces, else from the first to the last letter."""
     starts = [found.start, *(other.end for other in over)]
     ends = [*(other.start for other in over), found.end]
     for start, end in zip(starts, ends, strict=True):
-        left = [at for at in range(start, end) if text[at].isalnum()]
-        if len(left) >= _FEWEST_LEFT:
+        is_part = _is_no_space if found.type is Entity.SECRET else str.isalnum
+        left = [at for at in range(start, end) if is_part(text[at])]
+        if left:
             yield replace(found, start=left[0], end=left[-1] + 1)
+
+
+def _is_no_space(character: str) -> bool:
+    return not character.isspace()

@@ -32,20 +32,24 @@ def test_both_sides_of_a_surer_one_stay() -> None:
     assert kept == ["出生日期1990年1月2日，北京市海淀区中关村大街1号，电话", "13800138000", "ok"]
 
 
-def test_a_single_letter_that_is_left_over_is_nothing() -> None:
+def test_a_family_name_beside_a_surer_number_stays() -> None:
     mobile = finding("13800138000", Entity.CN_MOBILE, 0.9)
-    wider = finding("话13800138000", Entity.PHONE_NUMBER, 0.5)
-    assert resolve([mobile, wider], TEXT) == [mobile]
+    wider = finding("话13800138000 ok", Entity.PERSON, 0.5)
+    assert [TEXT[each.start : each.end] for each in resolve([mobile, wider], TEXT)] == ["话", "13800138000", "ok"]
+
+
+def test_the_marks_of_a_secret_are_part_of_it() -> None:
+    text = "Xy7#!a@example.com"
+    secret, email = Finding(0, 18, Entity.SECRET, 0.5, "test"), Finding(5, 18, Entity.EMAIL, 0.9, "test")
+    assert resolve([secret, email], text) == [Finding(0, 5, Entity.SECRET, 0.5, "test"), email]
 
 
 @given(
     st.lists(st.tuples(st.integers(0, len(TEXT) - 1), st.integers(1, 20), st.sampled_from([0.3, 0.6, 1.0])), max_size=8)
 )
-def test_no_two_overlap_and_only_single_letters_and_marks_are_lost(spans: list[tuple[int, int, float]]) -> None:
+def test_no_two_overlap_and_no_letter_is_lost(spans: list[tuple[int, int, float]]) -> None:
     found = [Finding(s, min(len(TEXT), s + n), Entity.ADDRESS, score, "test") for s, n, score in spans]
     kept = resolve(found, TEXT)
     assert all(a.end <= b.start for a, b in pairwise(kept))
     wanted = {at for each in found for at in range(each.start, each.end) if TEXT[at].isalnum()}
-    covered = {at for each in kept for at in range(each.start, each.end)}
-    # What is lost is a letter that stands alone between others.
-    assert all(not {at - 1, at + 1} <= wanted - covered for at in wanted - covered)
+    assert wanted <= {at for each in kept for at in range(each.start, each.end)}
