@@ -32,6 +32,12 @@ APPROVERS = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def keep_logging(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command points the process's logging to its own standard error, which ends with the runner."""
+    monkeypatch.setattr("zhiku_services.commands.home.configure_logging", lambda _: None)
+
+
 @contextmanager
 def running(home: Path) -> Iterator[tuple[Embedded, Any]]:
     """The platform on a home, which commands reach; its services are called as anybody."""

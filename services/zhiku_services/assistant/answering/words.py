@@ -132,7 +132,7 @@ def terms(text: str) -> frozenset[str]:
 
     A Chinese character that stands alone between words without content counts only if nothing else does.
     """
-    found: set[str] = set(numbers(text))
+    found = _number_terms(text)
     single: set[str] = set()
     for match in _TOKEN.finditer(fold(text)):
         if match["han"]:
@@ -154,7 +154,7 @@ def content_runs(word: str) -> list[str]:
 @lru_cache(maxsize=8192)
 def all_terms(text: str) -> frozenset[str]:
     """Collect every pair of Chinese characters and every stem, stop words included: what a text can confirm."""
-    found: set[str] = set(numbers(text))
+    found = _number_terms(text)
     for match in _TOKEN.finditer(fold(text)):
         if match["han"]:
             run = match["han"]
@@ -188,6 +188,15 @@ def quantities(text: str) -> frozenset[tuple[str, str]]:
         if (value := _read_numeral(numeral)) is not None:
             found.add((value, "percent" if match["percent"] else _unit(folded, match.end(), "")))
     return frozenset(found)
+
+
+def _number_terms(text: str) -> set[str]:
+    """Numbers as terms; a date is two, its month and its day."""
+    found: set[str] = set()
+    for number, unit in quantities(text):
+        month, _, day = number.partition("-") if unit == DATE else ("", "", "")
+        found |= {f"{month}-", f"-{day}"} if day else {number}
+    return found
 
 
 def states(source: str, number: str, unit: str) -> bool:
