@@ -1,6 +1,7 @@
 """A person who left traces everywhere is erased by command, and again after the restore of a backup."""
 
 import json
+import logging
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from typing import Any
 
 import httpx2
 import pytest
+import structlog
 from typer.testing import CliRunner
 
 from zhiku_platform.access import PRINCIPAL_HEADER, PrincipalSigner
@@ -16,6 +18,7 @@ from zhiku_platform.contracts.identity import Principal, Role
 from zhiku_platform.contracts.knowledge import NewKnowledgeBase
 from zhiku_platform.inprocess import InProcessTransport
 from zhiku_platform.settings import Settings
+from zhiku_platform.telemetry import configure_logging
 from zhiku_services.__main__ import app
 from zhiku_services.embedded.app import Embedded
 from zhiku_services.embedded.server import Server, listen
@@ -33,9 +36,15 @@ APPROVERS = [
 
 
 @pytest.fixture(autouse=True)
-def keep_logging(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A command points the process's logging to its own standard error, which ends with the runner."""
+def keep_logging(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """A command points the process's logging to its own standard error, which ends with the runner; here to a file."""
     monkeypatch.setattr("zhiku_services.commands.home.configure_logging", lambda _: None)
+    handlers = list(logging.root.handlers)
+    with (tmp_path / "log").open("w", encoding="utf-8") as log:
+        configure_logging(Settings(home=tmp_path), log)
+        yield
+        structlog.reset_defaults()
+        logging.root.handlers[:] = handlers
 
 
 @contextmanager
