@@ -20,6 +20,8 @@ pytestmark = [
     pytest.mark.slow,
     # PEFT calls what transformers has renamed.
     pytest.mark.filterwarnings("ignore:.*deprecated and will be removed in v6:FutureWarning"),
+    # TRL has GKD nowhere else.
+    pytest.mark.filterwarnings("ignore:You are importing from 'trl.experimental'"),
 ]
 
 PLACES = ("canteen", "library", "garage", "roof", "lobby", "archive", "studio", "garden", "kiosk", "mailroom")
