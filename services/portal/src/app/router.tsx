@@ -5,12 +5,19 @@ import {
   lazyRouteComponent,
   type RouterHistory,
 } from "@tanstack/react-router";
+import { loadDeskTexts } from "@/i18n";
 import { CrashPage, LostPage } from "./ErrorPage";
 import { SignedInShell } from "./SignedInShell";
 
 const text = (value: unknown): string | undefined => (typeof value === "string" && value ? value : undefined);
 const page = (value: unknown): number | undefined =>
   Number.isInteger(Number(value)) && Number(value) > 0 ? Number(value) : undefined;
+
+/** Loads a page of the desks with the texts that only those need. */
+const desk =
+  <Module,>(load: () => Promise<Module>) =>
+  async (): Promise<Module> =>
+    (await Promise.all([load(), loadDeskTexts()]))[0];
 
 const root = createRootRoute({ notFoundComponent: LostPage, errorComponent: CrashPage });
 
@@ -116,7 +123,10 @@ const approval = createRoute({
 const reviews = createRoute({
   getParentRoute: () => shell,
   path: "/reviews",
-  component: lazyRouteComponent(() => import("@/features/reviews/components/ReviewsPage"), "ReviewsPage"),
+  component: lazyRouteComponent(
+    desk(() => import("@/features/reviews/components/ReviewsPage")),
+    "ReviewsPage",
+  ),
   validateSearch: (raw: Record<string, unknown>): { shown?: string | undefined } => ({
     shown: text(raw["shown"]),
   }),
@@ -125,13 +135,19 @@ const reviews = createRoute({
 const review = createRoute({
   getParentRoute: () => shell,
   path: "/reviews/$caseId",
-  component: lazyRouteComponent(() => import("@/features/reviews/components/CasePage"), "CasePage"),
+  component: lazyRouteComponent(
+    desk(() => import("@/features/reviews/components/CasePage")),
+    "CasePage",
+  ),
 });
 
 const legalHolds = createRoute({
   getParentRoute: () => shell,
   path: "/legal-holds",
-  component: lazyRouteComponent(() => import("@/features/legal-holds/components/HoldsPage"), "HoldsPage"),
+  component: lazyRouteComponent(
+    desk(() => import("@/features/legal-holds/components/HoldsPage")),
+    "HoldsPage",
+  ),
 });
 
 const apiKeys = createRoute({

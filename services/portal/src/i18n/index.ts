@@ -5,11 +5,20 @@ export const LANGUAGES = ["zh-CN", "en"] as const;
 export type Language = (typeof LANGUAGES)[number];
 
 const KEY = "zhiku.language";
-/** Each language is a file of its own, so that nobody loads both. */
+/** Each language is a file of its own, so that nobody loads both; so are the texts of the desks that few ever open. */
 const LOAD = {
-  en: async () => (await import("./en.json")).default,
-  "zh-CN": async () => (await import("./zh-CN.json")).default,
-} satisfies Record<Language, () => Promise<object>>;
+  everywhere: {
+    en: async () => (await import("./en.json")).default,
+    "zh-CN": async () => (await import("./zh-CN.json")).default,
+  },
+  desk: {
+    en: async () => (await import("./en.desk.json")).default,
+    "zh-CN": async () => (await import("./zh-CN.desk.json")).default,
+  },
+} satisfies Record<string, Record<Language, () => Promise<object>>>;
+type Part = keyof typeof LOAD;
+
+const needed = new Set<Part>(["everywhere"]);
 
 function stored(): string | null {
   try {
@@ -30,8 +39,14 @@ export function currentLanguage(): Language {
 }
 
 async function load(language: Language): Promise<void> {
-  if (!i18next.hasResourceBundle(language, "translation"))
-    i18next.addResourceBundle(language, "translation", await LOAD[language]());
+  const texts = await Promise.all([...needed].map((part) => LOAD[part][language]()));
+  for (const each of texts) i18next.addResourceBundle(language, "translation", each, true, true);
+}
+
+/** Make the desks' words ready too, in this language and in those switched to later. */
+export async function loadDeskTexts(): Promise<void> {
+  needed.add("desk");
+  await load(currentLanguage());
 }
 
 export async function setLanguage(language: Language): Promise<void> {

@@ -1,5 +1,7 @@
 import { describe, expect, test } from "vitest";
+import deskEn from "./en.desk.json";
 import en from "./en.json";
+import deskZh from "./zh-CN.desk.json";
 import zh from "./zh-CN.json";
 
 type Tree = { [key: string]: string | Tree };
@@ -17,8 +19,8 @@ const stem = (key: string) => key.replace(/_(one|other)$/, "");
 const variables = (text: string) =>
   [...text.matchAll(/\{\{(\w+)\}\}/g)].map(([, name]) => name ?? "").toSorted();
 
-const english = flat(en);
-const chinese = flat(zh);
+const english = flat({ ...en, ...deskEn });
+const chinese = flat({ ...zh, ...deskZh });
 
 describe("the two languages", () => {
   test("say the same things", () => {

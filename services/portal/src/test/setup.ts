@@ -3,11 +3,13 @@ import { cleanup, configure } from "@testing-library/react";
 import { afterEach, vi } from "vitest";
 import { page } from "@/features/session/hooks/useSession";
 import { i18next } from "@/i18n";
+import deskEn from "@/i18n/en.desk.json";
 import en from "@/i18n/en.json";
+import deskZh from "@/i18n/zh-CN.desk.json";
 import zh from "@/i18n/zh-CN.json";
 
-i18next.addResourceBundle("en", "translation", en);
-i18next.addResourceBundle("zh-CN", "translation", zh);
+i18next.addResourceBundle("en", "translation", { ...en, ...deskEn });
+i18next.addResourceBundle("zh-CN", "translation", { ...zh, ...deskZh });
 
 // A page is loaded when it is first opened, which takes its time on a busy machine.
 configure({ asyncUtilTimeout: 5_000 });

@@ -36,7 +36,7 @@ export default function AppealButton({ answerId }: { answerId: string }) {
           title={t("answer.appeal")}
           text={t("answer.appealText")}
           submit={t("answer.appealSend")}
-          help={t("reviews.reasonHelp")}
+          help={t("common.reasonHelp")}
           draft={`appeal.${answerId}`}
           pending={appeal.isPending}
           error={appeal.error}

@@ -62,7 +62,7 @@ export function CaseActions({ found }: { found: Case }) {
           title={t(`reviews.ask.${step}`)}
           text={t(`reviews.askText.${step}`)}
           submit={t("reviews.send")}
-          help={t("reviews.reasonHelp")}
+          help={t("common.reasonHelp")}
           draft={`review.${found.id}.${step}`}
           pending={pending.isPending}
           error={pending.error}
