@@ -32,6 +32,19 @@ class TrainingState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class TrainingMethod(Message):
+    """A way to train: `parameters` is the JSON Schema of what a recipe says besides its method.
+
+    `learns_from` names the methods whose runs a run of this one learns from; without any it learns from its dataset
+    alone. What cannot be served anywhere has no `served_on`.
+    """
+
+    method: str
+    parameters: dict[str, Any]
+    learns_from: list[str]
+    served_on: list[str]
+
+
 class NewTrainingRun(Message):
     """Train the bundled base by a recipe, which names neither base nor dataset.
 

@@ -207,7 +207,7 @@ def train(
 
     wanted = read_recipe(recipe)
     if not as_json:
-        console.print(f"{wanted.method}: can be served on {', '.join(served_on(wanted))}", highlight=False)
+        console.print(f"{wanted.method}: can be served on {', '.join(served_on(wanted.method))}", highlight=False)
     base = chat_folder(Settings().models_folder) if wanted.base == BUNDLED else Path(wanted.base)
     run = Run.start(wanted, folder, base=base, threads=threads)
     try:

@@ -1,7 +1,7 @@
 """What to train, how, and on what: one typed recipe. What a recipe cannot say, no run does."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, TypeAdapter, model_validator
 
@@ -187,10 +187,8 @@ class Rloo(_Tries):
     reward_model: Path
 
 
-TrainRecipe = Annotated[
-    Lora | QLora | Full | Prefix | Prompt | Bottleneck | Gkd | Dpo | Kto | Reward | Grpo | Rloo,
-    Field(discriminator="method"),
-]
+_AnyRecipe = Lora | QLora | Full | Prefix | Prompt | Bottleneck | Gkd | Dpo | Kto | Reward | Grpo | Rloo
+TrainRecipe = Annotated[_AnyRecipe, Field(discriminator="method")]
 RECIPE: TypeAdapter[TrainRecipe] = TypeAdapter(TrainRecipe)
 
 _OPTIONS = {
@@ -202,8 +200,13 @@ _OPTIONS = {
 }
 
 
-def served_on(recipe: TrainRecipe) -> tuple[str, ...]:
+def served_on(method: str) -> tuple[str, ...]:
     """What can load the result, told before anything is trained; nothing serves a reward model."""
-    if isinstance(recipe, Reward):
+    if method == "reward":
         return ()
-    return SERVES[_OPTIONS.get(recipe.method) or Option(recipe.method)]
+    return SERVES[_OPTIONS.get(method) or Option(method)]
+
+
+def recipes() -> dict[str, type[_Recipe]]:
+    """The recipe of each method."""
+    return {recipe.model_fields["method"].default: recipe for recipe in get_args(_AnyRecipe)}

@@ -14,6 +14,7 @@ from zhiku_platform.contracts.finetune import (
     NewTrainingRun,
     TrainingDataset,
     TrainingEvent,
+    TrainingMethod,
     TrainingRun,
 )
 from zhiku_platform.contracts.wire import SEARCHABLE, Page
@@ -88,6 +89,12 @@ def list_training_datasets(
 def get_training_dataset(access: CanTrain, session: ReadSession, dataset_id: str) -> TrainingDataset:
     """Get a dataset with its quality card."""
     return service.get_dataset(access, dataset_id, session)
+
+
+@router.get("/training-methods")
+def list_training_methods(_access: CanTrain) -> list[TrainingMethod]:
+    """List the ways to train, with what each may be told."""
+    return service.methods()
 
 
 @router.post("/training-runs", status_code=202)

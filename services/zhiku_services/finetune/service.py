@@ -14,10 +14,11 @@ from zhiku_platform.contracts.finetune import (
     NewTrainingRun,
     TrainingDataset,
     TrainingEvent,
+    TrainingMethod,
     TrainingRun,
     TrainingState,
 )
-from zhiku_platform.contracts.wire import Page
+from zhiku_platform.contracts.wire import Message, Page
 from zhiku_platform.db import new_id, utc_now
 from zhiku_platform.errors import NotFoundError
 from zhiku_services.finetune.datasets.cleaning import HoldsSecret, clean
@@ -25,7 +26,7 @@ from zhiku_services.finetune.datasets.files import load
 from zhiku_services.finetune.datasets.freezing import freeze
 from zhiku_services.finetune.errors import BadRecipeError, NotReadyError, RunEndedError
 from zhiku_services.finetune.models import AUDIT_OUTBOX, DatasetRow, RunRow
-from zhiku_services.finetune.recipe import RECIPE, TrainRecipe
+from zhiku_services.finetune.recipe import RECIPE, TrainRecipe, recipes, served_on
 from zhiku_services.finetune.repository import TrainingRepository
 from zhiku_services.finetune.runs import RunFolder
 
@@ -88,6 +89,24 @@ def list_datasets(access: Access, session: Session, *, cursor: str, limit: int) 
 
 def get_dataset(access: Access, dataset_id: str, session: Session) -> TrainingDataset:
     return _dataset(_dataset_row(access, dataset_id, session))
+
+
+def methods() -> list[TrainingMethod]:
+    """Every way to train, with what its recipe may say."""
+    return [_method(method, recipe) for method, recipe in recipes().items()]
+
+
+def _method(method: str, recipe: type[Message]) -> TrainingMethod:
+    schema = recipe.model_json_schema()
+    said = {name: field for name, field in schema["properties"].items() if name not in {"method", *_OURS}}
+    required = [name for name in schema["required"] if name in said]
+    learns_from = sorted(_GIVES[_PART[method]]) if method in _PART else []
+    return TrainingMethod(
+        method=method,
+        parameters={"type": "object", "properties": said, "required": required, "additionalProperties": False},
+        learns_from=learns_from,
+        served_on=list(served_on(method)),
+    )
 
 
 def start(access: Access, new: NewTrainingRun, session: Session, *, folders: Folders) -> TrainingRun:

@@ -156,7 +156,7 @@ def _train(folder: RunFolder, base: Path, tell: Callable[..., None], started: fl
         trained_parameters=sum(each.numel() for each in trainer.model.parameters() if each.requires_grad),
         loss=mean(logged["loss"] for logged in trainer.state.log_history if "loss" in logged),
         held_out=compared,
-        served_on=served_on(recipe),
+        served_on=served_on(recipe.method),
     )
     scratch = folder.result_file.with_suffix(".part")
     scratch.write_text(result.model_dump_json(indent=1), "utf-8")

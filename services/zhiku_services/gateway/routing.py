@@ -142,6 +142,7 @@ _TABLE: dict[Service, dict[str, dict[str, Permission]]] = {
         "/training-examples/uploads": {"POST": Permission.TRAINING_MANAGE},
         "/training-datasets": {"GET": Permission.TRAINING_MANAGE},
         "/training-datasets/{dataset_id}": {"GET": Permission.TRAINING_MANAGE},
+        "/training-methods": {"GET": Permission.TRAINING_MANAGE},
         "/training-runs": {"GET": Permission.TRAINING_MANAGE, "POST": Permission.TRAINING_MANAGE},
         "/training-runs/{run_id}": {"GET": Permission.TRAINING_MANAGE},
         "/training-runs/{run_id}/events": {"GET": Permission.TRAINING_MANAGE},

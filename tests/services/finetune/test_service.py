@@ -112,6 +112,18 @@ def test_an_upload_is_cleaned_and_frozen(finetune: Finetune) -> None:
     assert refused.status_code == 422
 
 
+def test_each_method_says_what_it_may_be_told(finetune: Finetune) -> None:
+    methods = {each["method"]: each for each in finetune.call("GET", "/training-methods").json()}
+    lora = methods["lora"]
+    assert {"name", "rank", "learning_rate"} < lora["parameters"]["properties"].keys()
+    assert not {"base", "dataset", "method"} & lora["parameters"]["properties"].keys()
+    assert (lora["learns_from"], methods["rloo"]["learns_from"]) == ([], ["reward"])
+    assert methods["reward"]["served_on"] == []
+    defaults = {name: field["default"] for name, field in lora["parameters"]["properties"].items() if name != "name"}
+    body = {"dataset_id": finetune.upload()["id"], "recipe": {"method": "lora", "name": "plain", **defaults}}
+    assert finetune.call("POST", "/training-runs", json=body).status_code == 202
+
+
 def test_another_tenant_and_another_role_see_nothing(finetune: Finetune) -> None:
     run_id = finetune.start()
     dataset_id = finetune.run(run_id)["dataset_id"]

@@ -1838,6 +1838,26 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  "/api/v1/training-methods": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * List Training Methods
+     * @description List the ways to train, with what each may be told.
+     */
+    get: operations["list_training_methods_api_v1_training_methods_get"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   "/api/v1/training-runs": {
     parameters: {
       query?: never;
@@ -4274,6 +4294,25 @@ export interface components {
       reward?: number | null;
       /** Step */
       step?: number | null;
+    };
+    /**
+     * TrainingMethod
+     * @description A way to train: `parameters` is the JSON Schema of what a recipe says besides its method.
+     *
+     *     `learns_from` names the methods whose runs a run of this one learns from; without any it learns from its dataset
+     *     alone. What cannot be served anywhere has no `served_on`.
+     */
+    TrainingMethod: {
+      /** Learns From */
+      learns_from: string[];
+      /** Method */
+      method: string;
+      /** Parameters */
+      parameters: {
+        [key: string]: unknown;
+      };
+      /** Served On */
+      served_on: string[];
     };
     /**
      * TrainingRun
@@ -7842,6 +7881,35 @@ export interface operations {
         };
         content: {
           "application/json": components["schemas"]["TrainingDataset"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  list_training_methods_api_v1_training_methods_get: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["TrainingMethod"][];
         };
       };
       /** @description An error */
