@@ -1,4 +1,4 @@
-import { Button, Loader, Tabs, Text } from "@mantine/core";
+import { Tabs, Text } from "@mantine/core";
 import { IconChecks } from "@tabler/icons-react";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
@@ -6,8 +6,8 @@ import type { Approval } from "@/api/types";
 import { useMay } from "@/features/session/hooks/useSession";
 import { useFormat } from "@/i18n/format";
 import { EmptyState } from "@/ui/EmptyState";
+import { PagedList } from "@/ui/PagedList";
 import { PageFrame } from "@/ui/PageFrame";
-import { ProblemAlert } from "@/ui/ProblemAlert";
 import { useApprovals, type Whose } from "../hooks/useApprovals";
 import { actionName } from "../lib/action-name";
 import classes from "@/ui/RowList.module.css";
@@ -43,35 +43,18 @@ export function ApprovalsPage() {
 
 function ApprovalList({ whose }: { whose: Whose }) {
   const { t } = useTranslation();
-  const list = useApprovals(whose);
-  const items = list.data?.pages.flatMap((page) => page.items) ?? [];
   return (
-    <>
-      {list.isPending && <Loader />}
-      {list.error && <ProblemAlert error={list.error} onRetry={() => void list.refetch()} />}
-      {list.data && items.length === 0 && (
+    <PagedList
+      list={useApprovals(whose)}
+      row={(approval) => <Row key={approval.id} approval={approval} />}
+      empty={
         <EmptyState
           icon={<IconChecks size={24} />}
           title={t(`approvals.empty.${whose}`)}
           text={t("approvals.emptyText")}
         />
-      )}
-      <ul className={classes.list}>
-        {items.map((approval) => (
-          <Row key={approval.id} approval={approval} />
-        ))}
-      </ul>
-      {list.hasNextPage && (
-        <Button
-          variant="default"
-          mt="md"
-          loading={list.isFetchingNextPage}
-          onClick={() => void list.fetchNextPage()}
-        >
-          {t("common.more")}
-        </Button>
-      )}
-    </>
+      }
+    />
   );
 }
 

@@ -1,4 +1,4 @@
-import { Badge, Button, Loader, Switch, Text } from "@mantine/core";
+import { Badge, Button, Switch, Text } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { IconGavel, IconPlus } from "@tabler/icons-react";
 import { useNavigate } from "@tanstack/react-router";
@@ -8,8 +8,8 @@ import type { Hold } from "@/api/types";
 import { useMay } from "@/features/session/hooks/useSession";
 import { useFormat } from "@/i18n/format";
 import { EmptyState } from "@/ui/EmptyState";
+import { PagedList } from "@/ui/PagedList";
 import { PageFrame } from "@/ui/PageFrame";
-import { ProblemAlert } from "@/ui/ProblemAlert";
 import { ReasonModal } from "@/ui/ReasonModal";
 import classes from "@/ui/RowList.module.css";
 import { useAskToLift, useHolds } from "../hooks/useHolds";
@@ -47,31 +47,12 @@ export function HoldsPage() {
 
 function HoldList({ withReleased, mayPlace }: { withReleased: boolean; mayPlace: boolean }) {
   const { t } = useTranslation();
-  const list = useHolds(withReleased);
-  const items = list.data?.pages.flatMap((page) => page.items) ?? [];
   return (
-    <>
-      {list.isPending && <Loader />}
-      {list.error && <ProblemAlert error={list.error} onRetry={() => void list.refetch()} />}
-      {list.data && items.length === 0 && (
-        <EmptyState icon={<IconGavel size={24} />} title={t("holds.empty")} text={t("holds.emptyText")} />
-      )}
-      <ul className={classes.list}>
-        {items.map((hold) => (
-          <Row key={hold.id} hold={hold} mayLift={mayPlace && hold.released_at === null} />
-        ))}
-      </ul>
-      {list.hasNextPage && (
-        <Button
-          variant="default"
-          mt="md"
-          loading={list.isFetchingNextPage}
-          onClick={() => void list.fetchNextPage()}
-        >
-          {t("common.more")}
-        </Button>
-      )}
-    </>
+    <PagedList
+      list={useHolds(withReleased)}
+      row={(hold) => <Row key={hold.id} hold={hold} mayLift={mayPlace && hold.released_at === null} />}
+      empty={<EmptyState icon={<IconGavel size={24} />} title={t("holds.empty")} text={t("holds.emptyText")} />}
+    />
   );
 }
 

@@ -1,12 +1,12 @@
-import { Badge, Button, Loader, Tabs, Text } from "@mantine/core";
+import { Badge, Tabs, Text } from "@mantine/core";
 import { IconEyeCheck } from "@tabler/icons-react";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import type { Case } from "@/api/types";
 import { useFormat } from "@/i18n/format";
 import { EmptyState } from "@/ui/EmptyState";
+import { PagedList } from "@/ui/PagedList";
 import { PageFrame } from "@/ui/PageFrame";
-import { ProblemAlert } from "@/ui/ProblemAlert";
 import classes from "@/ui/RowList.module.css";
 import { type Shown, useCases, useFigures } from "../hooks/useReviews";
 
@@ -59,35 +59,18 @@ function Figures() {
 
 function CaseList({ shown }: { shown: Shown }) {
   const { t } = useTranslation();
-  const list = useCases(shown);
-  const items = list.data?.pages.flatMap((page) => page.items) ?? [];
   return (
-    <>
-      {list.isPending && <Loader />}
-      {list.error && <ProblemAlert error={list.error} onRetry={() => void list.refetch()} />}
-      {list.data && items.length === 0 && (
+    <PagedList
+      list={useCases(shown)}
+      row={(found) => <Row key={found.id} found={found} />}
+      empty={
         <EmptyState
           icon={<IconEyeCheck size={24} />}
           title={t(`reviews.empty.${shown}`)}
           text={t("reviews.emptyText")}
         />
-      )}
-      <ul className={classes.list}>
-        {items.map((found) => (
-          <Row key={found.id} found={found} />
-        ))}
-      </ul>
-      {list.hasNextPage && (
-        <Button
-          variant="default"
-          mt="md"
-          loading={list.isFetchingNextPage}
-          onClick={() => void list.fetchNextPage()}
-        >
-          {t("common.more")}
-        </Button>
-      )}
-    </>
+      }
+    />
   );
 }
 
