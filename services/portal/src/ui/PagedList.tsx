@@ -11,11 +11,11 @@ interface Props<Item> {
   /** What stands there when nothing does. */
   empty: ReactNode;
   /** A row, with its `key`. */
-  row: (item: Item) => ReactNode;
+  renderRow: (item: Item) => ReactNode;
 }
 
 /** A listing that is read page by page. */
-export function PagedList<Item>({ list, empty, row }: Props<Item>) {
+export function PagedList<Item>({ list, empty, renderRow }: Props<Item>) {
   const { t } = useTranslation();
   const items = list.data?.pages.flatMap((page) => page.items) ?? [];
   return (
@@ -23,7 +23,7 @@ export function PagedList<Item>({ list, empty, row }: Props<Item>) {
       {list.isPending && <Loader />}
       {list.error && <ProblemAlert error={list.error} onRetry={() => void list.refetch()} />}
       {list.data && items.length === 0 && empty}
-      <ul className={classes.list}>{items.map(row)}</ul>
+      <ul className={classes.list}>{items.map(renderRow)}</ul>
       {list.hasNextPage && (
         <Button
           variant="default"

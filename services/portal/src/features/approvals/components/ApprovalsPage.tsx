@@ -46,7 +46,7 @@ function ApprovalList({ whose }: { whose: Whose }) {
   return (
     <PagedList
       list={useApprovals(whose)}
-      row={(approval) => <Row key={approval.id} approval={approval} />}
+      renderRow={(approval) => <Row key={approval.id} approval={approval} />}
       empty={
         <EmptyState
           icon={<IconChecks size={24} />}

@@ -50,8 +50,10 @@ function HoldList({ withReleased, mayPlace }: { withReleased: boolean; mayPlace:
   return (
     <PagedList
       list={useHolds(withReleased)}
-      row={(hold) => <Row key={hold.id} hold={hold} mayLift={mayPlace && hold.released_at === null} />}
-      empty={<EmptyState icon={<IconGavel size={24} />} title={t("holds.empty")} text={t("holds.emptyText")} />}
+      renderRow={(hold) => <Row key={hold.id} hold={hold} mayLift={mayPlace && hold.released_at === null} />}
+      empty={
+        <EmptyState icon={<IconGavel size={24} />} title={t("holds.empty")} text={t("holds.emptyText")} />
+      }
     />
   );
 }

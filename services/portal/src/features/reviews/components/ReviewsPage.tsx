@@ -62,7 +62,7 @@ function CaseList({ shown }: { shown: Shown }) {
   return (
     <PagedList
       list={useCases(shown)}
-      row={(found) => <Row key={found.id} found={found} />}
+      renderRow={(found) => <Row key={found.id} found={found} />}
       empty={
         <EmptyState
           icon={<IconEyeCheck size={24} />}
