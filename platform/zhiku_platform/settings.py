@@ -188,6 +188,11 @@ class Settings(BaseSettings):
     def blobs_folder(self) -> Path:
         return self.home / "blobs"
 
+    @property
+    def bundles_folder(self) -> Path:
+        """Where trained models lie, each in a folder of its name."""
+        return self.home / "bundles"
+
     def service_database_url(self, service: str) -> str:
         """Where `service` keeps its tables."""
         return self.database_url or f"sqlite:///{self.home / 'db' / service}.sqlite3"
