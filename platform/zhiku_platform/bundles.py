@@ -43,7 +43,8 @@ class BundleManifest(Message):
 
     `base` is the SHA-256 of each file that was trained on, `engine_base` that of the GGUF file which the embedded
     engine needs under an adapter. `run` and `recipe` are digests of the run's manifest and of its recipe, `dataset`
-    the root of what was learnt, and `held_out` the run's own score.
+    the root of what was learnt, and `held_out` the run's own score. `licence` is that of the base, `data_licences` are
+    those of what was learnt.
     """
 
     version: Literal[1] = 1
@@ -57,6 +58,7 @@ class BundleManifest(Message):
     tokenizer: Sha256
     chat_template: Sha256
     licence: str
+    data_licences: list[str]
     dataset: Sha256
     recipe: Sha256
     run: Sha256

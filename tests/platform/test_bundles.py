@@ -29,6 +29,7 @@ def make(tmp_path: Path) -> Make:
             tokenizer=digest,
             chat_template=digest,
             licence="Apache-2.0",
+            data_licences=["CC-BY-4.0"],
             dataset=digest,
             recipe=digest,
             run=digest,

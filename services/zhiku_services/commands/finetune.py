@@ -238,6 +238,55 @@ def base(as_json: AsJson = False) -> None:
         console.print(str(folder), highlight=False, soft_wrap=True)
 
 
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="The folder of a run that has ended.")],
+    form: Annotated[str, typer.Option("--format", help="adapter, merged or gguf.")] = "adapter",
+    dtype: Annotated[str, typer.Option(help="Of a GGUF file: float32, float16 or q8_0.")] = "q8_0",
+    to: Annotated[
+        Path | None, typer.Option(file_okay=False, help="By default where the embedded engine looks.")
+    ] = None,
+    engine_base: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="The base as GGUF, if it is not the bundled one.")
+    ] = None,
+    licence: Annotated[str | None, typer.Option(help="That of the base, if it is not the bundled one.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a bundle of what a run learnt, named by its content: an adapter, a whole model, or one file."""
+    from zhiku_platform.bundles import BundleForm
+    from zhiku_services.finetune.exporting import export as export_run
+    from zhiku_services.finetune.gguf_files import DTYPES
+    from zhiku_services.finetune.recipe import BUNDLED, RECIPE
+    from zhiku_services.inference.bundles.chat_folder import chat_folder
+    from zhiku_services.inference.catalogue import CHAT, resolve_bundle
+
+    if form not in {*BundleForm}:
+        raise typer.BadParameter(f"one of {', '.join(BundleForm)}", param_hint="--format")
+    if dtype not in DTYPES:
+        raise typer.BadParameter(f"one of {', '.join(DTYPES)}", param_hint="--dtype")
+    settings = Settings()
+    recipe = RECIPE.validate_json((run / "recipe.json").read_bytes())
+    is_ours = recipe.base == BUNDLED
+    if not is_ours and licence is None:
+        raise typer.BadParameter("needed for a base of your own", param_hint="--licence")
+    if is_ours and engine_base is None:
+        engine_base = resolve_bundle(CHAT, settings.models_folder).folder / "model.gguf"
+    bundle = export_run(
+        run,
+        to or settings.bundles_folder,
+        base=chat_folder(settings.models_folder) if is_ours else Path(recipe.base),
+        engine_base=engine_base,
+        form=BundleForm(form),
+        dtype=DTYPES[dtype],
+        licence=licence or CHAT.licence,
+    )
+    if as_json:
+        said = bundle.manifest.model_dump(mode="json")
+        print_json({"name": bundle.name, "digest": bundle.digest, "folder": str(bundle.folder), **said})
+    else:
+        console.print(f"{bundle.name} in {bundle.folder}", highlight=False, soft_wrap=True)
+
+
 def _follow(run: "Run", *, as_json: bool) -> None:
     """Show what a run tells: as a bar, or one object a line on the error stream."""
     if as_json:

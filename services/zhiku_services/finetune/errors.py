@@ -8,6 +8,7 @@ ZhikuError
 │   ├── NoTemplateError           422  no_template
 │   ├── BadRecipeError            422  bad_recipe
 │   ├── NothingToTrainError       422  nothing_to_train
+│   ├── NotExportableError        422  not_exportable
 │   └── RunFailedError            422  run_failed
 └── ConflictError
     ├── RunTakenError             409  run_taken
@@ -99,6 +100,17 @@ class RunFailedError(UnprocessableError):
         super().__init__(
             f"The run failed: {why}.",
             remedy="Read `run.log` in its folder; start it again to go on from its last checkpoint.",
+        )
+
+
+class NotExportableError(UnprocessableError):
+    """What was trained has no such form, or its parts do not fit each other."""
+
+    code = "not_exportable"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"The run cannot be exported so: {why}.", remedy="Name the base that it was trained on, or another form."
         )
 
 

@@ -31,6 +31,10 @@ class ChatEngine(Protocol):
         """What the catalogue says of this model now."""
         ...
 
+    def adapters(self) -> list[ModelInfo]:
+        """The adapters beside it that requests may name now."""
+        ...
+
     async def close(self) -> None:
         """Let go of the model and its connections."""
         ...

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Literal
 
@@ -110,10 +110,13 @@ class ChatEndpoint:
     def _note_failure(self, meaning: ZhikuError) -> None:
         self._failed_at, self._problem = time.monotonic(), str(meaning)
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
+    async def stream(
+        self, request: ChatRequest, *, more: Mapping[str, object] | None = None
+    ) -> AsyncGenerator[ChatDelta, None]:
+        """As every engine does; `more` is what this very server takes besides."""
         try:
             model = await self._served(request.model)
-            async with await self._open(model, request) as chunks, aclosing(_deltas(chunks)) as deltas:
+            async with await self._open(model, request, more) as chunks, aclosing(_deltas(chunks)) as deltas:
                 self._note_success()
                 async for delta in deltas:
                     yield delta
@@ -140,7 +143,9 @@ class ChatEndpoint:
             raise _unknown(wanted)
         return wanted
 
-    async def _open(self, model: str, request: ChatRequest) -> openai.AsyncStream[ChatCompletionChunk]:
+    async def _open(
+        self, model: str, request: ChatRequest, more: Mapping[str, object] | None
+    ) -> openai.AsyncStream[ChatCompletionChunk]:
         return await self._client.chat.completions.create(
             model=model,
             messages=_messages(request.messages),
@@ -150,6 +155,7 @@ class ChatEndpoint:
             stop=request.stop or None,
             stream=True,
             stream_options={"include_usage": True},
+            extra_body=more,
         )
 
     def describe(self) -> ModelInfo:
@@ -163,6 +169,11 @@ class ChatEndpoint:
             context_tokens=self._given_context or self._listed_context.get(self._name or "", _CONTEXT_TOKENS),
             problem=self._problem,
         )
+
+    def adapters(self) -> list[ModelInfo]:
+        """Those that it lists besides the one that is asked for by default."""
+        mine = self.describe()
+        return [mine.model_copy(update={"id": name}) for name in self._listed if name != self._name and "@" in name]
 
     def _state(self) -> ModelState:
         if self._failed_at is not None and time.monotonic() - self._failed_at < self._back_off_s:

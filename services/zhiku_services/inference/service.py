@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from zhiku_platform.contracts.inference import ModelInfo, ModelList
 from zhiku_platform.settings import Settings
+from zhiku_services.inference.adapters import AdapterFolder
 from zhiku_services.inference.batching import EmbeddingBatcher
 from zhiku_services.inference.catalogue import (
     EMBEDDING,
@@ -68,12 +69,12 @@ def load_configured_embedder(settings: Settings, model: ResolvedModel | None = N
 
 def list_models(models: Models) -> ModelList:
     """What the catalogue says of each model now."""
-    return ModelList(models=[models.chat.describe(), _describe_embedding(models)])
+    return ModelList(models=[models.chat.describe(), *models.chat.adapters(), _describe_embedding(models)])
 
 
 def _open_chat(settings: Settings, threads: int) -> ChatEngine:
     if settings.chat_base_url is None:
-        return EmbeddedChat(choose_chat(settings), threads=threads)
+        return EmbeddedChat(choose_chat(settings), threads=threads, adapters=AdapterFolder(settings.bundles_folder))
     key = settings.chat_api_key
     return ChatEndpoint(
         settings.chat_base_url,

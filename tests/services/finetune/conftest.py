@@ -1,5 +1,6 @@
 """A tokenizer of a few hundred tokens with a chat template, and a model of two small layers: real ones, in no time."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -60,3 +61,44 @@ def base(tmp_path_factory: pytest.TempPathFactory, raw_tokenizer: Tokenizer) -> 
     )  # fmt: skip
     LlamaForCausalLM(size).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def engine_base(tmp_path_factory: pytest.TempPathFactory, base: Path) -> Path:
+    """The same model as a GGUF file, as the embedded engine serves it."""
+    import gguf
+
+    from zhiku_services.finetune.gguf_files import write_model
+
+    folder = tmp_path_factory.mktemp("engine")
+    sizes = json.loads((base / "config.json").read_bytes())
+    words = json.loads((base / "tokenizer.json").read_bytes())
+    special = {each["id"]: each["content"] for each in words["added_tokens"]}
+    ids = {**{place: word for word, place in words["model"]["vocab"].items()}, **special}
+    end = next(place for place, word in special.items() if word == "<|im_end|>")
+    writer = gguf.GGUFWriter(folder / "head.gguf", "llama")
+    writer.add_block_count(sizes["num_hidden_layers"])
+    writer.add_context_length(sizes["max_position_embeddings"])
+    writer.add_embedding_length(sizes["hidden_size"])
+    writer.add_feed_forward_length(sizes["intermediate_size"])
+    writer.add_head_count(sizes["num_attention_heads"])
+    writer.add_head_count_kv(sizes["num_key_value_heads"])
+    writer.add_rope_freq_base(sizes["rope_parameters"]["rope_theta"])
+    writer.add_layer_norm_rms_eps(sizes["rms_norm_eps"])
+    writer.add_vocab_size(len(ids))
+    writer.add_rope_dimension_count(sizes["hidden_size"] // sizes["num_attention_heads"])
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list([ids[place] for place in range(len(ids))])
+    writer.add_token_types([3 if place in special else 1 for place in range(len(ids))])
+    writer.add_token_merges([" ".join(each) for each in words["model"]["merges"]])
+    writer.add_eos_token_id(end)
+    writer.add_bos_token_id(end)
+    writer.add_pad_token_id(end)
+    writer.add_add_bos_token(False)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    write_model(base, folder / "head.gguf", folder / "model.gguf", "float32")
+    return folder / "model.gguf"
