@@ -36,6 +36,12 @@ export type NewHold = Schemas["NewHold"];
 export type CaseState = Schemas["CaseState"];
 export type CaseKind = Schemas["CaseKind"];
 export type ApprovalState = Schemas["ApprovalState"];
+export type TrainingRun = Schemas["TrainingRun"];
+export type TrainingState = Schemas["TrainingState"];
+export type TrainingEvent = Schemas["TrainingEvent"];
+export type TrainingDataset = Schemas["TrainingDataset"];
+export type TrainingMethod = Schemas["TrainingMethod"];
+export type NewTrainingRun = Schemas["NewTrainingRun"];
 export type ModelInfo = Schemas["ModelInfo"];
 
 export type { AnswerEvent, Phase } from "./events";

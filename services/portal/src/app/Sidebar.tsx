@@ -1,6 +1,7 @@
 import { ActionIcon, UnstyledButton } from "@mantine/core";
 import {
   IconBooks,
+  IconChartDots,
   IconChecks,
   IconEyeCheck,
   IconGavel,
@@ -28,6 +29,7 @@ interface Props {
 export function Sidebar({ onPalette, onClose }: Props) {
   const { t } = useTranslation();
   const mayReview = useMay("review:decide");
+  const mayTrain = useMay("training:manage");
   const maySeeHolds = useMay("legal_hold:read");
   return (
     <div className={classes.sidebar}>
@@ -88,6 +90,12 @@ export function Sidebar({ onPalette, onClose }: Props) {
           <Link to="/legal-holds" className={classes.link} data-testid="nav-legal-holds">
             <IconGavel size={18} />
             {t("nav.holds")}
+          </Link>
+        )}
+        {mayTrain && (
+          <Link to="/training" className={classes.link} data-testid="nav-training">
+            <IconChartDots size={18} />
+            {t("nav.training")}
           </Link>
         )}
         <Link to="/api-keys" className={classes.link} data-testid="nav-api-keys">

@@ -150,6 +150,34 @@ const legalHolds = createRoute({
   ),
 });
 
+const training = createRoute({
+  getParentRoute: () => shell,
+  path: "/training",
+  component: lazyRouteComponent(
+    desk(() => import("@/features/training/components/TrainingPage")),
+    "TrainingPage",
+  ),
+  validateSearch: (raw: Record<string, unknown>): { tab?: string | undefined } => ({ tab: text(raw["tab"]) }),
+});
+
+const trainingRun = createRoute({
+  getParentRoute: () => shell,
+  path: "/training/runs/$runId",
+  component: lazyRouteComponent(
+    desk(() => import("@/features/training/components/RunPage")),
+    "RunPage",
+  ),
+});
+
+const trainingDataset = createRoute({
+  getParentRoute: () => shell,
+  path: "/training/datasets/$datasetId",
+  component: lazyRouteComponent(
+    desk(() => import("@/features/training/components/DatasetPage")),
+    "DatasetPage",
+  ),
+});
+
 const apiKeys = createRoute({
   getParentRoute: () => shell,
   path: "/api-keys",
@@ -176,6 +204,9 @@ const routeTree = root.addChildren([
     reviews,
     review,
     legalHolds,
+    training,
+    trainingRun,
+    trainingDataset,
     apiKeys,
     settings,
   ]),
