@@ -64,6 +64,7 @@ class Permission(StrEnum):
     ERASURE_REQUEST = "erasure:request"
     PERSON_ERASE = "person:erase"
     TRAINING_MANAGE = "training:manage"
+    FEEDBACK_COLLECT = "feedback:collect"
 
 
 _OWN = frozenset({Permission.API_KEY_MANAGE, Permission.SESSION_OWN, Permission.APPROVAL_OWN})
@@ -129,6 +130,7 @@ ROLE_PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
                 Permission.REVIEW_OPEN,
                 Permission.HOLD_CHECK,
                 Permission.PERSON_ERASE,
+                Permission.FEEDBACK_COLLECT,
             }
         ),
     }

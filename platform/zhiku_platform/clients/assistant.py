@@ -1,16 +1,33 @@
 """The assistant service, typed."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import httpx2
 from pydantic import TypeAdapter
 
-from zhiku_platform.access import PrincipalSigner
-from zhiku_platform.clients.base import headers_for, raise_problem, unreachable
-from zhiku_platform.contracts.assistant import AnswerEvent, AskRequest
+from zhiku_platform.access import PrincipalSigner, service_principal
+from zhiku_platform.clients.base import ServiceClient, headers_for, raise_problem, unreachable
+from zhiku_platform.contracts.assistant import AnswerEvent, AskRequest, LearnableAnswer
 from zhiku_platform.contracts.identity import Principal
+from zhiku_platform.contracts.wire import Page
 
 _EVENT: TypeAdapter[AnswerEvent] = TypeAdapter(AnswerEvent)
+
+
+class FeedbackClient(ServiceClient):
+    """What users said of answers, for the service that makes datasets of it."""
+
+    service = "assistant"
+
+    def learnable_answers(self, tenant: str) -> Iterator[LearnableAnswer]:
+        """Every answer of a tenant of which its user lets a model learn."""
+        principal = service_principal("finetune", tenant)
+        cursor: str | None = ""
+        while cursor is not None:
+            path = f"/internal/learnable-answers?cursor={cursor}"
+            page = self._call(principal, "GET", path, Page[LearnableAnswer])
+            yield from page.items
+            cursor = page.next_cursor
 
 
 class AssistantClient:

@@ -135,6 +135,22 @@ class Feedback(NewFeedback):
     given_at: datetime
 
 
+class LearnableAnswer(Message):
+    """An answer of which its user lets a model learn, as it was given, and what was said of it.
+
+    `question` stands by itself; `document_ids` are those that the assistant read for it, cited or not.
+    """
+
+    answer_id: str
+    asked_by: str
+    question: str
+    answer: str
+    rating: Rating
+    correction: str
+    document_ids: list[str]
+    receipt_sha256: str
+
+
 class Answer(Message):
     """A question and what was said to it. A hidden source takes its sentences with it."""
 

@@ -4,12 +4,22 @@ from sqlmodel import Session
 
 from zhiku_platform.access import Access
 from zhiku_platform.audit import event_of, record
-from zhiku_platform.contracts.assistant import AnswerState, Fault, Feedback, NewFeedback, Rating
+from zhiku_platform.contracts.assistant import (
+    AnswerState,
+    Fault,
+    Feedback,
+    LearnableAnswer,
+    NewFeedback,
+    Rating,
+    Receipt,
+)
+from zhiku_platform.contracts.wire import Page
 from zhiku_platform.db import utc_now
 from zhiku_platform.errors import NotFoundError
+from zhiku_services.assistant.answering.wording import join_sentences
 from zhiku_services.assistant.errors import AnswerUnfinishedError
-from zhiku_services.assistant.models import AUDIT_OUTBOX, FeedbackRow
-from zhiku_services.assistant.repository import AssistantRepository
+from zhiku_services.assistant.models import AUDIT_OUTBOX, AnswerRow, FeedbackRow, ReceiptRow
+from zhiku_services.assistant.repository import AssistantRepository, Learnable
 
 
 def give(access: Access, answer_id: str, new: NewFeedback, session: Session) -> Feedback:
@@ -73,6 +83,32 @@ def withdraw(access: Access, answer_id: str, session: Session) -> None:
         raise NotFoundError("feedback")
     repository.withdraw_feedback(row)
     record(session, AUDIT_OUTBOX, event_of(access, "answer.rating_withdrawn", answer_id))
+
+
+def learnable(access: Access, session: Session, *, cursor: str, limit: int) -> Page[LearnableAnswer]:
+    """List the answers of the tenant of which their users let a model learn, by id.
+
+    One that policy withheld something of, or that was not written to its end, is not among them; neither is one whose
+    receipt is another than that which was rated.
+    """
+    rows = Learnable(session, access).answers(after=cursor, limit=limit + 1)
+    # Not asked of the database: what is missing may stand there as JSON's null.
+    items = [_learnable(*row) for row in rows[:limit] if row[0].problem is None]
+    return Page(items=items, next_cursor=rows[limit - 1][0].id if len(rows) > limit else None)
+
+
+def _learnable(answer: AnswerRow, row: FeedbackRow, receipt: ReceiptRow) -> LearnableAnswer:
+    read = Receipt.model_validate_json(receipt.body).passages
+    return LearnableAnswer(
+        answer_id=answer.id,
+        asked_by=answer.owner,
+        question=answer.rewritten_question or answer.question,
+        answer=join_sentences([sentence["text"] for sentence in answer.sentences]),
+        rating=Rating(row.rating),
+        correction=row.correction,
+        document_ids=sorted({passage.document_id for passage in read}),
+        receipt_sha256=receipt.sha256,
+    )
 
 
 def feedback_of(row: FeedbackRow) -> Feedback:

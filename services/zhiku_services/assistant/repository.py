@@ -134,6 +134,31 @@ class ReceiptReview:
         return self._session.exec(query).first()
 
 
+class Learnable:
+    """The answers of a tenant of which their users let a model learn, for the service that makes datasets of them."""
+
+    def __init__(self, session: Session, access: Access) -> None:
+        if access.permission is not Permission.FEEDBACK_COLLECT:
+            raise TypeError(f"this needs `{Permission.FEEDBACK_COLLECT}`, not `{access.permission}`")
+        self._session = session
+        self._tenant = access.tenant
+
+    def answers(self, *, after: str, limit: int) -> Sequence[tuple[AnswerRow, FeedbackRow, ReceiptRow]]:
+        query = (
+            select(AnswerRow, FeedbackRow, ReceiptRow)
+            .join(FeedbackRow, col(FeedbackRow.answer_id) == col(AnswerRow.id))
+            .join(ReceiptRow, col(ReceiptRow.answer_id) == col(AnswerRow.id))
+            .where(
+                col(AnswerRow.tenant) == self._tenant,
+                col(AnswerRow.id) > after,
+                col(AnswerRow.state) == "done",
+                col(FeedbackRow.may_train).is_(True),
+                col(FeedbackRow.receipt_sha256) == col(ReceiptRow.sha256),
+            )
+        )
+        return self._session.exec(query.order_by(col(AnswerRow.id)).limit(limit)).all()
+
+
 def abandoned_answers(session: Session, now: datetime | None) -> list[AnswerRow]:
     """Answers that nobody writes any more, of any tenant: those whose lease ended before `now`, or all."""
     query = select(AnswerRow).where(col(AnswerRow.state) == "streaming")

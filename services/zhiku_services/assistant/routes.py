@@ -13,6 +13,7 @@ from zhiku_platform.contracts.assistant import (
     ConversationChange,
     ConversationDetail,
     Feedback,
+    LearnableAnswer,
     NewAppeal,
     NewConversation,
     NewFeedback,
@@ -22,7 +23,7 @@ from zhiku_platform.contracts.assistant import (
     RevealRequest,
     SealedReceipt,
 )
-from zhiku_platform.contracts.wire import Page
+from zhiku_platform.contracts.wire import SEARCHABLE, Page
 from zhiku_platform.db import ReadSession, WriteSession
 from zhiku_platform.http import GuardedRouter, Stream
 from zhiku_services.assistant import feedback, receipts, service
@@ -37,9 +38,11 @@ CanAsk = Annotated[Access, require(Permission.ASK)]
 CanReadReceipt = Annotated[Access, require(Permission.RECEIPT_READ)]
 CanReview = Annotated[Access, require(Permission.RECEIPT_REVIEW)]
 CanReveal = Annotated[Access, require(Permission.AUDIT_REVEAL)]
+CanCollect = Annotated[Access, require(Permission.FEEDBACK_COLLECT)]
 CanRead = Annotated[Access, require(Permission.CONVERSATION_READ)]
 
 Cursor = Annotated[str, Query(max_length=100)]
+After = Annotated[str, Query(max_length=40, pattern=SEARCHABLE)]
 Limit = Annotated[int, Query(ge=1, le=200)]
 LastEventId = Annotated[int, Header(alias="Last-Event-ID", ge=0)]
 
@@ -149,6 +152,14 @@ def reveal_receipt(access: CanReveal, request: Request, answer_id: str, reveal: 
 def replay_receipt(access: CanReview, request: Request, answer_id: str) -> Replay:
     """Run the search of anybody's answer again and compare what it finds; this is recorded."""
     return receipts.replay(access, answer_id, _review(request))
+
+
+@internal.get("/learnable-answers")
+def list_learnable_answers(
+    access: CanCollect, session: ReadSession, cursor: After = "", limit: Limit = 200
+) -> Page[LearnableAnswer]:
+    """List the answers of which their users let a model learn, with what was said of them."""
+    return feedback.learnable(access, session, cursor=cursor, limit=limit)
 
 
 @internal.post("/ask", response_class=StreamingResponse)

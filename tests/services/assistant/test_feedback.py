@@ -6,6 +6,10 @@ from typing import Any
 import httpx2
 import pytest
 
+from zhiku_platform.access import service_principal
+from zhiku_platform.contracts.identity import Principal, Role
+from zhiku_services.assistant.models import AnswerRow
+
 from .conftest import LIN, ZHAO, Assistant
 
 pytestmark = pytest.mark.anyio
@@ -91,3 +95,73 @@ async def test_feedback_goes_with_its_conversation(assistant: Assistant) -> None
     assert (await assistant.client().delete(path)).status_code == 204
     with assistant.database.engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM feedback").scalar() == 0
+
+
+FINETUNE = service_principal("finetune", "acme")
+
+
+async def learnable(assistant: Assistant, principal: Principal = FINETUNE, query: str = "") -> Any:
+    response = await assistant.client(principal).get(f"/internal/learnable-answers{query}")
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+async def test_what_may_be_learnt_is_listed_with_what_it_stands_on(assistant: Assistant) -> None:
+    answer = await assistant.ask(QUESTION)
+    given = (await rate(assistant, answer.id, DOWN)).json()
+    receipt = (await assistant.get(f"/api/v1/answers/{answer.id}/receipt"))["receipt"]
+    assert await learnable(assistant) == {
+        "items": [
+            {
+                "answer_id": answer.id,
+                "asked_by": "lin",
+                "question": QUESTION,
+                "answer": answer.text,
+                "rating": "down",
+                "correction": "Employees get 20 days.",
+                "document_ids": sorted({passage["document_id"] for passage in receipt["passages"]}),
+                "receipt_sha256": given["receipt_sha256"],
+            }
+        ],
+        "next_cursor": None,
+    }
+
+
+async def test_without_consent_or_after_it_was_taken_back_nothing_is_listed(assistant: Assistant) -> None:
+    kept_to_oneself = await assistant.ask(QUESTION)
+    await rate(assistant, kept_to_oneself.id, DOWN | {"may_train": False})
+    taken_back = await assistant.ask(QUESTION)
+    await rate(assistant, taken_back.id, DOWN)
+    await assistant.client().delete(f"/api/v1/answers/{taken_back.id}/feedback")
+    deleted = await assistant.ask(QUESTION)
+    await rate(assistant, deleted.id, DOWN)
+    await assistant.client().delete(f"/api/v1/conversations/{deleted.conversation_id}")
+    assert (await learnable(assistant))["items"] == []
+
+
+async def test_an_answer_that_policy_withheld_something_of_is_not_learnt(assistant: Assistant) -> None:
+    answer = await assistant.ask(QUESTION)
+    await rate(assistant, answer.id, DOWN)
+    with assistant.database.write() as session:
+        row = session.get_one(AnswerRow, answer.id)
+        row.problem = {"code": "output_blocked", "detail": "-", "remedy": "-"}
+    assert (await learnable(assistant))["items"] == []
+
+
+async def test_what_may_be_learnt_is_listed_page_by_page_and_per_tenant(assistant: Assistant) -> None:
+    ids: set[str] = set()
+    for _ in range(3):
+        answer = await assistant.ask(QUESTION)
+        await rate(assistant, answer.id, DOWN)
+        ids.add(answer.id)
+    first = await learnable(assistant, query="?limit=2")
+    rest = await learnable(assistant, query=f"?limit=2&cursor={first['next_cursor']}")
+    assert {item["answer_id"] for item in [*first["items"], *rest["items"]]} == ids
+    assert rest["next_cursor"] is None
+    assert (await learnable(assistant, service_principal("finetune", "other")))["items"] == []
+
+
+async def test_people_cannot_list_what_others_said(assistant: Assistant) -> None:
+    for principal in (LIN, LIN.model_copy(update={"roles": frozenset({Role.ML_ENGINEER, Role.AUDIT_ADMIN})})):
+        response = await assistant.client(principal).get("/internal/learnable-answers")
+        assert response.status_code == 403
