@@ -230,11 +230,10 @@ class DirectorySync:
         entries = self._directory.read()
         report = SyncReport(users=sum(entry.is_enabled for entry in entries))
         gone = self._gone({entry.user.sub for entry in entries}, allow_shrink=allow_shrink)
-        # Those who leave come first: nothing about another user may keep them in.
-        disabled = [entry for entry in entries if not entry.is_enabled]
-        enabled = [entry for entry in entries if entry.is_enabled]
-        work: list[DirectoryEntry | str] = [*gone, *disabled, *enabled]
-        for batch in _batches(work, _BATCH):
+        # Those who leave come first, in transactions of their own: nothing about another user may keep them in.
+        leaving: list[DirectoryEntry | str] = [*gone, *(entry for entry in entries if not entry.is_enabled)]
+        staying: list[DirectoryEntry | str] = [entry for entry in entries if entry.is_enabled]
+        for batch in [*_batches(leaving, _BATCH), *_batches(staying, _BATCH)]:
             with self._database.write() as session:
                 sync = self._written(session)
                 if sync.written > number:

@@ -2,11 +2,13 @@
 
 import os
 import threading
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from zhiku_platform.contracts.audit import Accepted, AuditEvent, Outcome, ProducedEvent
 from zhiku_services.audit.errors import (
@@ -185,6 +187,45 @@ def test_one_event_that_cannot_be_written_does_not_take_others_along(audit: Audi
     audit.append(good)
     audit.settle()
     assert audit.actions() == ["document.published"]
+
+
+def test_of_callers_settled_together_only_who_brought_the_bad_event_is_refused(
+    audit: Audit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intake = audit.trail.intake
+    store = intake.store
+    is_held = threading.Event()
+    together: list[int] = []
+    failed: list[str] = []
+
+    def slow_store(connection: Connection, events: Sequence[ProducedEvent]) -> None:
+        if [each.event.subject for each in events] == ["doc_0"]:
+            is_held.wait(10)
+        together.append(len(events))
+        if any(each.event.subject == "doc_2" for each in events):
+            raise NotCanonicalError("cannot be written", remedy="")
+        store(connection, events)
+
+    def append(n: int) -> None:
+        try:
+            audit.append(published(n))
+        except NotCanonicalError:
+            failed.append(f"doc_{n}")
+
+    monkeypatch.setattr(intake, "store", slow_store)
+    threads = [threading.Thread(target=append, args=(n,)) for n in range(4)]
+    threads[0].start()
+    for thread in threads[1:]:
+        thread.start()
+    while len(intake._waiting) < 3:
+        time.sleep(0.01)
+    is_held.set()
+    for thread in threads:
+        thread.join()
+    assert together[1] == 3
+    assert failed == ["doc_2"]
+    audit.settle()
+    assert {event["subject"] for event in audit.events()} == {"doc_0", "doc_1", "doc_3"}
 
 
 def test_a_detail_that_fits_no_column_does_not_stop_the_sequencer(audit: Audit) -> None:

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from zhiku_platform.contracts.audit import Stamp
-from zhiku_services.audit.errors import InconsistentRootError
+from zhiku_services.audit.errors import InconsistentRootError, NotCanonicalError
 from zhiku_services.audit.worker import GAPS, SIGNER_REFUSES, AuditWorker
 
 from .attacks import as_administrator, edit, rebuild
@@ -72,3 +72,17 @@ def test_a_signer_that_refuses_can_be_seen_from_outside(audit: Audit, worker: Au
     with pytest.raises(InconsistentRootError):
         worker.step(last=True)
     assert SIGNER_REFUSES._value.get() == 1
+
+
+def test_what_the_spool_will_not_give_up_keeps_nothing_else_from_the_log(
+    audit: Audit, worker: AuditWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> int:
+        raise NotCanonicalError("cannot be written", remedy="")
+
+    audit.fill(3)
+    monkeypatch.setattr(audit.trail.intake, "drain_spool", refuse)
+    with pytest.raises(NotCanonicalError):
+        worker.step(last=True)
+    assert len(audit.events()) == 3
+    assert audit.verify().tree_size == 3

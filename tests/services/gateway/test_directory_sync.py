@@ -16,7 +16,7 @@ from zhiku_platform.settings import Settings
 from zhiku_platform.testing.keycloak import KeycloakServer
 from zhiku_services.gateway.app import create_app, directory_sync, issuer_of
 from zhiku_services.gateway.directory import find_principal
-from zhiku_services.gateway.directory_sync import DirectoryEntry, DirectorySync
+from zhiku_services.gateway.directory_sync import DirectoryEntry, DirectorySync, _Change
 from zhiku_services.gateway.errors import DirectoryShrankError, DirectoryUnavailableError
 from zhiku_services.gateway.models import DirectorySyncRow, SessionRow, UserRow
 from zhiku_services.identity_provider.accounts import DEMO_ACCOUNTS
@@ -107,6 +107,26 @@ def test_who_is_disabled_loses_sessions_and_keys_at_once(
     assert (details["reason"], details["sessions"], details["api_keys"]) == ("disabled", 2, 1)
     assert ("api_key.revoked", {"reason": "user_disabled", "owner": "zhao"}) in gateway.audited_of_directory()
     assert ("session.ended", {"reason": "user_disabled", "user": "zhao"}) in gateway.audited_of_directory()
+
+
+def test_what_cannot_be_written_of_one_keeps_nobody_else_in(
+    gateway: Gateway, company: Company, sync: DirectorySync, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync.run()
+    company.put("zhao", Role.EMPLOYEE, enabled=False)
+    company.users.pop("lin")
+    company.put("broken", Role.EMPLOYEE)
+    apply = _Change.apply
+
+    def apply_most(change: _Change, entry: DirectoryEntry) -> None:
+        if entry.user.sub == "broken":
+            raise RuntimeError("cannot be written")
+        apply(change, entry)
+
+    monkeypatch.setattr(_Change, "apply", apply_most)
+    with pytest.raises(RuntimeError):
+        sync.run()
+    assert (gateway.principal("zhao"), gateway.principal("lin")) == (None, None)
 
 
 def test_a_user_of_more_groups_than_an_event_holds_keeps_nobody_else_in(
