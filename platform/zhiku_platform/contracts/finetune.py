@@ -6,21 +6,36 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from zhiku_platform.contracts.knowledge import AclToken
 from zhiku_platform.contracts.wire import SEARCHABLE, Message
 
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=SEARCHABLE)]
 
 
 class TrainingDataset(Message):
-    """A frozen dataset. `root` names its content; `card` says what it holds, and how much was left out and why."""
+    """A frozen dataset. `root` names its content; `card` says what it holds, and how much was left out and why.
+
+    `audience` are the ACL tokens of whom a model that learns from it may answer; None where nobody said.
+    """
 
     id: str
     name: str
     root: str
     examples: int
     card: dict[str, Any]
+    audience: list[AclToken] | None = None
     created_by: str
     created_at: datetime
+
+
+class FeedbackDataset(Message):
+    """Make a dataset of what users let a model learn of their answers.
+
+    Of these it takes such alone as stem from documents that everybody in the `audience` may read.
+    """
+
+    name: Name
+    audience: list[AclToken] = Field(min_length=1, max_length=50)
 
 
 class TrainingState(StrEnum):

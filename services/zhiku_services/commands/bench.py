@@ -144,6 +144,39 @@ def finetune(
         typer.echo(as_markdown(trained))
 
 
+@app.command()
+def bundles(
+    run: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="A run of `lora` on the bundled base.")],
+    data: Annotated[Path, typer.Argument(exists=True, help="A folder with `banking77/train.csv` in it.")],
+    folder: Annotated[Path, typer.Argument(file_okay=False, help="Where the bundles stay.")],
+    questions: Annotated[int, typer.Option(min=1)] = 200,
+    threads: Annotated[int, typer.Option(min=1)] = 2,
+    as_json: AsJson = False,
+) -> None:
+    """Export a run in every form; show the size, speed and answers of each, held against Transformers."""
+    from zhiku_services.commands.bench_bundles import as_markdown, bench_bundles, intents
+    from zhiku_services.inference.bundles.chat_folder import chat_folder
+    from zhiku_services.inference.catalogue import CHAT, resolve_bundle
+
+    models = settings_for(None).models_folder
+    forms = list(
+        bench_bundles(
+            run,
+            folder,
+            intents(data, run, questions),
+            base=chat_folder(models),
+            engine_base=resolve_bundle(CHAT, models).folder / "model.gguf",
+            licence=CHAT.licence,
+            threads=threads,
+            report=_say,
+        )
+    )
+    if as_json:
+        print_json({"questions": questions, "forms": [asdict(form) for form in forms]})
+    else:
+        typer.echo(as_markdown(forms, questions))
+
+
 def _say(line: str) -> None:
     errors.print(f"[dim]{line}[/]", highlight=False)
 

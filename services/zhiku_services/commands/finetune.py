@@ -92,7 +92,7 @@ def check(
     from zhiku_services.finetune.datasets.cleaning import clean
     from zhiku_services.finetune.datasets.files import load
     from zhiku_services.finetune.datasets.freezing import freeze, quality_card
-    from zhiku_services.finetune.datasets.leaks import hold_secrets
+    from zhiku_services.finetune.datasets.leaks import Detectors
 
     loaded = [load(path, licence=licence) for path in files]
     given = [example for each in loaded for example in each.examples]
@@ -102,7 +102,7 @@ def check(
         for example in load(path).examples
         for text in (example.prompt, example.answer)
     ]
-    cleaned = clean(given, evaluation=measured, holds_secret=hold_secrets if secrets else None)
+    cleaned = clean(given, evaluation=measured, holds_secret=Detectors().hold_secrets if secrets else None)
     card = quality_card(cleaned)
     frozen = None if freeze_to is None else freeze(cleaned, freeze_to)
     refused = [asdict(each) for file in loaded for each in file.refused]

@@ -26,6 +26,7 @@ from zhiku_platform.access import PrincipalSigner
 from zhiku_platform.approvals import Approvals
 from zhiku_platform.audit import Deliver, OutboxRelay
 from zhiku_platform.blobs import FolderBlobStore
+from zhiku_platform.clients.assistant import FeedbackClient
 from zhiku_platform.clients.audit import AuditClient
 from zhiku_platform.clients.directory import DirectoryClient
 from zhiku_platform.clients.governance import GovernanceClient, put_before_people
@@ -153,7 +154,7 @@ class Embedded:
         )
         self.apps["ingestion"] = working.app
         self._build_assistant(stack, passages, models)
-        training = self._build_finetune(stack)
+        training = self._build_finetune(stack, passages)
         self._build_gateway(mirror)
         self._enter_lifespans(stack)
         working.start()
@@ -258,12 +259,15 @@ class Embedded:
         approvals = Approvals("safety", self._governance)
         self.apps["safety"] = safety.create_app(self.settings, database=database, approvals=approvals)
 
-    def _build_finetune(self, stack: ExitStack) -> finetune.FinetuneService:
+    def _build_finetune(self, stack: ExitStack, documents: KnowledgeClient) -> finetune.FinetuneService:
         database = finetune.open_database(self.settings)
         stack.callback(database.close)
         self._relay_audit(stack, database, FINETUNE_OUTBOX)
         base = partial(_in_a_process, chat_folder, self.settings.models_folder)
-        training = finetune.FinetuneService(self.settings, database=database, base=base)
+        feedback = FeedbackClient(self._client("assistant"), self._signer)
+        training = finetune.FinetuneService(
+            self.settings, database=database, base=base, feedback=feedback, documents=documents
+        )
         self.apps["finetune"] = training.app
         return training
 

@@ -9,8 +9,9 @@ from zhiku_platform import erasure
 from zhiku_platform.db import Database
 from zhiku_platform.http import create_app as create_service_app
 from zhiku_platform.settings import Settings
-from zhiku_services.finetune.datasets.leaks import hold_secrets
+from zhiku_services.finetune.datasets.leaks import Detectors, Leaks
 from zhiku_services.finetune.erasing import PersonalData
+from zhiku_services.finetune.feedback import Documents, Feedback
 from zhiku_services.finetune.models import Base
 from zhiku_services.finetune.routes import router
 from zhiku_services.finetune.service import Folders
@@ -32,9 +33,25 @@ class FinetuneService:
     A replica that only answers does not start. What is passed in stays the caller's to close.
     """
 
-    def __init__(self, settings: Settings, *, database: Database, base: Callable[[], Path]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        database: Database,
+        base: Callable[[], Path],
+        feedback: Feedback,
+        documents: Documents,
+        leaks: Leaks | None = None,
+    ) -> None:
         folders = Folders(settings.home / "finetune")
-        self.app = create_app(settings, database=database, folders=folders)
+        self.app = create_app(
+            settings,
+            database=database,
+            folders=folders,
+            feedback=feedback,
+            documents=documents,
+            leaks=leaks or Detectors(),
+        )
         self.worker = TrainingWorker(database, folders, base=base)
 
     def start(self) -> None:
@@ -44,10 +61,20 @@ class FinetuneService:
         self.worker.stop()
 
 
-def create_app(settings: Settings, *, database: Database, folders: Folders) -> FastAPI:
+def create_app(
+    settings: Settings,
+    *,
+    database: Database,
+    folders: Folders,
+    feedback: Feedback,
+    documents: Documents,
+    leaks: Leaks,
+) -> FastAPI:
     """Build the HTTP app on what it is given."""
     app = create_service_app("finetune", settings, [router, erasure.internal], database=database)
     app.state.personal_data = PersonalData(database, folders)
     app.state.folders = folders
-    app.state.holds_secret = hold_secrets
+    app.state.feedback = feedback
+    app.state.documents = documents
+    app.state.leaks = leaks
     return app

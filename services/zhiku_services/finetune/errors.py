@@ -16,6 +16,7 @@ ZhikuError
     └── NotReadyError             409  not_ready
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -49,8 +50,12 @@ class EmptyDatasetError(UnprocessableError):
 
     code = "empty_dataset"
 
-    def __init__(self) -> None:
-        super().__init__("No example is left.", remedy="See in the report why each one was left out.")
+    def __init__(self, reasons: Mapping[str, int]) -> None:
+        why = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
+        super().__init__(
+            f"No example is left; left out: {why or 'none, for there was none'}.",
+            remedy="See in docs/finetune.md what each reason means.",
+        )
 
 
 class NoTemplateError(UnprocessableError):

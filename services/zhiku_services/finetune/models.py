@@ -21,7 +21,10 @@ AUDIT_OUTBOX = audit_outbox(Base.metadata)
 
 
 class DatasetRow(Base, table=True):
-    """A frozen dataset; two with the same examples share the folder that their root names."""
+    """A frozen dataset; two with the same examples share the folder that their root names.
+
+    `audience` are the ACL tokens of whom a model that learns from it may answer; None where that was not asked.
+    """
 
     __tablename__ = "training_dataset"
 
@@ -31,6 +34,7 @@ class DatasetRow(Base, table=True):
     root: str = Field(max_length=64)
     examples: int
     card: dict[str, Any] = Field(sa_type=JSON)
+    audience: list[str] | None = Field(default=None, sa_type=JSON)
     created_by: str = Field(max_length=200)
     created_at: datetime = Field(sa_type=UtcDateTime)
 

@@ -10,6 +10,7 @@ from fastapi import Depends, Query, Request
 
 from zhiku_platform.access import Access, Permission, require
 from zhiku_platform.contracts.finetune import (
+    FeedbackDataset,
     Name,
     NewTrainingRun,
     TrainingDataset,
@@ -73,7 +74,24 @@ def upload_training_dataset(
         session,
         licence=licence,
         folders=state.folders,
-        holds_secret=state.holds_secret,
+        leaks=state.leaks,
+    )
+
+
+@router.post("/training-datasets/from-feedback", status_code=201)
+def make_feedback_dataset(
+    access: CanTrain, session: WriteSession, request: Request, new: FeedbackDataset
+) -> TrainingDataset:
+    """Freeze what users let a model learn of their answers, where its whole audience may read the sources."""
+    state: Any = request.app.state
+    return service.freeze_feedback(
+        access,
+        new,
+        session,
+        feedback=state.feedback,
+        documents=state.documents,
+        folders=state.folders,
+        leaks=state.leaks,
     )
 
 

@@ -11,6 +11,7 @@ from zhiku_platform.access import Access
 from zhiku_platform.audit import record
 from zhiku_platform.contracts.audit import AuditEvent, Detail
 from zhiku_platform.contracts.finetune import (
+    FeedbackDataset,
     NewTrainingRun,
     TrainingDataset,
     TrainingEvent,
@@ -21,10 +22,12 @@ from zhiku_platform.contracts.finetune import (
 from zhiku_platform.contracts.wire import Message, Page
 from zhiku_platform.db import new_id, utc_now
 from zhiku_platform.errors import NotFoundError
-from zhiku_services.finetune.datasets.cleaning import HoldsSecret, clean
+from zhiku_services.finetune.datasets.cleaning import Rules, clean
 from zhiku_services.finetune.datasets.files import load
-from zhiku_services.finetune.datasets.freezing import freeze
+from zhiku_services.finetune.datasets.freezing import Frozen, freeze
+from zhiku_services.finetune.datasets.leaks import Leaks
 from zhiku_services.finetune.errors import BadRecipeError, NotReadyError, RunEndedError
+from zhiku_services.finetune.feedback import Documents, Feedback, documents_of, example_of, readable_by_all
 from zhiku_services.finetune.models import AUDIT_OUTBOX, DatasetRow, RunRow
 from zhiku_services.finetune.recipe import RECIPE, TrainRecipe, recipes, served_on
 from zhiku_services.finetune.repository import TrainingRepository
@@ -56,7 +59,7 @@ def freeze_upload(
     *,
     licence: str | None,
     folders: Folders,
-    holds_secret: HoldsSecret,
+    leaks: Leaks,
 ) -> TrainingDataset:
     """Clean what was uploaded, and freeze what is left.
 
@@ -65,19 +68,63 @@ def freeze_upload(
         EmptyDatasetError: nothing is left of it.
     """
     loaded = load(upload, licence=licence)
-    frozen = freeze(clean(loaded.examples, holds_secret=holds_secret), folders.datasets)
+    frozen = freeze(clean(loaded.examples, holds_secret=leaks.hold_secrets), folders.datasets)
+    card = {**frozen.card, "not_read": len(loaded.refused)}
+    return _keep(access, name, frozen, card, session, source="upload")
+
+
+def freeze_feedback(
+    access: Access,
+    new: FeedbackDataset,
+    session: Session,
+    *,
+    feedback: Feedback,
+    documents: Documents,
+    folders: Folders,
+    leaks: Leaks,
+) -> TrainingDataset:
+    """Freeze what users let a model learn of their answers, as far as all of the audience may read the sources.
+
+    Raises:
+        EmptyDatasetError: nothing is left of it.
+    """
+    examples = [example_of(said) for said in feedback.learnable_answers(access.tenant)]
+    readable = readable_by_all(new.audience, access.tenant, documents_of(examples), documents)
+    cleaned = clean(
+        examples,
+        Rules(needs_consent=True),
+        may_learn=lambda example: readable.issuperset(example.provenance.documents),
+        holds_secret=leaks.hold_secrets,
+        holds_personal=leaks.hold_personal,
+    )
+    frozen = freeze(cleaned, folders.datasets)
+    return _keep(access, new.name, frozen, frozen.card, session, source="feedback", audience=sorted(set(new.audience)))
+
+
+def _keep(
+    access: Access,
+    name: str,
+    frozen: Frozen,
+    card: dict[str, Any],
+    session: Session,
+    *,
+    source: str,
+    audience: list[str] | None = None,
+) -> TrainingDataset:
     row = DatasetRow(
         id=new_id("tds"),
         tenant=access.tenant,
         name=name,
         root=frozen.root,
         examples=frozen.count,
-        card={**frozen.card, "not_read": len(loaded.refused)},
+        card=card,
+        audience=audience,
         created_by=access.principal.sub,
         created_at=utc_now(),
     )
     session.add(row)
-    _record(session, access, "training_dataset.frozen", row.id, {"root": row.root, "examples": row.examples})
+    details: dict[str, Detail] = {"root": row.root, "examples": row.examples, "source": source}
+    _record(session, access, "training_dataset.frozen", row.id, details | {"audience": audience or []})
     return _dataset(row)
 
 

@@ -114,7 +114,7 @@ def _train(folder: RunFolder, base: Path, tell: Callable[..., None], started: fl
     recipe = RECIPE.validate_json(folder.recipe.read_bytes())
     set_seed(recipe.seed)
     frozen, examples = thaw(recipe.dataset)
-    learnt, held_out = split(examples, recipe.held_out)
+    learnt, held_out = split(learnable(recipe, examples), recipe.held_out)
     manifest = write_manifest(folder, recipe, base, frozen.root)
     tell("started", detail=f"{len(learnt)} examples, {len(held_out)} held out")
     trainer = _trainer(recipe, base, learnt, folder)
@@ -168,6 +168,11 @@ def _train(folder: RunFolder, base: Path, tell: Callable[..., None], started: fl
 def _is_last(checkpoint: Path) -> bool:
     state = json.loads((checkpoint / TRAINER_STATE_NAME).read_bytes())
     return bool(state["global_step"] >= state["max_steps"])
+
+
+def learnable(recipe: TrainRecipe, examples: Sequence[Example]) -> list[Example]:
+    """All but the answers that people did not like, unless the method tells them apart from the others."""
+    return [each for each in examples if each.is_good is not False or isinstance(recipe, Kto | Dpo | Reward)]
 
 
 def split(examples: Sequence[Example], share: float) -> tuple[list[Example], list[Example]]:

@@ -141,6 +141,7 @@ _TABLE: dict[Service, dict[str, dict[str, Permission]]] = {
     "finetune": {
         "/training-examples/uploads": {"POST": Permission.TRAINING_MANAGE},
         "/training-datasets": {"GET": Permission.TRAINING_MANAGE},
+        "/training-datasets/from-feedback": {"POST": Permission.TRAINING_MANAGE},
         "/training-datasets/{dataset_id}": {"GET": Permission.TRAINING_MANAGE},
         "/training-methods": {"GET": Permission.TRAINING_MANAGE},
         "/training-runs": {"GET": Permission.TRAINING_MANAGE, "POST": Permission.TRAINING_MANAGE},

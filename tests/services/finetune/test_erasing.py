@@ -17,6 +17,7 @@ from zhiku_platform.settings import Settings
 from zhiku_services.finetune.app import FinetuneService, open_database
 from zhiku_services.finetune.models import RunRow
 
+from .others import Read, Said
 from .test_service import LIN, LINES, RECIPE
 
 DESK = service_principal("governance", "acme")
@@ -30,7 +31,10 @@ class World:
     def __init__(self, home: Path) -> None:
         settings = Settings(home=home)
         self.database: Database = open_database(settings)
-        self.http = TestClient(FinetuneService(settings, database=self.database, base=lambda: home).app)
+        service = FinetuneService(
+            settings, database=self.database, base=lambda: home, feedback=Said(), documents=Read()
+        )
+        self.http = TestClient(service.app)
         self.signer = PrincipalSigner(settings.secret_key.get_secret_value())
         self.store = ErasureClient("finetune", self.http, self.signer)
         self.folder = home / "finetune"

@@ -22,6 +22,8 @@ from zhiku_services.finetune.app import MIGRATIONS, FinetuneService, open_databa
 from zhiku_services.finetune.models import AUDIT_OUTBOX, Base, RunRow
 from zhiku_services.finetune.runs import RunFolder
 
+from .others import Read, Said
+
 __all__ = ["postgres_database", "postgres_url"]
 
 ENGINEER = frozenset({Role.EMPLOYEE, Role.ML_ENGINEER})
@@ -89,7 +91,7 @@ def finetune(request: pytest.FixtureRequest, tmp_path: Path, base: Path) -> Iter
     else:
         database = Database("finetune", request.getfixturevalue("postgres_database"), Base.metadata)
         database.migrate(MIGRATIONS)
-    service = FinetuneService(settings, database=database, base=lambda: base)
+    service = FinetuneService(settings, database=database, base=lambda: base, feedback=Said(), documents=Read())
     signer = PrincipalSigner(settings.secret_key.get_secret_value())
     with TestClient(service.app) as http:
         yield Finetune(service, database, http, signer, tmp_path)
@@ -225,7 +227,13 @@ def test_a_run_goes_on_where_a_stopped_worker_left_it_and_ends_when_asked(finetu
     assert checkpoint is not None
     done = int(checkpoint.name.rsplit("-", 1)[1])
 
-    again = FinetuneService(Settings(home=finetune.home), database=finetune.database, base=finetune.service.worker.base)
+    again = FinetuneService(
+        Settings(home=finetune.home),
+        database=finetune.database,
+        base=finetune.service.worker.base,
+        feedback=Said(),
+        documents=Read(),
+    )
     again.start()
     wait_until(lambda: finetune.run(run_id)["step"] > done)
     assert finetune.call("POST", f"/training-runs/{run_id}/cancel").json()["state"] == "cancelling"

@@ -1798,6 +1798,26 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  "/api/v1/training-datasets/from-feedback": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Make Feedback Dataset
+     * @description Freeze what users let a model learn of their answers, where its whole audience may read the sources.
+     */
+    post: operations["make_feedback_dataset_api_v1_training_datasets_from_feedback_post"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   "/api/v1/training-datasets/{dataset_id}": {
     parameters: {
       query?: never;
@@ -2788,6 +2808,18 @@ export interface components {
       rating: components["schemas"]["Rating"];
       /** Receipt Sha256 */
       receipt_sha256: string;
+    };
+    /**
+     * FeedbackDataset
+     * @description Make a dataset of what users let a model learn of their answers.
+     *
+     *     Of these it takes such alone as stem from documents that everybody in the `audience` may read.
+     */
+    FeedbackDataset: {
+      /** Audience */
+      audience: string[];
+      /** Name */
+      name: string;
     };
     /**
      * Found
@@ -4251,8 +4283,12 @@ export interface components {
     /**
      * TrainingDataset
      * @description A frozen dataset. `root` names its content; `card` says what it holds, and how much was left out and why.
+     *
+     *     `audience` are the ACL tokens of whom a model that learns from it may answer; None where nobody said.
      */
     TrainingDataset: {
+      /** Audience */
+      audience?: string[] | null;
       /** Card */
       card: {
         [key: string]: unknown;
@@ -7813,6 +7849,39 @@ export interface operations {
         };
         content: {
           "application/json": components["schemas"]["Page_TrainingDataset_"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  make_feedback_dataset_api_v1_training_datasets_from_feedback_post: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["FeedbackDataset"];
+      };
+    };
+    responses: {
+      /** @description Successful Response */
+      201: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["TrainingDataset"];
         };
       };
       /** @description An error */

@@ -24,6 +24,7 @@ class Reason(StrEnum):
     AUDIENCE = "audience"
     LANGUAGE = "language"
     SECRET = "secret"  # noqa: S105 - the name of a reason
+    PERSONAL = "personal"
     EVALUATION = "evaluation"
     DUPLICATE = "duplicate"
     NEAR_DUPLICATE = "near_duplicate"
@@ -78,7 +79,7 @@ class Cleaned:
 MayLearn = Callable[[Example], bool]
 """Whether the audience of the adapter lies within the readers of all that an example stems from."""
 HoldsSecret = Callable[[Sequence[str]], Sequence[bool]]
-"""Which texts hold a key, a token or a password."""
+"""Which texts hold a key, a token or a password; or, asked so, what names or reaches a person."""
 
 
 def clean(
@@ -88,13 +89,14 @@ def clean(
     evaluation: Iterable[tuple[str, str]] = (),
     may_learn: MayLearn | None = None,
     holds_secret: HoldsSecret | None = None,
+    holds_personal: HoldsSecret | None = None,
 ) -> Cleaned:
     """Leave out what must not, or need not, be learnt.
 
     `evaluation` are (name, text) of everything that a model will be measured with. Of two examples that are alike the
     first stays; of two that contradict each other neither does, for nobody here knows which one is right.
     """
-    return _Cleaning(examples, rules or Rules()).run(Seen(evaluation), may_learn, holds_secret)
+    return _Cleaning(examples, rules or Rules()).run(Seen(evaluation), may_learn, holds_secret, holds_personal)
 
 
 class _Cleaning:
@@ -103,10 +105,16 @@ class _Cleaning:
         self._rules = rules
         self._out: dict[int, LeftOut] = {}
 
-    def run(self, seen: Seen, may_learn: MayLearn | None, holds_secret: HoldsSecret | None) -> Cleaned:
+    def run(
+        self,
+        seen: Seen,
+        may_learn: MayLearn | None,
+        holds_secret: HoldsSecret | None,
+        holds_personal: HoldsSecret | None,
+    ) -> Cleaned:
         self._one_by_one(seen, may_learn)
-        if holds_secret is not None:
-            self._secrets(holds_secret)
+        self._leaks(holds_secret, Reason.SECRET, "holds a key, a token or a password")
+        self._leaks(holds_personal, Reason.PERSONAL, "names or reaches a person")
         self._duplicates()
         self._flooding()
         self._contradictions()
@@ -154,11 +162,13 @@ class _Cleaning:
             return Reason.AUDIENCE, "the adapter's audience may not read all that it stems from"
         return None
 
-    def _secrets(self, holds_secret: HoldsSecret) -> None:
+    def _leaks(self, holds: HoldsSecret | None, reason: Reason, detail: str) -> None:
+        if holds is None:
+            return
         places = self._left()
-        for place, found in zip(places, holds_secret([self._examples[n].text for n in places]), strict=True):
+        for place, found in zip(places, holds([_whole(self._examples[n]) for n in places]), strict=True):
             if found:
-                self._leave_out(place, Reason.SECRET, "holds a key, a token or a password")
+                self._leave_out(place, reason, detail)
 
     def _duplicates(self) -> None:
         first: dict[str, int] = {}
@@ -235,3 +245,8 @@ def _order(example: Example) -> str | None:
 def _identity(example: Example) -> str:
     rejected = "" if example.rejected is None else example.rejected.content
     return f"{plain(example.text)}|{plain(rejected)}|{example.is_good}"
+
+
+def _whole(example: Example) -> str:
+    """All that a trainer might show to a model, the worse answer too."""
+    return example.text if example.rejected is None else f"{example.text}\n{example.rejected.content}"

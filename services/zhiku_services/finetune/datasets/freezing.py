@@ -55,7 +55,7 @@ def freeze(cleaned: Cleaned, folder: Path) -> Frozen:
         EmptyDatasetError: no example is left.
     """
     if not cleaned.kept:
-        raise EmptyDatasetError
+        raise EmptyDatasetError({str(reason): count for reason, count in cleaned.reasons.items()})
     lines = [example.canonical() for example in cleaned.kept]
     frozen = Frozen(merkle_root(lines).hex(), len(lines), quality_card(cleaned))
     target = folder / frozen.root
