@@ -43,7 +43,7 @@ class FinetuneService:
         documents: Documents,
         leaks: Leaks | None = None,
     ) -> None:
-        folders = Folders(settings.home / "finetune")
+        folders = Folders(settings.home / "finetune", settings.bundles_folder)
         self.app = create_app(
             settings,
             database=database,

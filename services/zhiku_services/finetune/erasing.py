@@ -1,19 +1,22 @@
 """What the fine-tuning service holds of a person, and how it is erased.
 
-A frozen dataset is its content, so it goes as a whole, where that was decided, with every run that learned from it and
-the adapters that came of them. A run that is under way is called off first; the erasure goes on once it has ended.
+A frozen dataset is its content, so it goes as a whole, where that was decided, with every run that learned from it, the
+adapters that came of them and the bundles that were made of those. A run that is under way is called off first; the
+erasure goes on once it has ended.
 """
 
 import json
 import shutil
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import ColumnElement, func, update
 from sqlmodel import Session, col, select
 
 from zhiku_platform.access import Access
 from zhiku_platform.audit import event_of, record
+from zhiku_platform.bundles import MANIFEST
 from zhiku_platform.contracts.erasure import Disposition, EraseOrder, Found, PersonSought
 from zhiku_platform.contracts.finetune import TrainingState
 from zhiku_platform.db import Database
@@ -84,6 +87,7 @@ class _Person:
             runs = self.runs_of({dataset.id})
             if self._call_off(runs):
                 continue
+            self._delete_bundles(dataset, runs)
             for run in runs:
                 shutil.rmtree(self._folders.run(run.id), ignore_errors=True)
                 self._session.delete(run)
@@ -116,12 +120,23 @@ class _Person:
             self._session.add(run)
         return bool(under_way)
 
+    def _delete_bundles(self, dataset: DatasetRow, runs: Sequence[RunRow]) -> None:
+        digests = {run.result["manifest"] for run in runs if run.result is not None}
+        for path in self._folders.bundles.glob(f"*/{MANIFEST}"):
+            said = json.loads(path.read_bytes())
+            if said["run"] in digests or (said["dataset"] == dataset.root and not self._is_shared(dataset)):
+                shutil.rmtree(path.parent)
+
     def _is_in(self, root: str) -> bool:
         examples = self._folders.datasets / root / "examples.jsonl"
         if not examples.exists():
             return False
         with examples.open("rb") as lines:
-            return any(self._mentions.found_in(json.dumps(json.loads(line), ensure_ascii=False)) for line in lines)
+            return any(self._names(json.loads(line)) for line in lines)
+
+    def _names(self, example: dict[str, Any]) -> bool:
+        is_theirs = example["provenance"]["author"] == self._sub
+        return is_theirs or self._mentions.found_in(json.dumps(example, ensure_ascii=False))
 
     def _is_shared(self, dataset: DatasetRow) -> bool:
         query = select(DatasetRow.id).where(col(DatasetRow.root) == dataset.root, col(DatasetRow.id) != dataset.id)

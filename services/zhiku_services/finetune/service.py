@@ -39,9 +39,10 @@ _ENDED = {TrainingState.DONE, TrainingState.FAILED, TrainingState.CANCELLED}
 
 @dataclass(frozen=True)
 class Folders:
-    """Where datasets lie, named by their roots, and runs, by their ids."""
+    """Where datasets lie, named by their roots, runs, by their ids, and bundles, by their content."""
 
     home: Path
+    bundles: Path
 
     @property
     def datasets(self) -> Path:

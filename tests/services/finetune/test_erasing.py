@@ -84,6 +84,31 @@ def test_a_dataset_goes_with_its_runs_and_adapters(world: World) -> None:
     assert (world.folder / "runs" / kept / "adapter").exists()
 
 
+def test_the_bundles_of_a_run_go_with_it(world: World) -> None:
+    named, other = world.upload(NAMED, *LINES), world.upload(*LINES)
+    runs = {world.start(named["id"]): "1" * 64, world.start(other["id"]): "2" * 64}
+    with world.database.write() as session:
+        for row in session.exec(select(RunRow)).all():
+            row.result = {"manifest": runs[row.id]}
+            session.add(row)
+    bundles = world.folder.parent / "bundles"
+    for name, digest in (("of-the-run", "1" * 64), ("of-another", "2" * 64)):
+        (bundles / name).mkdir(parents=True)
+        said = json.dumps({"run": digest, "dataset": "3" * 64})
+        (bundles / name / "bundle.json").write_text(said, encoding="utf-8")
+    world.erase(named["id"])
+    assert [path.name for path in bundles.iterdir()] == ["of-another"]
+
+
+def test_what_somebody_wrote_is_theirs_although_it_names_nobody(world: World) -> None:
+    upload = world.upload(*LINES)
+    assert world.found() == {}
+    examples = world.folder / "datasets" / upload["root"] / "examples.jsonl"
+    lines = examples.read_text("utf-8").replace('"author":null', '"author":"lin"', 1)
+    examples.write_text(lines, "utf-8")
+    assert world.found() == {"training_dataset": [upload["id"]]}
+
+
 def test_a_run_under_way_is_called_off_and_goes_the_next_time(world: World) -> None:
     dataset = world.upload(NAMED, *LINES)
     run = world.start(dataset["id"])
