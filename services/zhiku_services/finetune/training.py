@@ -57,6 +57,7 @@ from zhiku_platform.errors import ZhikuError
 from zhiku_services.finetune import bottleneck
 from zhiku_services.finetune.datasets.examples import Example, Turn
 from zhiku_services.finetune.datasets.freezing import thaw
+from zhiku_services.finetune.datasets.splitting import split
 from zhiku_services.finetune.encoding import Encoder
 from zhiku_services.finetune.errors import NothingToTrainError
 from zhiku_services.finetune.measuring import measure, measure_of
@@ -86,7 +87,6 @@ bits_and_bytes: Any = _BitsAndBytes
 prepare: Any = _prepare_four_bits
 
 _LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
-_HELD_OUT_PLACES = 10_000
 _EACH = TypeAdapter(list[Each])
 
 
@@ -173,17 +173,6 @@ def _is_last(checkpoint: Path) -> bool:
 def learnable(recipe: TrainRecipe, examples: Sequence[Example]) -> list[Example]:
     """All but the answers that people did not like, unless the method tells them apart from the others."""
     return [each for each in examples if each.is_good is not False or isinstance(recipe, Kto | Dpo | Reward)]
-
-
-def split(examples: Sequence[Example], share: float) -> tuple[list[Example], list[Example]]:
-    """Keep a share out, by digest: the same example is on the same side in every run and every version of a dataset."""
-    learnt: list[Example] = []
-    held_out: list[Example] = []
-    for example in examples:
-        # By the prompt, so that two answers to one question are on one side.
-        place = int(hashlib.sha256(example.prompt.encode()).hexdigest(), 16) % _HELD_OUT_PLACES
-        (held_out if place < share * _HELD_OUT_PLACES else learnt).append(example)
-    return learnt, held_out
 
 
 def write_manifest(folder: RunFolder, recipe: TrainRecipe, base: Path, root: str) -> str:

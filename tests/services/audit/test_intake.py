@@ -194,12 +194,13 @@ def test_of_callers_settled_together_only_who_brought_the_bad_event_is_refused(
 ) -> None:
     intake = audit.trail.intake
     store = intake.store
-    is_held = threading.Event()
+    is_begun, is_held = threading.Event(), threading.Event()
     together: list[int] = []
     failed: list[str] = []
 
     def slow_store(connection: Connection, events: Sequence[ProducedEvent]) -> None:
-        if [each.event.subject for each in events] == ["doc_0"]:
+        if not together:
+            is_begun.set()
             is_held.wait(10)
         together.append(len(events))
         if any(each.event.subject == "doc_2" for each in events):
@@ -215,9 +216,12 @@ def test_of_callers_settled_together_only_who_brought_the_bad_event_is_refused(
     monkeypatch.setattr(intake, "store", slow_store)
     threads = [threading.Thread(target=append, args=(n,)) for n in range(4)]
     threads[0].start()
+    assert is_begun.wait(10)
     for thread in threads[1:]:
         thread.start()
+    started = time.monotonic()
     while len(intake._waiting) < 3:
+        assert time.monotonic() - started < 10
         time.sleep(0.01)
     is_held.set()
     for thread in threads:

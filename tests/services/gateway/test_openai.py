@@ -188,7 +188,7 @@ def test_a_key_for_something_else_is_a_permission_error(served: Served, gateway:
 )
 def test_what_cannot_be_asked_is_a_bad_request(served: Served, body: dict[str, object]) -> None:
     headers = {"Authorization": f"Bearer {served.key}"}
-    response = httpx2.post(f"{served.url}/v1/chat/completions", json=body, headers=headers)
+    response = httpx2.post(f"{served.url}/v1/chat/completions", json=body, headers=headers, timeout=60)
     assert response.status_code == 400
     assert set(response.json()["error"]) == {"message", "type", "param", "code"}
 

@@ -32,7 +32,8 @@ class Provenance(Message):
     """Where an example stems from: what may be learnt, and by whose model, depends on it.
 
     `documents` are those whose text it repeats; the audience of an adapter must lie within the readers of each.
-    `answer_id` is the audited answer that feedback speaks of; `parent` the example that this one was made from.
+    `answer_id` is the audited answer that feedback speaks of; `parent` the `prompt_digest` of the example that this
+    one was made from.
     """
 
     origin: Origin = Origin.FILE
@@ -63,6 +64,11 @@ class Example(Message):
     def prompt(self) -> str:
         """All that comes before the last answer, as one text; the instructions of the system left out."""
         return "\n".join(turn.content for turn in self.messages[:-1] if turn.role != "system")
+
+    @property
+    def prompt_digest(self) -> str:
+        """The SHA-256, in hex, of the prompt: what asks the same has the same."""
+        return hashlib.sha256(self.prompt.encode()).hexdigest()
 
     @property
     def answer(self) -> str:
