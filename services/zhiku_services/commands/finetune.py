@@ -83,12 +83,16 @@ def check(
     ] = None,
     licence: Annotated[str | None, typer.Option(help="The licence of what the files hold.")] = None,
     secrets: Annotated[bool, typer.Option(help="Look for keys, tokens and passwords.")] = True,
+    variants: Annotated[
+        int, typer.Option(min=0, max=5, help="Ask each question in up to so many other wordings besides.")
+    ] = 0,
     freeze_to: Annotated[
         Path | None, typer.Option(file_okay=False, help="Freeze what is left in a folder below this one.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Read files, leave out what must not be learnt, and say of each example why."""
+    from zhiku_services.finetune.datasets.augmentation import augment
     from zhiku_services.finetune.datasets.cleaning import clean
     from zhiku_services.finetune.datasets.files import load
     from zhiku_services.finetune.datasets.freezing import freeze, quality_card
@@ -103,6 +107,8 @@ def check(
         for text in (example.prompt, example.answer)
     ]
     cleaned = clean(given, evaluation=measured, holds_secret=Detectors().hold_secrets if secrets else None)
+    made = augment(cleaned.kept, most=variants, evaluation=measured)
+    cleaned.kept += made.examples
     card = quality_card(cleaned)
     frozen = None if freeze_to is None else freeze(cleaned, freeze_to)
     refused = [asdict(each) for file in loaded for each in file.refused]
@@ -122,11 +128,15 @@ def check(
                 "card": card,
                 "refused": refused,
                 "left_out": left_out,
+                "variants": {"made": len(made.examples), "refused": made.refused},
                 "root": None if frozen is None else frozen.root,
             }
         )
     else:
         _say_checked(loaded, card, refused, left_out)
+        if variants:
+            why = ", ".join(f"{count} {reason}" for reason, count in sorted(made.refused.items()))
+            console.print(f"{len(made.examples)} variants made; refused: {why or 'none'}", highlight=False)
         if frozen is not None:
             console.print(f"Frozen as {frozen.root}", highlight=False, soft_wrap=True)
     raise typer.Exit(0 if cleaned.kept else 1)

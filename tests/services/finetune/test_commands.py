@@ -46,6 +46,16 @@ def test_check_tells_of_every_line_and_freezes_what_is_left(data: Path, tmp_path
     assert manifest["root"] == told["root"]
 
 
+def test_check_asks_in_other_words_on_request(tmp_path: Path) -> None:
+    data = tmp_path / "data.jsonl"
+    data.write_text('{"question": "How do I book a room for 6 people?", "answer": "By telephone."}\n', encoding="utf-8")
+    code, told = run("check", data, "--variants", "1", "--freeze-to", tmp_path / "frozen")
+    assert (code, told["variants"]) == (0, {"made": 1, "refused": {}})
+    assert told["card"]["origins"] == {"file": 1, "augmented": 1}
+    lines = (tmp_path / "frozen" / told["root"] / "examples.jsonl").read_text(encoding="utf-8").splitlines()
+    assert "6 people" in json.loads(lines[1])["messages"][0]["content"]
+
+
 def test_convert_writes_another_format_and_says_what_it_could_not_read(data: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.jsonl"
     code, told = run("convert", data, target, "--to", "sharegpt")

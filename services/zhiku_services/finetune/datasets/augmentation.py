@@ -1,5 +1,6 @@
 """More ways to ask the same: a variant of a question keeps its answer, and every fact that the question states."""
 
+import logging
 import re
 import warnings
 from collections import Counter
@@ -36,7 +37,6 @@ _ZH: Final[tuple[_Rule, ...]] = tuple(
         (r"是否可以", "能否"),
         (r"(?<=[^的])需要(?=[^的求])", "要"),
         (r"^(?!请|您好|你好)(?=[^，。]{4,}[？?]$)", "请问，"),
-        (r"(?<=.{4})[？?]$", ""),
     )
 )
 _EN: Final[tuple[_Rule, ...]] = tuple(
@@ -56,7 +56,6 @@ _EN: Final[tuple[_Rule, ...]] = tuple(
         (r"\bcannot\b", "can't"),
         (r"\bcan't\b", "cannot"),
         (r"^(?=(?:How|What|When|Where|Which|Who|Why|Is|Are|Do|Does|Can|May)\b[^.\n]*\?$)", "A question: "),
-        (r"(?<=\w\w\w)\?$", ""),
     )
 )
 _BID: Final = re.compile(
@@ -101,7 +100,7 @@ def augment(
     measured = Seen(evaluation)
     made: list[Example] = []
     refused: Counter[str] = Counter()
-    for example in examples:
+    for example in examples if most else ():
         if example.provenance.origin is Origin.AUGMENTED:
             continue
         count = 0
@@ -150,6 +149,8 @@ def _tagger() -> Any:
     with warnings.catch_warnings():
         # It imports pkg_resources, which warns that it will go, and has escapes that Python warns about.
         warnings.simplefilter("ignore")
+        import jieba
         from jieba import posseg
 
+    jieba.setLogLevel(logging.WARNING)
     return posseg
