@@ -99,6 +99,9 @@ class Settings(BaseSettings):
     of a hub, which this process runs. None is the endpoint's only model, or the bundled one."""
     chat_context_tokens: int | None = Field(default=None, ge=512)
     """How much fits into the model; None asks the endpoint, and is 8,192 where it does not say; 4,096 of a file."""
+    mlflow_url: str | None = None
+    """An MLflow server that training runs are copied to when they end, such as `http://host:5000`; None is none."""
+    mlflow_token: SecretStr | None = None
     guard_base_url: str | None = None
     """An OpenAI-compatible endpoint that serves a Qwen3Guard-Gen; None screens by terms and rules alone."""
     guard_api_key: SecretStr | None = None

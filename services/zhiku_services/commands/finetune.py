@@ -297,6 +297,27 @@ def export(
         console.print(f"{bundle.name} in {bundle.folder}", highlight=False, soft_wrap=True)
 
 
+@app.command()
+def track(
+    run: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="The folder of a run that has ended.")],
+    as_json: AsJson = False,
+) -> None:
+    """Copy a run's recipe, losses and scores to the MLflow server of the settings; what is there is left."""
+    from zhiku_services.finetune.runs import RunFolder
+    from zhiku_services.finetune.tracking import open_mlflow
+
+    settings = Settings()
+    if settings.mlflow_url is None:
+        raise typer.BadParameter("set `ZHIKU_MLFLOW_URL` first")
+    token = settings.mlflow_token
+    mlflow = open_mlflow(settings.mlflow_url, None if token is None else token.get_secret_value())
+    run_id = mlflow.copy(RunFolder(run))
+    if as_json:
+        print_json({"mlflow_run": run_id})
+    else:
+        console.print(f"MLflow run {run_id}", highlight=False)
+
+
 def _follow(run: "Run", *, as_json: bool) -> None:
     """Show what a run tells: as a bar, or one object a line on the error stream."""
     if as_json:

@@ -15,6 +15,7 @@ from zhiku_services.finetune.feedback import Documents, Feedback
 from zhiku_services.finetune.models import Base
 from zhiku_services.finetune.routes import router
 from zhiku_services.finetune.service import Folders
+from zhiku_services.finetune.tracking import Mlflow, open_mlflow
 from zhiku_services.finetune.worker import TrainingWorker
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -52,13 +53,20 @@ class FinetuneService:
             documents=documents,
             leaks=leaks or Detectors(),
         )
-        self.worker = TrainingWorker(database, folders, base=base)
+        self.worker = TrainingWorker(database, folders, base=base, mlflow=_mlflow(settings))
 
     def start(self) -> None:
         self.worker.start()
 
     def stop(self) -> None:
         self.worker.stop()
+
+
+def _mlflow(settings: Settings) -> Mlflow | None:
+    if settings.mlflow_url is None:
+        return None
+    token = settings.mlflow_token
+    return open_mlflow(settings.mlflow_url, None if token is None else token.get_secret_value())
 
 
 def create_app(

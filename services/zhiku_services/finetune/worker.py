@@ -23,6 +23,7 @@ from zhiku_services.finetune.models import AUDIT_OUTBOX, DatasetRow, RunRow
 from zhiku_services.finetune.recipe import TrainRecipe
 from zhiku_services.finetune.runs import Result, Run, RunFolder
 from zhiku_services.finetune.service import Folders, recipe_of
+from zhiku_services.finetune.tracking import Mlflow, TrackingError
 
 log = get_logger(__name__)
 
@@ -44,12 +45,19 @@ class TrainingWorker:
     """One thread that trains. `base` gives the folder of the base, which may take a while the first time."""
 
     def __init__(
-        self, database: Database, folders: Folders, *, base: Callable[[], Path], threads: int | None = None
+        self,
+        database: Database,
+        folders: Folders,
+        *,
+        base: Callable[[], Path],
+        threads: int | None = None,
+        mlflow: Mlflow | None = None,
     ) -> None:
         self._database = database
         self._folders = folders
         self.base = base
         self._threads = threads
+        self._mlflow = mlflow
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="training", daemon=True)
 
@@ -120,10 +128,20 @@ class TrainingWorker:
         result = None if is_asked and run.process.returncode < 0 else run.wait()
         if result is not None:
             self._end(claim, TrainingState.DONE, result=result)
+            self._copy(run.folder)
         elif state == TrainingState.CANCELLING:
             self._end(claim, TrainingState.CANCELLED)
         else:
             self._give_back(claim)
+
+    def _copy(self, folder: RunFolder) -> None:
+        """To MLflow, which is no part of the run: it stays done if that server does not answer."""
+        if self._mlflow is None:
+            return
+        try:
+            self._mlflow.copy(folder)
+        except TrackingError as error:
+            log.warning("training_run_not_copied", run_id=folder.path.name, code=error.code)
 
     def _beat(self, claim: _Claim, folder: RunFolder) -> TrainingState | None:
         """Renew the lease and write how far the run is; its state, or None if it is somebody else's."""
