@@ -10,7 +10,7 @@ from rich.text import Text
 
 from zhiku_platform.settings import Settings
 from zhiku_services.commands.home import AsJson
-from zhiku_services.commands.output import console, print_json, print_table
+from zhiku_services.commands.output import console, errors, print_json, print_table
 
 if TYPE_CHECKING:
     from zhiku_services.finetune.advisor import Advice
@@ -316,6 +316,36 @@ def track(
         print_json({"mlflow_run": run_id})
     else:
         console.print(f"MLflow run {run_id}", highlight=False)
+
+
+@app.command()
+def teach(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Questions; their answers are not read.")],
+    folder: Annotated[Path, typer.Argument(file_okay=False, help="The dataset is frozen below this one.")],
+    licence: Annotated[str, typer.Option(help="What the teacher's terms let be done with its answers.")],
+    limit: Annotated[int | None, typer.Option(min=1, help="The first so many questions.")] = None,
+    max_tokens: Annotated[int, typer.Option(min=1, max=8192, help="An answer longer than this is left out.")] = 512,
+    as_json: AsJson = False,
+) -> None:
+    """Freeze a dataset of what the chat model of the settings answers: a teacher for a smaller one."""
+    from zhiku_services.commands.teacher import open_teacher
+    from zhiku_services.finetune.datasets.cleaning import clean
+    from zhiku_services.finetune.datasets.files import load
+    from zhiku_services.finetune.datasets.freezing import freeze
+    from zhiku_services.finetune.datasets.leaks import Detectors
+    from zhiku_services.finetune.teaching import taught
+
+    asked = load(file).examples[:limit]
+    with open_teacher(Settings(), max_tokens=max_tokens) as teacher, Progress(console=errors) as progress:
+        lessons = taught(asked, teacher.answer, teacher=teacher.name, licence=licence)
+        made = list(progress.track(lessons, total=len(asked), description="asking"))
+    examples = [each for each in made if each is not None]
+    frozen = freeze(clean(examples, holds_secret=Detectors().hold_secrets), folder)
+    said = {"root": frozen.root, "teacher": teacher.name, "without_answer": len(made) - len(examples), **frozen.card}
+    if as_json:
+        print_json(said)
+    else:
+        print_table(("", ""), list(said.items()))
 
 
 def _follow(run: "Run", *, as_json: bool) -> None:
