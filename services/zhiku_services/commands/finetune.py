@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from zhiku_platform.settings import Settings
-from zhiku_services.commands.home import AsJson
+from zhiku_services.commands.home import AsJson, settings_for
 from zhiku_services.commands.output import console, errors, print_json, print_table
 
 if TYPE_CHECKING:
@@ -336,7 +336,7 @@ def teach(
     from zhiku_services.finetune.teaching import taught
 
     asked = load(file).examples[:limit]
-    with open_teacher(Settings(), max_tokens=max_tokens) as teacher, Progress(console=errors) as progress:
+    with open_teacher(settings_for(None), max_tokens=max_tokens) as teacher, Progress(console=errors) as progress:
         lessons = taught(asked, teacher.answer, teacher=teacher.name, licence=licence)
         made = list(progress.track(lessons, total=len(asked), description="asking"))
     examples = [each for each in made if each is not None]

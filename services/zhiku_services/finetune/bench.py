@@ -67,7 +67,7 @@ def _recipe(method: str, folder: Path) -> dict[str, Any]:
     common = {"name": f"bench-{method}", "method": method, "batch": 8, "accumulation": 1, "max_tokens": 320}
     own: dict[str, dict[str, Any]] = {
         "lora": {"max_steps": 12},
-        "qlora": {"max_steps": 12},
+        "qlora": {"max_steps": 3},
         "full": {"max_steps": 8, "learning_rate": 5e-5},
         "prefix": {"max_steps": 12},
         "prompt": {"max_steps": 12, "learning_rate": 0.05},
