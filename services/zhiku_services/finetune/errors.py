@@ -13,6 +13,7 @@ ZhikuError
 └── ConflictError
     ├── RunTakenError             409  run_taken
     ├── RunEndedError             409  run_ended
+    ├── NoLongerLearnableError    409  no_longer_learnable
     └── NotReadyError             409  not_ready
 """
 
@@ -146,4 +147,16 @@ class NotReadyError(ConflictError):
         super().__init__(
             "That run has no result that this method learns from.",
             remedy="Wait for its end; `gkd` learns from a run with an adapter, `rloo` from one of `reward`.",
+        )
+
+
+class NoLongerLearnableError(ConflictError):
+    """A dataset of feedback of which something may not be learnt any more."""
+
+    code = "no_longer_learnable"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Somebody took their consent back, or part of the audience may no longer read a source.",
+            remedy="Make the dataset anew from what may be learnt now.",
         )

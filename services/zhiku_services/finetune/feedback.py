@@ -66,6 +66,16 @@ def readable_by_all(
     return readable
 
 
+def may_still_be_learnt(
+    examples: Sequence[Example], audience: Collection[AclToken], tenant: str, feedback: Feedback, documents: Documents
+) -> bool:
+    """Whether no consent was taken back, and nobody of the audience lost a source, since a dataset was frozen."""
+    allowed = {said.answer_id for said in feedback.learnable_answers(tenant)}
+    wanted = documents_of(examples)
+    has_consent = all(example.provenance.answer_id in allowed for example in examples)
+    return has_consent and readable_by_all(audience, tenant, wanted, documents) == wanted
+
+
 def _holder_of(token: AclToken, tenant: str) -> Principal:
     kind, _, name = token.partition(":")
     return Principal(

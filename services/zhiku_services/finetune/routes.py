@@ -118,7 +118,10 @@ def list_training_methods(_access: CanTrain) -> list[TrainingMethod]:
 @router.post("/training-runs", status_code=202)
 def start_training_run(access: CanTrain, session: WriteSession, request: Request, new: NewTrainingRun) -> TrainingRun:
     """Queue a run; it trains when those before it have ended."""
-    return service.start(access, new, session, folders=request.app.state.folders)
+    state: Any = request.app.state
+    return service.start(
+        access, new, session, folders=state.folders, feedback=state.feedback, documents=state.documents
+    )
 
 
 @router.get("/training-runs")

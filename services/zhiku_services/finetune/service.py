@@ -24,10 +24,17 @@ from zhiku_platform.db import new_id, utc_now
 from zhiku_platform.errors import NotFoundError
 from zhiku_services.finetune.datasets.cleaning import Rules, clean
 from zhiku_services.finetune.datasets.files import load
-from zhiku_services.finetune.datasets.freezing import Frozen, freeze
+from zhiku_services.finetune.datasets.freezing import Frozen, freeze, thaw
 from zhiku_services.finetune.datasets.leaks import Leaks
-from zhiku_services.finetune.errors import BadRecipeError, NotReadyError, RunEndedError
-from zhiku_services.finetune.feedback import Documents, Feedback, documents_of, example_of, readable_by_all
+from zhiku_services.finetune.errors import BadRecipeError, NoLongerLearnableError, NotReadyError, RunEndedError
+from zhiku_services.finetune.feedback import (
+    Documents,
+    Feedback,
+    documents_of,
+    example_of,
+    may_still_be_learnt,
+    readable_by_all,
+)
 from zhiku_services.finetune.models import AUDIT_OUTBOX, DatasetRow, RunRow
 from zhiku_services.finetune.recipe import RECIPE, TrainRecipe, recipes, served_on
 from zhiku_services.finetune.repository import TrainingRepository
@@ -157,14 +164,27 @@ def _method(method: str, recipe: type[Message]) -> TrainingMethod:
     )
 
 
-def start(access: Access, new: NewTrainingRun, session: Session, *, folders: Folders) -> TrainingRun:
+def start(
+    access: Access,
+    new: NewTrainingRun,
+    session: Session,
+    *,
+    folders: Folders,
+    feedback: Feedback,
+    documents: Documents,
+) -> TrainingRun:
     """Queue a run.
 
     Raises:
         BadRecipeError: the recipe is none, or says what is not its to say.
+        NoLongerLearnableError: of a dataset of feedback, something may not be learnt any more.
         NotReadyError: the run to learn from has no result, or of the wrong kind.
     """
     dataset = _dataset_row(access, new.dataset_id, session)
+    if dataset.audience is not None:
+        _, examples = thaw(folders.datasets / dataset.root)
+        if not may_still_be_learnt(examples, dataset.audience, access.tenant, feedback, documents):
+            raise NoLongerLearnableError
     if said := sorted(new.recipe.keys() & {*_OURS}):
         raise BadRecipeError(f"here the service says `{'`, `'.join(said)}`")
     given = {**new.recipe, "dataset": folders.datasets / dataset.root}

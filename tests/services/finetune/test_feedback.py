@@ -1,7 +1,7 @@
 """Datasets of what users said: with consent, and never for an audience that may not read the sources."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,12 @@ class World:
         )
         return response
 
+    def start(self, dataset_id: str) -> httpx2.Response:
+        headers = {PRINCIPAL_HEADER: self.signer.sign(LIN)}
+        body = {"dataset_id": dataset_id, "recipe": {"name": "said", "method": "lora"}}
+        response: httpx2.Response = self.http.post("/api/v1/training-runs", json=body, headers=headers)
+        return response
+
     def examples(self, made: dict[str, Any]) -> list[dict[str, Any]]:
         lines = (self.home / "finetune" / "datasets" / made["root"] / "examples.jsonl").read_text("utf-8").splitlines()
         return [json.loads(line) for line in lines]
@@ -119,6 +125,25 @@ def test_what_part_of_the_audience_may_not_read_is_not_learnt(world: World) -> N
     assert learnt("user:chen", "group:hr") == {"ans_0"}
     left_out = world.freeze("everyone").json()["card"]["left_out"]
     assert left_out == {"audience": 5}
+
+
+def take_back(world: World) -> None:
+    del world.said.answers["acme"][0]
+
+
+def narrow(world: World) -> None:
+    world.read.readers["d1"] = {"group:hr"}
+
+
+@pytest.mark.parametrize("change", [take_back, narrow])
+def test_a_run_learns_nothing_that_may_not_be_learnt_any_more(world: World, change: Callable[[World], None]) -> None:
+    world.read.readers = {"d1": {"everyone"}}
+    world.said.answers["acme"] = [said(n, "d1") for n in range(3)]
+    made = world.freeze("everyone").json()
+    assert world.start(made["id"]).status_code == 202
+    change(world)
+    refused = world.start(made["id"])
+    assert (refused.status_code, refused.json()["code"]) == (409, "no_longer_learnable")
 
 
 def test_an_audience_that_may_read_nothing_gets_no_dataset(world: World) -> None:
