@@ -42,9 +42,9 @@ Serving = Annotated[Models, Depends(_models)]
 
 
 @router.get("/models")
-def list_models(_access: CanRead, models: Serving) -> ModelList:
+def list_models(access: CanRead, models: Serving) -> ModelList:
     """List the models, and what is missing of them."""
-    return service.list_models(models)
+    return service.list_models(access, models)
 
 
 @internal.post("/embeddings", response_model=EmbedResponse)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from zhiku_platform.access import Access, Permission, permissions_of
+from zhiku_platform.contracts.identity import PrincipalKind
 from zhiku_platform.contracts.inference import ModelInfo, ModelList
 from zhiku_platform.settings import Settings
 from zhiku_services.inference.adapters import AdapterFolder
@@ -67,9 +69,16 @@ def load_configured_embedder(settings: Settings, model: ResolvedModel | None = N
     return load_embedder(model, backend=choose_backend(model, settings.embedding_backend), threads=threads)
 
 
-def list_models(models: Models) -> ModelList:
-    """What the catalogue says of each model now."""
-    return ModelList(models=[models.chat.describe(), *models.chat.adapters(), _describe_embedding(models)])
+def list_models(access: Access, models: Models) -> ModelList:
+    """What the catalogue says of each model now.
+
+    An adapter is for its audience, and its name may tell of what it learnt: who trains and our own services see them.
+    """
+    may_see = access.principal.kind is PrincipalKind.SERVICE or (
+        Permission.TRAINING_MANAGE in permissions_of(access.principal)
+    )
+    adapters = models.chat.adapters() if may_see else []
+    return ModelList(models=[models.chat.describe(), *adapters, _describe_embedding(models)])
 
 
 def _open_chat(settings: Settings, threads: int) -> ChatEngine:

@@ -4,14 +4,18 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from zhiku_platform.access import Permission, authorize, service_principal
 from zhiku_platform.bundles import Bundle, BundleChangedError, BundleForm, digests_in, open_bundle
+from zhiku_platform.contracts.identity import Principal, Role
 from zhiku_platform.contracts.inference import ModelInfo, ModelState
 from zhiku_platform.errors import ZhikuError
+from zhiku_platform.settings import Settings
 from zhiku_platform.testing.chat_engine import answer, ask, text_of
 from zhiku_services.finetune.datasets.cleaning import Cleaned
 from zhiku_services.finetune.datasets.examples import Example, Provenance, Turn
@@ -24,6 +28,7 @@ from zhiku_services.inference.adapters import AdapterFolder
 from zhiku_services.inference.chat_embedded import EmbeddedChat
 from zhiku_services.inference.chat_models import ChatChoice, ChatModel
 from zhiku_services.inference.errors import UnknownModelError
+from zhiku_services.inference.service import list_models, open_models
 
 pytestmark = [
     pytest.mark.slow,
@@ -205,6 +210,30 @@ def test_the_catalogue_lists_what_is_loaded(left: Left, bundled: Bundled, engine
         return [before, after]
 
     assert asyncio.run(listed()) == [[], [bundle.name]]
+
+
+@pytest.mark.parametrize(
+    ("principal", "sees"),
+    [
+        (Principal(sub="lin", tenant="acme", roles=frozenset({Role.ML_ENGINEER})), True),
+        (service_principal("assistant", "acme"), True),
+        (Principal(sub="zhao", tenant="acme", roles=frozenset({Role.EMPLOYEE, Role.KB_ADMIN})), False),
+    ],
+)
+def test_who_does_not_train_is_told_of_no_adapter(
+    left: Left, bundled: Bundled, engine: Engine, engine_base: Path, principal: Principal, sees: bool
+) -> None:
+    bundle = bundled(left())
+    served = engine(engine_base)
+    models = replace(open_models(Settings()), chat=served)
+
+    async def listed() -> list[str]:
+        await answer(served, ask("How", model=bundle.name))
+        found = list_models(authorize(principal, Permission.MODEL_READ), models)
+        await served.close()
+        return [each.id for each in found.models]
+
+    assert (bundle.name in asyncio.run(listed())) is sees
 
 
 def refusal(served: EmbeddedChat, name: str) -> ZhikuError:
