@@ -60,6 +60,9 @@ class Permission(StrEnum):
     HOLD_READ = "legal_hold:read"
     HOLD_PLACE = "legal_hold:place"
     HOLD_CHECK = "legal_hold:check"
+    RETENTION_READ = "retention_rule:read"
+    RETENTION_CHANGE = "retention_rule:change"
+    RETENTION_APPLY = "retention_rule:apply"
     ERASURE_READ = "erasure:read"
     ERASURE_REQUEST = "erasure:request"
     PERSON_ERASE = "person:erase"
@@ -101,6 +104,8 @@ ROLE_PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
             Permission.SAFETY_MANAGE,
             Permission.HOLD_READ,
             Permission.HOLD_PLACE,
+            Permission.RETENTION_READ,
+            Permission.RETENTION_CHANGE,
             Permission.ERASURE_READ,
             Permission.ERASURE_REQUEST,
         },
@@ -113,6 +118,7 @@ ROLE_PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
             Permission.REVIEW_CONFIGURE,
             Permission.SAFETY_MANAGE,
             Permission.HOLD_READ,
+            Permission.RETENTION_READ,
             Permission.ERASURE_READ,
         },
         # An administrator's role opens no content: whoever also works here has the role of an employee besides.
@@ -129,6 +135,7 @@ ROLE_PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
                 Permission.APPROVAL_USE,
                 Permission.REVIEW_OPEN,
                 Permission.HOLD_CHECK,
+                Permission.RETENTION_APPLY,
                 Permission.PERSON_ERASE,
                 Permission.FEEDBACK_COLLECT,
             }

@@ -312,6 +312,16 @@ def release_hold(world: World) -> httpx2.Response:
     return world.chen.post(path, params={"approval": world.ids["approval"]}, json=REASON)
 
 
+def change_retention(world: World) -> httpx2.Response:
+    """Asked for by chen, approved by two others; nothing here is that old."""
+    path = "/api/v1/retention-rules/conversations"
+    change = {"days": 3650, **REASON}
+    world.made("approval", world.chen.put(path, json=change))
+    for approver in ("fang", "wu"):
+        assert decide("approve", approver)(world).is_success
+    return world.chen.put(path, params={"approval": world.ids["approval"]}, json=change)
+
+
 ERASURE = {"sub": "nobody", "values": ["Nobody Atall"], "legal_basis": "PIPL 47", "due_at": "2027-01-01T00:00:00Z"}
 
 
@@ -437,6 +447,7 @@ STEPS: list[tuple[str, str, Call]] = [
     ("POST /knowledge-bases/{knowledge_base_id}/deletion", "approval.used", delete_with_approval),
     ("POST /legal-holds", "legal_hold.placed", post("/api/v1/legal-holds", HOLD, made="hold", as_chen=True)),
     ("POST /legal-holds/{hold_id}/release", "legal_hold.released", release_hold),
+    ("PUT /retention-rules/{kind}", "retention.changed", change_retention),
     (
         "POST /erasures",
         "erasure.requested",

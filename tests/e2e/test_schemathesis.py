@@ -41,6 +41,7 @@ from zhiku_services.gateway import directory_routes
 from zhiku_services.governance import case_routes as cases
 from zhiku_services.governance import erasure_routes as erasures
 from zhiku_services.governance import hold_routes as holds
+from zhiku_services.governance import retention_routes as retention
 from zhiku_services.governance import routes as governance
 from zhiku_services.inference import routes as inference
 from zhiku_services.ingestion import routes as ingestion
@@ -66,6 +67,8 @@ SERVICES: dict[str, tuple[GuardedRouter, ...]] = {
         cases.internal,
         holds.router,
         holds.internal,
+        retention.router,
+        retention.internal,
         erasures.router,
         erasures.internal,
     ),

@@ -9,6 +9,7 @@ from zhiku_platform.access import PrincipalSigner, service_principal
 from zhiku_platform.clients.base import ServiceClient, headers_for, raise_problem, unreachable
 from zhiku_platform.contracts.assistant import AnswerEvent, AskRequest, LearnableAnswer
 from zhiku_platform.contracts.identity import Principal
+from zhiku_platform.contracts.retention import DueCount
 from zhiku_platform.contracts.wire import Page
 
 _EVENT: TypeAdapter[AnswerEvent] = TypeAdapter(AnswerEvent)
@@ -28,6 +29,17 @@ class FeedbackClient(ServiceClient):
             page = self._call(principal, "GET", path, Page[LearnableAnswer])
             yield from page.items
             cursor = page.next_cursor
+
+
+class ConversationsClient(ServiceClient):
+    """How many conversations a rule would delete, for the service that has the rules."""
+
+    service = "assistant"
+
+    def count_due(self, principal: Principal, days: int) -> int:
+        """How many of the principal's tenant were last used more than `days` ago."""
+        own = service_principal("governance", principal.tenant)
+        return self._call(own, "GET", f"/internal/due-conversations?days={days}", DueCount).due
 
 
 class AssistantClient:

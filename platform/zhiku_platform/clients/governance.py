@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from pydantic import TypeAdapter
+
 from zhiku_platform.access import service_principal
 from zhiku_platform.clients.base import ServiceClient
 from zhiku_platform.contracts.audit import AuditEvent, ProducedEvent
@@ -9,6 +11,9 @@ from zhiku_platform.contracts.cases import AnswerToSample, Case, CaseKind, NewCa
 from zhiku_platform.contracts.governance import Approval, BreakGlass, Claim, NewApproval, UseApproval
 from zhiku_platform.contracts.holds import HoldCheck, NewDeletion
 from zhiku_platform.contracts.identity import Principal
+from zhiku_platform.contracts.retention import RetentionRule
+
+_RULES: TypeAdapter[list[RetentionRule]] = TypeAdapter(list[RetentionRule])
 
 
 class GovernanceClient(ServiceClient):
@@ -51,6 +56,10 @@ class GovernanceClient(ServiceClient):
     def check_holds(self, principal: Principal, deletion: NewDeletion) -> HoldCheck:
         """Ask whether a legal hold keeps anything of what is about to be deleted."""
         return self._call(principal, "POST", "/internal/hold-checks", HoldCheck, deletion)
+
+    def retention_rules(self, principal: Principal) -> list[RetentionRule]:
+        """The rules in force; what has none is kept for ever."""
+        return _RULES.validate_json(self._send(principal, "GET", "/internal/retention-rules").content)
 
 
 def put_before_people(client: GovernanceClient, events: Sequence[ProducedEvent]) -> None:

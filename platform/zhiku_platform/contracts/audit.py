@@ -166,6 +166,9 @@ ACTIONS: Mapping[str, EventKind] = MappingProxyType(
         "audit.witnessed": EventKind(SubjectKind.AUDIT, _ENTITY, "A witness cosigned a checkpoint."),
         "conversation.created": EventKind(SubjectKind.CONVERSATION, _ENTITY, "Somebody opened a conversation."),
         "conversation.deleted": EventKind(SubjectKind.CONVERSATION, _ENTITY, "Its owner deleted a conversation."),
+        "conversation.expired": EventKind(
+            SubjectKind.CONVERSATION, _ENTITY, "Nobody had used a conversation for as long as the rule keeps it."
+        ),
         "conversation.renamed": EventKind(SubjectKind.CONVERSATION, _ENTITY, "Its owner renamed a conversation."),
         "directory.synced": EventKind(SubjectKind.OTHER, _ENTITY, "The directory's mirror was brought in step."),
         "document.accepted": EventKind(SubjectKind.DOCUMENT, _ENTITY, "A document version was taken in."),
@@ -188,6 +191,9 @@ ACTIONS: Mapping[str, EventKind] = MappingProxyType(
         ),
         "knowledge_base.created": EventKind(SubjectKind.KNOWLEDGE_BASE, _ENTITY, "Somebody made a knowledge base."),
         "knowledge_base.deleted": EventKind(SubjectKind.KNOWLEDGE_BASE, _ENTITY, "A knowledge base was deleted."),
+        "retention.changed": EventKind(
+            SubjectKind.OTHER, _ENTITY, "How long something is kept changed, with the approval of two."
+        ),
         "question.asked": EventKind(SubjectKind.ANSWER, _USE, "A question was accepted; nothing was done yet."),
         "legal_hold.kept": EventKind(SubjectKind.LEGAL_HOLD, _ENTITY, "A hold kept what somebody wanted to delete."),
         "legal_hold.placed": EventKind(

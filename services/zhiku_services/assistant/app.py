@@ -16,8 +16,9 @@ from zhiku_platform.settings import Settings
 from zhiku_platform.telemetry import get_logger
 from zhiku_services.assistant.erasing import PersonalData
 from zhiku_services.assistant.models import Base
-from zhiku_services.assistant.ports import AuditLog, Holds, Inference, Knowledge, Safety
+from zhiku_services.assistant.ports import AuditLog, Holds, Inference, Knowledge, RetentionRules, Safety
 from zhiku_services.assistant.records import close_abandoned
+from zhiku_services.assistant.retention import Retention
 from zhiku_services.assistant.routes import internal, router
 from zhiku_services.assistant.service import Assistant, build_assistant
 
@@ -25,6 +26,7 @@ log = get_logger(__name__)
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _CLOSE_EVERY_S = 30.0
+_DELETE_DUE_EVERY_S = 3600.0
 
 
 def open_database(settings: Settings) -> Database:
@@ -43,6 +45,7 @@ def create_app(
     audit: AuditLog,
     safety: Safety,
     holds: Holds,
+    rules: RetentionRules,
 ) -> FastAPI:
     """Build the service's app on what it is given; answers that an earlier stop cut off are closed first.
 
@@ -53,6 +56,7 @@ def create_app(
         "assistant", settings, [router, internal, erasure.internal], database=database, lifespan=_lifespan
     )
     app.state.personal_data = PersonalData(database, holds)
+    app.state.retention = Retention(database, rules, holds)
     app.state.assistant = build_assistant(database, knowledge, inference, audit, safety, holds)
     return app
 
@@ -67,13 +71,26 @@ async def close(app: FastAPI) -> None:
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     # The one process on a SQLite file has closed what was abandoned, and abandons nothing while it lives.
     database: Database = app.state.assistant.database
-    closing = None if database.is_sqlite else asyncio.create_task(_close_for_ever(database))
+    tasks = [asyncio.create_task(_delete_due_for_ever(app.state.retention))]
+    if not database.is_sqlite:
+        tasks.append(asyncio.create_task(_close_for_ever(database)))
     yield
-    if closing is not None:
-        closing.cancel()
+    for task in tasks:
+        task.cancel()
         with suppress(asyncio.CancelledError):
-            await closing
+            await task
     await close(app)
+
+
+async def _delete_due_for_ever(retention: Retention) -> None:
+    """Every hour; the first time when the other services are surely up."""
+    while True:
+        await asyncio.sleep(_DELETE_DUE_EVERY_S)
+        try:
+            if deleted := await to_thread.run_sync(retention.apply):
+                log.info("conversations_expired", count=deleted)
+        except Exception as error:  # noqa: BLE001 - the loop's outermost edge: the next turn finds the same again
+            log.warning("retention_failed", error=type(error).__name__)
 
 
 async def _close_for_ever(database: Database) -> None:

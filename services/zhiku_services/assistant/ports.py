@@ -3,7 +3,7 @@
 `KnowledgeClient` is a `Knowledge`; `InferenceClient` and `ChatClient` together are an `Inference`.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
 from zhiku_platform.access import Access
@@ -12,6 +12,7 @@ from zhiku_platform.contracts.holds import Held
 from zhiku_platform.contracts.identity import Principal
 from zhiku_platform.contracts.inference import ChatDelta, ChatRequest, ModelList
 from zhiku_platform.contracts.knowledge import KnowledgeBase, SearchRequest, SearchResult
+from zhiku_platform.contracts.retention import RetentionRule
 from zhiku_platform.contracts.safety import Screening, StreamStep, StreamStepped, Surface
 
 
@@ -43,6 +44,10 @@ class Holds(Protocol):
     """Called from worker threads; `zhiku_platform.holds.Holds` is one."""
 
     def check(self, access: Access, things: Sequence[Held]) -> None: ...
+
+
+RetentionRules = Callable[[Principal], list[RetentionRule]]
+"""Called from worker threads; `GovernanceClient.retention_rules` is one."""
 
 
 class Inference(Protocol):

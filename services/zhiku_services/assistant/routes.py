@@ -23,10 +23,12 @@ from zhiku_platform.contracts.assistant import (
     RevealRequest,
     SealedReceipt,
 )
+from zhiku_platform.contracts.retention import Days, DueCount
 from zhiku_platform.contracts.wire import SEARCHABLE, Page
-from zhiku_platform.db import ReadSession, WriteSession
+from zhiku_platform.db import ReadSession, WriteSession, utc_now
 from zhiku_platform.http import GuardedRouter, Stream
 from zhiku_services.assistant import feedback, receipts, service
+from zhiku_services.assistant.retention import count_due
 from zhiku_services.assistant.running import RunningAnswer
 from zhiku_services.assistant.service import Assistant, Events
 from zhiku_services.assistant.streaming import encode_all
@@ -39,6 +41,7 @@ CanReadReceipt = Annotated[Access, require(Permission.RECEIPT_READ)]
 CanReview = Annotated[Access, require(Permission.RECEIPT_REVIEW)]
 CanReveal = Annotated[Access, require(Permission.AUDIT_REVEAL)]
 CanCollect = Annotated[Access, require(Permission.FEEDBACK_COLLECT)]
+CanExpire = Annotated[Access, require(Permission.RETENTION_APPLY)]
 CanRead = Annotated[Access, require(Permission.CONVERSATION_READ)]
 
 Cursor = Annotated[str, Query(max_length=100)]
@@ -160,6 +163,12 @@ def list_learnable_answers(
 ) -> Page[LearnableAnswer]:
     """List the answers of which their users let a model learn, with what was said of them."""
     return feedback.learnable(access, session, cursor=cursor, limit=limit)
+
+
+@internal.get("/due-conversations")
+def count_due_conversations(access: CanExpire, session: ReadSession, days: Annotated[Days, Query()]) -> DueCount:
+    """Say how many conversations were last used more than so many days ago."""
+    return DueCount(due=count_due(access, days, session, now=utc_now()))
 
 
 @internal.post("/ask", response_class=StreamingResponse)

@@ -26,7 +26,7 @@ from zhiku_platform.access import PrincipalSigner
 from zhiku_platform.approvals import Approvals
 from zhiku_platform.audit import Deliver, OutboxRelay
 from zhiku_platform.blobs import FolderBlobStore
-from zhiku_platform.clients.assistant import FeedbackClient
+from zhiku_platform.clients.assistant import ConversationsClient, FeedbackClient
 from zhiku_platform.clients.audit import AuditClient
 from zhiku_platform.clients.directory import DirectoryClient
 from zhiku_platform.clients.governance import GovernanceClient, put_before_people
@@ -37,6 +37,7 @@ from zhiku_platform.contracts.audit import ProducedEvent
 from zhiku_platform.contracts.erasure import SignedCertificate
 from zhiku_platform.contracts.identity import Principal
 from zhiku_platform.contracts.inference import ChatDelta, ChatRequest, ModelList, TextKind
+from zhiku_platform.contracts.retention import Kept, RetentionRule
 from zhiku_platform.db import Database
 from zhiku_platform.erasure import ErasureClient, RemoteStore
 from zhiku_platform.holds import Holds
@@ -221,6 +222,7 @@ class Embedded:
             audit=AuditClient(self._client("audit"), self._signer),
             safety=SafetyClient(self._client("safety"), self._signer),
             holds=Holds("assistant", self._governance),
+            rules=self._retention_rules,
         )
 
     def _deliver_answers(self, events: Sequence[ProducedEvent]) -> None:
@@ -243,7 +245,12 @@ class Embedded:
         people = DirectoryClient(self._client("directory"), self._signer)
         stores = {name: RemoteStore(partial(self._store, name)) for name in HOLDING_PEOPLE}
         self.apps["governance"] = governance.create_app(
-            self.settings, database=database, people=people, stores=stores, certify=self._certify
+            self.settings,
+            database=database,
+            people=people,
+            stores=stores,
+            certify=self._certify,
+            count_due={Kept.CONVERSATIONS: self._count_due_conversations},
         )
 
     def _store(self, name: str) -> ErasureClient:
@@ -270,6 +277,12 @@ class Embedded:
         )
         self.apps["finetune"] = training.app
         return training
+
+    def _retention_rules(self, principal: Principal) -> list[RetentionRule]:
+        return self._governance().retention_rules(principal)
+
+    def _count_due_conversations(self, principal: Principal, days: int) -> int:
+        return ConversationsClient(self._client("assistant"), self._signer).count_due(principal, days)
 
     def _governance(self) -> GovernanceClient:
         return GovernanceClient(self._client("governance"), self._signer)

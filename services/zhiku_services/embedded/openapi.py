@@ -16,6 +16,7 @@ from zhiku_services.gateway.routes import router as gateway
 from zhiku_services.governance.case_routes import router as cases
 from zhiku_services.governance.erasure_routes import router as erasures
 from zhiku_services.governance.hold_routes import router as holds
+from zhiku_services.governance.retention_routes import router as retention
 from zhiku_services.governance.routes import router as governance
 from zhiku_services.inference.routes import router as inference
 from zhiku_services.ingestion.routes import router as ingestion
@@ -37,6 +38,7 @@ PUBLIC = (
     governance,
     cases,
     holds,
+    retention,
     erasures,
     safety,
     finetune,

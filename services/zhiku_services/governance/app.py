@@ -10,6 +10,7 @@ from pathlib import Path
 from anyio import to_thread
 from fastapi import FastAPI
 
+from zhiku_platform.contracts.retention import Kept
 from zhiku_platform.db import Database, utc_now
 from zhiku_platform.http import create_app as create_service_app
 from zhiku_platform.settings import Settings
@@ -23,6 +24,9 @@ from zhiku_services.governance.erasure_routes import router as erasures
 from zhiku_services.governance.hold_routes import internal as internal_holds
 from zhiku_services.governance.hold_routes import router as holds
 from zhiku_services.governance.models import Base
+from zhiku_services.governance.retention import CountDue
+from zhiku_services.governance.retention_routes import internal as internal_retention
+from zhiku_services.governance.retention_routes import router as retention
 from zhiku_services.governance.routes import internal, router
 from zhiku_services.governance.service import People, expire_due
 
@@ -46,16 +50,19 @@ def create_app(
     people: People,
     stores: Mapping[str, Store] | None = None,
     certify: Certify | None = None,
+    count_due: Mapping[Kept, CountDue] | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> FastAPI:
     """Build the service's app; `people` says, when an approval is used, whether its approvers may still decide.
 
-    Without `stores` and `certify` nobody can be erased.
+    Without `stores` and `certify` nobody can be erased. `count_due` asks the services that keep something under a rule.
     """
     routers = [router, internal, cases, internal_cases, holds, internal_holds, erasures, internal_erasures]
+    routers += [retention, internal_retention]
     app = create_service_app("governance", settings, routers, database=database, lifespan=_expiring)
     app.state.people = people
     app.state.clock = clock
+    app.state.count_due = count_due or {}
     app.state.desk = None
     if stores is not None and certify is not None:
         register = ErasureRegister(settings.home / "erasures")

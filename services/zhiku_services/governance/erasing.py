@@ -20,6 +20,7 @@ from zhiku_services.governance.models import (
     CaseNoteRow,
     CaseRow,
     HoldRow,
+    RetentionRuleRow,
     SamplingRuleRow,
 )
 
@@ -40,6 +41,7 @@ class PersonalData:
                 *found("approval", Disposition.KEEP, person.kept(ApprovalRow, "requester", "approver_1", "approver_2")),
                 *found("review_case", Disposition.KEEP, person.kept(CaseRow, "person", "first", "second", "third")),
                 *found("legal_hold", Disposition.KEEP, person.kept(HoldRow, "held_id", "placed_by", "released_by")),
+                *found("retention_rule", Disposition.KEEP, person.kept(RetentionRuleRow, "changed_by")),
             ]
 
     def erase(self, access: Access, order: EraseOrder) -> dict[str, int]:

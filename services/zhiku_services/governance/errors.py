@@ -14,6 +14,7 @@ ZhikuError
 │   ├── ErasureForgottenError          409  erasure_forgotten
 │   ├── ErasureStateError              409  erasure_state
 │   ├── HoldReleasedError              409  hold_released
+│   ├── NothingChangesError            409  nothing_changes
 │   └── StaleClaimError                409  stale_claim
 └── ForbiddenError
     ├── OwnApprovalError               403  own_approval
@@ -75,6 +76,15 @@ class HoldReleasedError(ConflictError):
     """The hold was lifted already."""
 
     code = "hold_released"
+
+
+class NothingChangesError(ConflictError):
+    """The rule says so already."""
+
+    code = "nothing_changes"
+
+    def __init__(self) -> None:
+        super().__init__("The rule says so already.", remedy="Look at it in the list.")
 
 
 class ErasureForgottenError(ConflictError):

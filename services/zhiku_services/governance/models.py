@@ -6,7 +6,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Column, Index, MetaData, Text, text
+from sqlalchemy import JSON, CheckConstraint, Column, Index, MetaData, Text, text
 from sqlmodel import Field, SQLModel
 
 from zhiku_platform.audit import audit_outbox
@@ -171,6 +171,25 @@ class HoldRow(Base, table=True):
     approval_id: str | None = Field(default=None, max_length=40)
 
     __table_args__ = (Index("ix_legal_hold_held", "tenant", "scope", "held_id"),)
+
+
+class RetentionRuleRow(Base, table=True):
+    """One change of a rule; the newest of a kind is in force."""
+
+    __tablename__ = "retention_rule"
+
+    id: str = Field(primary_key=True, max_length=40)
+    tenant: str = Field(max_length=100)
+    kind: str = Field(max_length=20)
+    days: int | None = None
+    changed_by: str = Field(max_length=200)
+    changed_at: datetime = Field(sa_type=UtcDateTime)
+    approval_id: str = Field(max_length=40, foreign_key="approval.id", unique=True)
+
+    __table_args__ = (
+        CheckConstraint("days IS NULL OR days > 0", name="retention_days"),
+        Index("ix_retention_rule_kind", "tenant", "kind", "changed_at"),
+    )
 
 
 class ErasureRow(Base, table=True):

@@ -287,6 +287,7 @@ def make_assistant(
             audit=log,
             safety=safety,
             holds=holds,
+            rules=lambda _: [],
         )
         return Assistant(app, database, knowledge, inference, log, safety)
 

@@ -132,6 +132,7 @@ async def make(tmp_path: Path, knowledge: LocalKnowledge) -> AsyncIterator[Make]
             audit=log,
             safety=safety,
             holds=LocalHolds(),
+            rules=lambda _: [],
         )
         made.append((Assistant(app, database, knowledge, ScriptedInference(), log, safety), models))
         return made[-1][0]

@@ -13,6 +13,7 @@ from zhiku_services.gateway import routes as gateway
 from zhiku_services.governance import case_routes as cases
 from zhiku_services.governance import erasure_routes as erasures
 from zhiku_services.governance import hold_routes as holds
+from zhiku_services.governance import retention_routes as retention
 from zhiku_services.governance import routes as governance
 from zhiku_services.inference import routes as inference
 from zhiku_services.ingestion import routes as ingestion
@@ -22,7 +23,7 @@ from zhiku_services.safety import routes as safety
 ROUTERS = [
     *(
         each
-        for service in (assistant, audit, governance, cases, holds, erasures, inference, knowledge, safety)
+        for service in (assistant, audit, governance, cases, holds, retention, erasures, inference, knowledge, safety)
         for each in (service.router, service.internal)
     ),
     finetune.router,

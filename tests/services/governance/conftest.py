@@ -24,6 +24,7 @@ from zhiku_platform.contracts.governance import (
     UseApproval,
 )
 from zhiku_platform.contracts.identity import Principal, Role
+from zhiku_platform.contracts.retention import Kept
 from zhiku_platform.db import Database
 from zhiku_platform.settings import Settings
 from zhiku_platform.testing.servers import create_database, postgres_database, postgres_url
@@ -163,11 +164,16 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
     database.close()
 
 
+def _hundred_less(principal: Principal, days: int) -> int:
+    return 100 - days
+
+
 @pytest.fixture
 def governance(database: Database, tmp_path: Path) -> Iterator[Governance]:
     directory = Directory()
     settings = Settings(home=tmp_path)
-    app = create_app(settings, database=database, people=directory, clock=lambda: made.now)
+    count_due = {Kept.CONVERSATIONS: _hundred_less}
+    app = create_app(settings, database=database, people=directory, count_due=count_due, clock=lambda: made.now)
     # Without its lifespan: what has run out is written down when a test says so.
     http = TestClient(app)
     made = Governance(http, database, directory, app.state.signer)

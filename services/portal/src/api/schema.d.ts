@@ -1406,6 +1406,66 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  "/api/v1/retention-rules": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * List Retention Rules
+     * @description List the rules in force; what has none is kept for ever.
+     */
+    get: operations["list_retention_rules_api_v1_retention_rules_get"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/retention-rules/{kind}": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    /**
+     * Change Retention Rule
+     * @description Keep something longer, shorter or for ever, once two others have approved exactly that.
+     */
+    put: operations["change_retention_rule_api_v1_retention_rules__kind__put"];
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/retention-rules/{kind}/due": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Count Due
+     * @description Say how much a rule of so many days would delete now; nothing is deleted.
+     */
+    get: operations["count_due_api_v1_retention_rules__kind__due_get"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   "/api/v1/review-cases": {
     parameters: {
       query?: never;
@@ -2663,6 +2723,14 @@ export interface components {
       updated_at: string;
     };
     /**
+     * DueCount
+     * @description How many things a rule would delete now, those under a legal hold with them.
+     */
+    DueCount: {
+      /** Due */
+      due: number;
+    };
+    /**
      * Erasure
      * @description An erasure as compliance sees it.
      *
@@ -2971,6 +3039,12 @@ export interface components {
      * @enum {string}
      */
     Integrity: "intact" | "touched" | "unproven";
+    /**
+     * Kept
+     * @description What has a rule: conversations, by the time of their last question.
+     * @enum {string}
+     */
+    Kept: "conversations";
     /**
      * KnowledgeBase
      * @description `documents` counts those of the published release that the caller may read.
@@ -3994,6 +4068,34 @@ export interface components {
       kind: string;
       /** Title */
       title: string;
+    };
+    /**
+     * RetentionChange
+     * @description Keep a kind so many days from now on, or for ever.
+     */
+    RetentionChange: {
+      /** Days */
+      days: number | null;
+      /** Reason */
+      reason: string;
+    };
+    /**
+     * RetentionRule
+     * @description So many days after its last use a thing is deleted, unless a legal hold keeps it; None keeps it for ever.
+     */
+    RetentionRule: {
+      /** Approval Id */
+      approval_id: string;
+      /**
+       * Changed At
+       * Format: date-time
+       */
+      changed_at: string;
+      /** Changed By */
+      changed_by: string;
+      /** Days */
+      days: number | null;
+      kind: components["schemas"]["Kept"];
     };
     /** RevealRequest */
     RevealRequest: {
@@ -7138,6 +7240,114 @@ export interface operations {
         };
         content: {
           "application/json": components["schemas"]["Reconstruction"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  list_retention_rules_api_v1_retention_rules_get: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["RetentionRule"][];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  change_retention_rule_api_v1_retention_rules__kind__put: {
+    parameters: {
+      query?: {
+        approval?: string | null;
+      };
+      header?: never;
+      path: {
+        kind: components["schemas"]["Kept"];
+      };
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["RetentionChange"];
+      };
+    };
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["RetentionRule"];
+        };
+      };
+      /** @description Two others are asked; come back with `approval` */
+      202: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Approval"];
+        };
+      };
+      /** @description An error */
+      default: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  count_due_api_v1_retention_rules__kind__due_get: {
+    parameters: {
+      query: {
+        days: number;
+      };
+      header?: never;
+      path: {
+        kind: components["schemas"]["Kept"];
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description Successful Response */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["DueCount"];
         };
       };
       /** @description An error */
