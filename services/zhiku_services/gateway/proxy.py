@@ -22,7 +22,7 @@ from zhiku_platform.telemetry import trace_headers
 from zhiku_services.gateway.bodies import MAX_BODY_BYTES, announced_bytes, too_large
 from zhiku_services.gateway.door import door_of
 from zhiku_services.gateway.routing import ProxiedRoute, proxied_routes
-from zhiku_services.gateway.step_up import SENSITIVE, require_step_up
+from zhiku_services.gateway.step_up import MAX_AGE_S, is_sensitive, require_step_up
 
 Upstreams = Mapping[str, httpx2.AsyncClient]
 
@@ -80,8 +80,8 @@ def proxy_router() -> GuardedRouter:
 
 
 def _dependencies(route: ProxiedRoute) -> list[Any]:
-    max_age_s = SENSITIVE.get(route.permission)
-    return [require(route.permission), *([] if max_age_s is None else [require_step_up(max_age_s)])]
+    sensitive = is_sensitive(route.method, route.path, route.permission)
+    return [require(route.permission), *([require_step_up(MAX_AGE_S)] if sensitive else [])]
 
 
 def _forwarder(route: ProxiedRoute) -> Callable[[Request], Awaitable[Response]]:

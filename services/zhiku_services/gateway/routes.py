@@ -19,6 +19,7 @@ from zhiku_services.gateway.login import finish, local_path
 from zhiku_services.gateway.logout import leave, provider_address
 from zhiku_services.gateway.oidc import Login
 from zhiku_services.gateway.sessions import SignedIn
+from zhiku_services.gateway.step_up import MAX_AGE_S, require_step_up
 
 router = GuardedRouter(prefix="/api/v1", tags=["gateway"], max_body_size=MAX_BODY_BYTES)
 
@@ -27,6 +28,7 @@ provider_router = GuardedRouter(include_in_schema=False, max_body_size=MAX_BODY_
 
 CanOwnSession = Annotated[Access, require(Permission.SESSION_OWN)]
 CanManageKeys = Annotated[Access, require(Permission.API_KEY_MANAGE)]
+FreshLogin = Annotated[None, require_step_up(MAX_AGE_S)]
 _LOCALES = re.compile(r"[A-Za-z -]{1,40}")
 
 
@@ -121,7 +123,9 @@ def list_api_keys(access: CanManageKeys, request: Request, session: ReadSession)
 
 
 @router.post("/api-keys", status_code=201)
-def create_api_key(access: CanManageKeys, request: Request, session: WriteSession, new: NewApiKey) -> CreatedApiKey:
+def create_api_key(
+    access: CanManageKeys, _fresh: FreshLogin, request: Request, session: WriteSession, new: NewApiKey
+) -> CreatedApiKey:
     """Create an API key; its secret is shown this once."""
     door = door_of(request)
     return api_keys.create(access, new, issuer=door.issuer, digests=door.digests, at=door.clock(), session=session)

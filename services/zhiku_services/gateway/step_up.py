@@ -4,10 +4,8 @@ The route answers 401 `step_up_required` with the address to sign in at; the pro
 by `max_age` and `acr_values` (OpenID Connect Core 3.1.2.1, RFC 9470).
 """
 
-from collections.abc import Mapping
 from datetime import timedelta
-from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from fastapi import Depends, Request
@@ -17,14 +15,32 @@ from zhiku_services.gateway.door import door_of
 from zhiku_services.gateway.errors import StepUpRequiredError
 from zhiku_services.gateway.sessions import SignedIn
 
-SENSITIVE: Mapping[Permission, int] = MappingProxyType(
+MAX_AGE_S: Final = 300
+"""How old a login may be for what is sensitive."""
+
+SENSITIVE: Final = frozenset(
     {
-        Permission.AUDIT_REVEAL: 300,
-        Permission.AUDIT_EXPORT: 300,
-        Permission.APPROVAL_DECIDE: 300,
+        Permission.AUDIT_REVEAL,
+        Permission.AUDIT_EXPORT,
+        Permission.APPROVAL_DECIDE,
+        Permission.ERASURE_REQUEST,
+        Permission.HOLD_PLACE,
+        Permission.RETENTION_CHANGE,
     }
 )
-"""How old a login may be, in seconds, to use a permission; the gateway asks for it on every route that needs one."""
+"""Permissions whose every use is sensitive."""
+_CHANGES: Final = frozenset({Permission.SAFETY_MANAGE})
+"""Permissions with which one may look without, and change only with a fresh login."""
+_ADDRESSES: Final = frozenset({("POST", "/api/v1/knowledge-bases/{knowledge_base_id}/deletion")})
+
+
+def is_sensitive(method: str, path: str, permission: Permission) -> bool:
+    """Whether a route of the gateway's table needs a fresh login."""
+    return (
+        permission in SENSITIVE
+        or (permission in _CHANGES and method not in {"GET", "HEAD"})
+        or (method, path) in _ADDRESSES
+    )
 
 
 class RequireStepUp:

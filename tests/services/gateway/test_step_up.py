@@ -9,8 +9,8 @@ from fastapi.testclient import TestClient
 from zhiku_platform.access import Access, Permission, require
 from zhiku_platform.http import GuardedRouter
 from zhiku_services.gateway.proxy import _dependencies
-from zhiku_services.gateway.routing import ProxiedRoute
-from zhiku_services.gateway.step_up import SENSITIVE, RequireStepUp, require_step_up
+from zhiku_services.gateway.routing import proxied_routes
+from zhiku_services.gateway.step_up import MAX_AGE_S, RequireStepUp, require_step_up
 
 from .conftest import Gateway
 
@@ -95,13 +95,40 @@ def test_a_key_has_no_login_that_could_be_fresh(guarded: Gateway) -> None:
     assert guarded.browse().get(SENSITIVE_PATH, headers=headers).json()["code"] == "step_up_required"
 
 
-@pytest.mark.parametrize("permission", [Permission.AUDIT_REVEAL, Permission.AUDIT_EXPORT])
-def test_routes_of_sensitive_permissions_need_it_without_being_told(permission: Permission) -> None:
-    route = ProxiedRoute("knowledge", "POST", "/api/v1/x", permission)
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/audit-events/{event_id}/reveal"),
+        ("POST", "/approvals/{approval_id}/approve"),
+        ("POST", "/erasures/{erasure_id}/run"),
+        ("POST", "/legal-holds/{hold_id}/release"),
+        ("PUT", "/retention-rules/{kind}"),
+        ("PUT", "/safety-policy"),
+        ("POST", "/knowledge-bases/{knowledge_base_id}/deletion"),
+    ],
+)
+def test_sensitive_routes_need_it_without_being_told(method: str, path: str) -> None:
+    [route] = [each for each in proxied_routes() if (each.method, each.path) == (method, f"/api/v1{path}")]
     needed = [dependency.dependency for dependency in _dependencies(route)]
     assert [type(found).__name__ for found in needed] == ["RequirePermission", "RequireStepUp"]
     assert isinstance(needed[1], RequireStepUp)
-    assert needed[1].max_age_s == SENSITIVE[permission]
+    assert needed[1].max_age_s == MAX_AGE_S
+
+
+@pytest.mark.parametrize("path", ["/erasures", "/legal-holds", "/retention-rules", "/safety-policy"])
+def test_looking_needs_none(path: str) -> None:
+    [route] = [each for each in proxied_routes() if (each.method, each.path) == ("GET", f"/api/v1{path}")]
+    assert len(_dependencies(route)) == 1
+
+
+def test_a_key_is_made_with_a_fresh_login_alone(gateway: Gateway) -> None:
+    browser = gateway.sign_in("lin")
+    new = {"name": "mine", "scopes": ["ask"], "expires_in_days": 1}
+    assert browser.post("/api/v1/api-keys", json=new).status_code == 201
+    assert gateway.browse().post("/api/v1/api-keys", json=new).json()["code"] == "not_signed_in"
+    gateway.clock.pass_time(seconds=301)
+    assert browser.post("/api/v1/api-keys", json=new).json()["code"] == "step_up_required"
+    assert browser.get("/api/v1/api-keys").status_code == 200
 
 
 class TestWithAnAuthenticationClass:
