@@ -125,7 +125,7 @@ def learn_from_feedback(world: World) -> httpx2.Response:
     answer = world.zhiku.ask("zhao", "Which colour is the lamp?", opened.json()["id"])
     said = {"rating": "down", "correction": "The lamp is red, and it stands in the hall.", "may_train": True}
     assert world.zhao.put(f"/api/v1/answers/{answer['id']}/feedback", json=said).is_success
-    path = "/api/v1/training-datasets/from-feedback"
+    path = "/api/v1/training-examples/from-feedback"
     lin = world.zhiku.signed_in("lin")
     assert lin.post(path, json={"name": "lamps", "audience": ["everyone"]}).status_code == 422
     return lin.post(path, json={"name": "lamps", "audience": ["user:zhao"]})
@@ -386,7 +386,7 @@ STEPS: list[tuple[str, str, Call]] = [
     ("POST /sampling-rules", "sampling_rule.added", rule),
     ("POST /conversations/{conversation_id}/questions", "answer.given", ask),
     ("PUT /answers/{answer_id}/feedback", "answer.rated", rate),
-    ("POST /training-datasets/from-feedback", "training_dataset.frozen", learn_from_feedback),
+    ("POST /training-examples/from-feedback", "training_dataset.frozen", learn_from_feedback),
     ("DELETE /answers/{answer_id}/feedback", "answer.rating_withdrawn", take_back),
     ("POST /review-cases/{case_id}/claim", "review.claimed", review("claim")),
     ("POST /review-cases/{case_id}/notes", "review.noted", review("notes", {"text": "Looks right"})),

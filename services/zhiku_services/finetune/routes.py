@@ -78,7 +78,7 @@ def upload_training_dataset(
     )
 
 
-@router.post("/training-datasets/from-feedback", status_code=201)
+@router.post("/training-examples/from-feedback", status_code=201)
 def make_feedback_dataset(
     access: CanTrain, session: WriteSession, request: Request, new: FeedbackDataset
 ) -> TrainingDataset:

@@ -143,8 +143,8 @@ _TABLE: dict[Service, dict[str, dict[str, Permission]]] = {
     "safety": {"/safety-policy": {"GET": Permission.SAFETY_MANAGE, "PUT": Permission.SAFETY_MANAGE}},
     "finetune": {
         "/training-examples/uploads": {"POST": Permission.TRAINING_MANAGE},
+        "/training-examples/from-feedback": {"POST": Permission.TRAINING_MANAGE},
         "/training-datasets": {"GET": Permission.TRAINING_MANAGE},
-        "/training-datasets/from-feedback": {"POST": Permission.TRAINING_MANAGE},
         "/training-datasets/{dataset_id}": {"GET": Permission.TRAINING_MANAGE},
         "/training-methods": {"GET": Permission.TRAINING_MANAGE},
         "/training-runs": {"GET": Permission.TRAINING_MANAGE, "POST": Permission.TRAINING_MANAGE},

@@ -59,7 +59,7 @@ class World:
         headers = {PRINCIPAL_HEADER: self.signer.sign(who)}
         body = {"name": "said", "audience": list(audience)}
         response: httpx2.Response = self.http.post(
-            "/api/v1/training-datasets/from-feedback", json=body, headers=headers
+            "/api/v1/training-examples/from-feedback", json=body, headers=headers
         )
         return response
 

@@ -1858,26 +1858,6 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
-  "/api/v1/training-datasets/from-feedback": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    get?: never;
-    put?: never;
-    /**
-     * Make Feedback Dataset
-     * @description Freeze what users let a model learn of their answers, where its whole audience may read the sources.
-     */
-    post: operations["make_feedback_dataset_api_v1_training_datasets_from_feedback_post"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
   "/api/v1/training-datasets/{dataset_id}": {
     parameters: {
       query?: never;
@@ -1892,6 +1872,26 @@ export interface paths {
     get: operations["get_training_dataset_api_v1_training_datasets__dataset_id__get"];
     put?: never;
     post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/api/v1/training-examples/from-feedback": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Make Feedback Dataset
+     * @description Freeze what users let a model learn of their answers, where its whole audience may read the sources.
+     */
+    post: operations["make_feedback_dataset_api_v1_training_examples_from_feedback_post"];
     delete?: never;
     options?: never;
     head?: never;
@@ -8072,21 +8072,19 @@ export interface operations {
       };
     };
   };
-  make_feedback_dataset_api_v1_training_datasets_from_feedback_post: {
+  get_training_dataset_api_v1_training_datasets__dataset_id__get: {
     parameters: {
       query?: never;
       header?: never;
-      path?: never;
+      path: {
+        dataset_id: string;
+      };
       cookie?: never;
     };
-    requestBody: {
-      content: {
-        "application/json": components["schemas"]["FeedbackDataset"];
-      };
-    };
+    requestBody?: never;
     responses: {
       /** @description Successful Response */
-      201: {
+      200: {
         headers: {
           [name: string]: unknown;
         };
@@ -8105,19 +8103,21 @@ export interface operations {
       };
     };
   };
-  get_training_dataset_api_v1_training_datasets__dataset_id__get: {
+  make_feedback_dataset_api_v1_training_examples_from_feedback_post: {
     parameters: {
       query?: never;
       header?: never;
-      path: {
-        dataset_id: string;
-      };
+      path?: never;
       cookie?: never;
     };
-    requestBody?: never;
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["FeedbackDataset"];
+      };
+    };
     responses: {
       /** @description Successful Response */
-      200: {
+      201: {
         headers: {
           [name: string]: unknown;
         };
