@@ -59,10 +59,11 @@ class PersonalData:
     def erase(self, access: Access, order: EraseOrder) -> dict[str, int]:
         with self.database.write() as session:
             person = _Person(session, access, order)
-            for knowledge_base_id, documents in person.decided(order.decided).items():
-                self.check_holds(access, with_documents(knowledge_base_id, documents))
+            decided = person.decided(order.decided)
+            for knowledge_base_id, documents in decided.items():
+                self.check_holds(access, with_documents(knowledge_base_id, [row.id for row in documents]))
             counts = {
-                "document": person.delete(order.decided),
+                "document": person.delete([row for rows in decided.values() for row in rows]),
                 "grant": person.delete_grants(order.decided),
                 "doing": person.forget_doings(),
             }
@@ -127,31 +128,25 @@ class _Person:
         )
         return list(self._session.exec(query))
 
-    def decided(self, decided: Sequence[str]) -> dict[str, list[str]]:
+    def decided(self, decided: Sequence[str]) -> dict[str, list[DocumentRow]]:
         """The documents among what was decided, by knowledge base, locked until the end of the transaction."""
-        documents: dict[str, list[str]] = defaultdict(list)
+        documents: dict[str, list[DocumentRow]] = defaultdict(list)
         for document_id in decided:
             query = select(DocumentRow).where(
                 col(DocumentRow.id) == document_id, col(DocumentRow.tenant) == self._tenant
             )
             if (row := self._session.exec(query.with_for_update()).one_or_none()) is not None:
-                documents[row.knowledge_base_id].append(row.id)
+                documents[row.knowledge_base_id].append(row)
         return documents
 
-    def delete(self, decided: Sequence[str]) -> int:
+    def delete(self, documents: Sequence[DocumentRow]) -> int:
         """Ingestion has had them retired; a backup of this database alone may have brought them back."""
         deleted = 0
-        for document_id in decided:
-            query = select(DocumentRow).where(
-                col(DocumentRow.id) == document_id, col(DocumentRow.tenant) == self._tenant
-            )
-            document = self._session.exec(query.with_for_update()).one_or_none()
-            if document is None:
-                continue
-            ids = list(self._session.exec(select(PassageRow.id).where(col(PassageRow.document_id) == document_id)))
+        for document in documents:
+            ids = list(self._session.exec(select(PassageRow.id).where(col(PassageRow.document_id) == document.id)))
             note_vectors(self._session, ids)
-            self._session.exec(delete(PassageRow).where(col(PassageRow.document_id) == document_id))
-            versions = delete(DocumentVersionRow).where(col(DocumentVersionRow.document_id) == document_id)
+            self._session.exec(delete(PassageRow).where(col(PassageRow.document_id) == document.id))
+            versions = delete(DocumentVersionRow).where(col(DocumentVersionRow.document_id) == document.id)
             deleted += self._session.exec(versions).rowcount > 0
             document.active_version, document.passages = None, 0
             self._session.add(document)
