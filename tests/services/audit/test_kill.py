@@ -10,16 +10,19 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from zhiku_platform.db import Database
 from zhiku_platform.settings import Settings
+from zhiku_platform.testing.servers import killable_postgres
 from zhiku_services.audit.app import MIGRATIONS, AuditService
 from zhiku_services.audit.models import METADATA
 
-from .conftest import Audit
+from .conftest import Audit, published
 
 TARGET = Path(__file__).with_name("kill_target.py")
 
@@ -67,6 +70,52 @@ def test_nothing_acknowledged_is_lost_or_doubled(kind: str, tmp_path: Path, requ
     verdict = audit.verify()
     assert (verdict.ok, verdict.tree_size, verdict.unsealed) == (True, len(ids), 0), verdict.reason
     database.close()
+
+
+@pytest.mark.slow
+def test_nothing_acknowledged_is_lost_when_the_database_itself_is_killed(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    with killable_postgres() as server, closing(Database("audit", server.address, METADATA)) as database:
+        database.migrate(MIGRATIONS)
+        audit = Audit(settings, database, AuditService(settings, database=database))
+        audit.service.start()
+        acknowledged: list[str] = []
+        spooled = 0
+        is_over = threading.Event()
+
+        def append_for_ever() -> None:
+            nonlocal spooled
+            for n in count():
+                event = published(n)
+                # Never refused: what the database does not take, the spool does.
+                spooled += audit.trail.intake.append([event]).spooled
+                acknowledged.append(event.event.id)
+                if is_over.wait(0.005):
+                    return
+
+        writing = threading.Thread(target=append_for_ever, daemon=True)
+        writing.start()
+        for _ in range(2):
+            time.sleep(1.0)
+            before = spooled
+            server.kill()
+            time.sleep(1.0)
+            assert spooled > before
+            server.restart()
+        time.sleep(1.0)
+        is_over.set()
+        writing.join()
+        audit.service.stop()
+        wait_for_the_killed_to_let_go(database)
+        audit.trail.intake.drain_spool()
+        audit.settle()
+
+        ids = [event["id"] for event in audit.events()]
+        assert len(acknowledged) > 100
+        assert set(acknowledged) <= set(ids)
+        assert len(ids) == len(set(ids))
+        verdict = audit.verify()
+        assert (verdict.ok, verdict.tree_size, verdict.unsealed) == (True, len(ids), 0), verdict.reason
 
 
 def wait_for_the_killed_to_let_go(database: Database) -> None:
