@@ -85,3 +85,14 @@ def test_legal_holds_can_be_used_by_everybody(page: Page, zhiku: Running) -> Non
         name = "-".join(str(page.evaluate(each)) for each in ("navigator.language", "innerWidth"))
         page.screenshot(path=Path(folder) / f"hold-form-{name}.png")
     assert found == []
+
+
+def test_retention_can_be_used_by_everybody(page: Page) -> None:
+    sign_in(page, "chen")
+    page.goto("/retention")
+    expect(page.get_by_test_id("retention-rule")).to_be_visible(timeout=30_000)
+    found = findings(page)
+    page.get_by_test_id("retention-change").click()
+    expect(page.get_by_test_id("retention-due")).to_be_visible(timeout=30_000)
+    found += findings(page)
+    assert found == []

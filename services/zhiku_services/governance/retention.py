@@ -96,7 +96,7 @@ def _subject(access: Access, kind: Kept, change: RetentionChange, session: Sessi
         raise NothingChangesError
     return ApprovalSubject(
         action=ApprovalAction.RETENTION_CHANGE,
-        resource=Resource(kind="retention_rule", id=kind, title=f"{kind}: {_said(before)} -> {_said(change.days)}"),
+        resource=Resource(kind="retention_rule", id=kind, title=f"{kind}: {_said(before)} → {_said(change.days)}"),
         terms={"kind": str(kind), "days": change.days, "days_before": before},
     )
 

@@ -5,6 +5,7 @@ import {
   IconChecks,
   IconEyeCheck,
   IconGavel,
+  IconHourglass,
   IconKey,
   IconPencilPlus,
   IconSearch,
@@ -29,6 +30,7 @@ interface Props {
 export function Sidebar({ onPalette, onClose }: Props) {
   const { t } = useTranslation();
   const mayReview = useMay("review:decide");
+  const maySeeRetention = useMay("retention_rule:read");
   const mayTrain = useMay("training:manage");
   const maySeeHolds = useMay("legal_hold:read");
   return (
@@ -90,6 +92,12 @@ export function Sidebar({ onPalette, onClose }: Props) {
           <Link to="/legal-holds" className={classes.link} data-testid="nav-legal-holds">
             <IconGavel size={18} />
             {t("nav.holds")}
+          </Link>
+        )}
+        {maySeeRetention && (
+          <Link to="/retention" className={classes.link} data-testid="nav-retention">
+            <IconHourglass size={18} />
+            {t("nav.retention")}
           </Link>
         )}
         {mayTrain && (

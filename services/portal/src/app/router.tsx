@@ -150,6 +150,15 @@ const legalHolds = createRoute({
   ),
 });
 
+const retention = createRoute({
+  getParentRoute: () => shell,
+  path: "/retention",
+  component: lazyRouteComponent(
+    desk(() => import("@/features/retention/components/RetentionPage")),
+    "RetentionPage",
+  ),
+});
+
 const training = createRoute({
   getParentRoute: () => shell,
   path: "/training",
@@ -204,6 +213,7 @@ const routeTree = root.addChildren([
     reviews,
     review,
     legalHolds,
+    retention,
     training,
     trainingRun,
     trainingDataset,

@@ -7,6 +7,7 @@ import { ConfirmModal } from "@/ui/ConfirmModal";
 import {
   useApprove,
   useDeleteApproved,
+  useChangeRetentionApproved,
   useLiftApproved,
   useRefuse,
   useWithdraw,
@@ -23,19 +24,25 @@ interface StepProps {
   onClose: () => void;
 }
 
-const DIALOGS = { approve: Approve, refuse: Refuse, withdraw: Withdraw, use: Use };
-const DONE_HERE = new Set(["knowledge_base.delete", "legal_hold.release"]);
+/** What is done here once it was approved, and what its button says. */
+const USES = {
+  "knowledge_base.delete": { Dialog: UseDeletion, label: "approvals.use" },
+  "legal_hold.release": { Dialog: UseLifting, label: "approvals.useHold" },
+  "retention.change": { Dialog: UseRetention, label: "approvals.useRetention" },
+} as const;
+const DIALOGS = { approve: Approve, refuse: Refuse, withdraw: Withdraw };
+
+const useOf = ({ action }: Approval) => (action in USES ? USES[action as keyof typeof USES] : undefined);
 
 /** What the reader may do with an approval now; the server says what that is. */
 export function ApprovalActions({ approval }: { approval: Approval }) {
   const { t } = useTranslation();
   const [open, setOpen] = useState<Step | null>(null);
-  const isDoneHere = DONE_HERE.has(approval.action);
-  const isHold = approval.action === "legal_hold.release";
-  const steps = approval.may.filter((step) => step !== "use" || isDoneHere);
+  const use = useOf(approval);
+  const steps = approval.may.filter((step) => step !== "use" || use);
   return (
     <>
-      {approval.may.includes("use") && !isDoneHere && (
+      {approval.may.includes("use") && !use && (
         <Text size="sm" c="dimmed" className={classes.hint ?? ""}>
           {t("approvals.useElsewhere", { id: approval.id })}
         </Text>
@@ -48,12 +55,16 @@ export function ApprovalActions({ approval }: { approval: Approval }) {
           onClick={() => setOpen(step)}
           data-testid={`approval-${step}`}
         >
-          {t(step === "use" && isHold ? "approvals.useHold" : `approvals.${step}`)}
+          {t(step === "use" && use ? use.label : `approvals.${step}`)}
         </Button>
       ))}
       {steps.map((step) => {
-        const Dialog = DIALOGS[step];
-        return <Dialog key={step} approval={approval} opened={open === step} onClose={() => setOpen(null)} />;
+        const Dialog = step === "use" ? use?.Dialog : DIALOGS[step];
+        return (
+          Dialog && (
+            <Dialog key={step} approval={approval} opened={open === step} onClose={() => setOpen(null)} />
+          )
+        );
       })}
     </>
   );
@@ -122,14 +133,6 @@ function Withdraw({ approval, opened, onClose }: StepProps) {
   );
 }
 
-function Use(props: StepProps) {
-  return props.approval.action === "legal_hold.release" ? (
-    <UseLifting {...props} />
-  ) : (
-    <UseDeletion {...props} />
-  );
-}
-
 function UseLifting({ approval, opened, onClose }: StepProps) {
   const { t } = useTranslation();
   const navigate = useNavigate();
@@ -163,6 +166,24 @@ function UseDeletion({ approval, opened, onClose }: StepProps) {
       onConfirm={() =>
         remove.mutate(undefined, { onSuccess: () => void navigate({ to: "/knowledge-bases" }) })
       }
+      onClose={onClose}
+    />
+  );
+}
+
+function UseRetention({ approval, opened, onClose }: StepProps) {
+  const { t } = useTranslation();
+  const navigate = useNavigate();
+  const change = useChangeRetentionApproved(approval);
+  return (
+    <ConfirmModal
+      opened={opened}
+      title={t("approvals.useRetentionTitle", { name: approval.resource.title })}
+      text={t("approvals.useRetentionText")}
+      confirm={t("approvals.useRetention")}
+      pending={change.isPending}
+      error={change.error}
+      onConfirm={() => change.mutate(undefined, { onSuccess: () => void navigate({ to: "/retention" }) })}
       onClose={onClose}
     />
   );

@@ -92,7 +92,7 @@ function What({ approval: { resource, terms, digest } }: { approval: Approval })
           <div key={name} className={classes.term}>
             <dt>{label(name)}</dt>
             <dd>
-              <Term value={Array.isArray(value) ? value.join(", ") : String(value)} />
+              <Term value={Array.isArray(value) ? value.join(", ") : String(value ?? "—")} />
             </dd>
           </div>
         ))}

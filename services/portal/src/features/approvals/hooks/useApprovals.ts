@@ -1,6 +1,6 @@
 import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { api, unwrap } from "@/api/client";
-import type { Approval } from "@/api/types";
+import type { Approval, RetentionKind } from "@/api/types";
 import { knowledgeBaseKeys } from "@/features/knowledge-bases/hooks/useKnowledgeBases";
 import { useMay } from "@/features/session/hooks/useSession";
 
@@ -102,6 +102,24 @@ export function useLiftApproved({ id, resource, reason }: Approval) {
       ),
     onSuccess: () => {
       void queries.invalidateQueries({ queryKey: ["legal-holds"] });
+      return queries.invalidateQueries({ queryKey: ALL });
+    },
+  });
+}
+
+/** Change the retention rule that an approval is for, to what was approved. */
+export function useChangeRetentionApproved({ id, resource, reason, terms }: Approval) {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: () =>
+      unwrap(
+        api.PUT("/api/v1/retention-rules/{kind}", {
+          params: { path: { kind: resource.id as RetentionKind }, query: { approval: id } },
+          body: { days: (terms?.["days"] ?? null) as number | null, reason },
+        }),
+      ),
+    onSuccess: () => {
+      void queries.invalidateQueries({ queryKey: ["retention-rules"] });
       return queries.invalidateQueries({ queryKey: ALL });
     },
   });
