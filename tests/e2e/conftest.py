@@ -24,6 +24,30 @@ FRESH_S = 120
 
 
 @dataclass
+class Logins:
+    """Sessions of demo accounts at a platform."""
+
+    url: str
+    clients: dict[str, httpx2.Client] = field(default_factory=dict)
+    _at: dict[str, float] = field(default_factory=dict)
+
+    def signed_in(self, username: str) -> httpx2.Client:
+        """A client with the session of a demo account, made by the real login; fresh enough for all."""
+        if username not in self.clients:
+            self.clients[username] = sign_in(self.url, username)
+        elif time.monotonic() - self._at[username] > FRESH_S:
+            log_in(self.clients[username], username)
+        else:
+            return self.clients[username]
+        self._at[username] = time.monotonic()
+        return self.clients[username]
+
+    def close(self) -> None:
+        for client in self.clients.values():
+            client.close()
+
+
+@dataclass
 class Running:
     """A running platform."""
 
@@ -31,20 +55,12 @@ class Running:
     url: str
     process: subprocess.Popen[bytes]
     started_s: float
+    logins: Logins
     first_answer_s: float | None = None
-    clients: dict[str, httpx2.Client] = field(default_factory=dict)
-    logins: dict[str, float] = field(default_factory=dict)
 
     def signed_in(self, username: str) -> httpx2.Client:
-        """A client with the session of a demo account, made by the real login; fresh enough for all."""
-        if username not in self.clients:
-            self.clients[username] = sign_in(self.url, username)
-        elif time.monotonic() - self.logins[username] > FRESH_S:
-            log_in(self.clients[username], username)
-        else:
-            return self.clients[username]
-        self.logins[username] = time.monotonic()
-        return self.clients[username]
+        """A client with the session of a demo account."""
+        return self.logins.signed_in(username)
 
     def knowledge_base(self) -> str:
         """The id of the demo's knowledge base."""
@@ -157,11 +173,10 @@ def zhiku(command: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ru
         )
     try:
         wait_until_ready(url, process, home / "up.log")
-        running = Running(home, url, process, time.monotonic() - started)
+        running = Running(home, url, process, time.monotonic() - started, Logins(url))
         _wait_until_indexed(running)
         yield running
-        for client in running.clients.values():
-            client.close()
+        running.logins.close()
     finally:
         process.terminate()
         process.wait(timeout=30)

@@ -48,7 +48,7 @@ from zhiku_services.ingestion import routes as ingestion
 from zhiku_services.knowledge import routes as knowledge
 from zhiku_services.safety import routes as safety
 
-from .conftest import free_port, sign_in
+from .conftest import Logins, free_port, sign_in
 
 pytestmark = pytest.mark.slow
 
@@ -116,8 +116,15 @@ class Doors:
     public: str
     private: str
     signer: PrincipalSigner
-    employee: httpx2.Client
-    reviewer: httpx2.Client
+    logins: Logins
+
+    @property
+    def employee(self) -> httpx2.Client:
+        return self.logins.signed_in("zhao")
+
+    @property
+    def reviewer(self) -> httpx2.Client:
+        return self.logins.signed_in("chen")
 
     def caller(self, case: Case[Any]) -> httpx2.Client:
         """Who may do it: reviewers read the trail and others' receipts, and no one else does."""
@@ -128,6 +135,8 @@ class Doors:
             "/api/v1/sampling-",
             "/api/v1/safety-",
             "/api/v1/legal-",
+            "/api/v1/retention-",
+            "/api/v1/erasures",
         )
         return self.reviewer if case.path.startswith(reviewed) else self.employee
 
@@ -158,11 +167,10 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
         Embedded(settings) as embedded,
         served(embedded.private, embedded, free_port()) as private,
         served(embedded.public, embedded, port) as public,
-        closing(sign_in(public, "zhao")) as employee,
-        closing(sign_in(public, "chen")) as reviewer,
+        closing(Logins(public)) as logins,
     ):
         signer = PrincipalSigner(embedded.settings.secret_key.get_secret_value())
-        yield Doors(public, private, signer, employee, reviewer)
+        yield Doors(public, private, signer, logins)
 
 
 PUBLIC = schemathesis.openapi.from_dict(document(), config=config())
@@ -212,7 +220,7 @@ def test_the_end_of_a_login_does_what_its_document_says(case: Case[Any], doors: 
 
 def test_the_sessions_outlive_the_cases(doors: Doors) -> None:
     """Without them the cases above are all 401, and show nothing."""
-    assert {client.get("/api/v1/session").status_code for client in (doors.employee, doors.reviewer)} == {200}
+    assert {client.get("/api/v1/session").status_code for client in doors.logins.clients.values()} == {200}
 
 
 @PRIVATE.parametrize()
