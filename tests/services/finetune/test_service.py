@@ -189,6 +189,7 @@ def test_a_run_that_was_lost_too_often_fails(finetune: Finetune) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("finetune", ["sqlite"], indirect=True)
 def test_a_run_is_trained_and_taught_from(finetune: Finetune) -> None:
     run_id = finetune.start()
     assert finetune.service.worker.train_next()
@@ -215,6 +216,7 @@ def wait_until(is_so: Callable[[], bool]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("finetune", ["postgres"], indirect=True)
 def test_a_run_goes_on_where_a_stopped_worker_left_it_and_ends_when_asked(finetune: Finetune) -> None:
     run_id = finetune.start(max_steps=4000, checkpoint_every=4000)
     folder = RunFolder(finetune.home / "finetune" / "runs" / run_id)
